@@ -1,0 +1,168 @@
+/* Which variables there are: those of the program, and those that a configuration defines. */
+#include "config/variable.h"
+
+#include <assert.h>
+#include <errno.h>
+
+#include "config/internal.h"
+
+static const struct config_variable *sets[CONFIG_VARIABLE_SETS];
+static size_t set_count;
+static config_capture_fn *capture_getter;
+
+void
+config_variables_define(const struct config_variable *variables)
+{
+	for (size_t i = 0; i < set_count; i++)
+		if (sets[i] == variables)
+			return;
+	assert(set_count < CONFIG_VARIABLE_SETS);
+	sets[set_count++] = variables;
+}
+
+void
+config_captures_bind(config_capture_fn *get)
+{
+	capture_getter = get;
+}
+
+config_capture_fn *
+config_capture_getter(void)
+{
+	return capture_getter;
+}
+
+static struct config_local_variable *
+local_find(const struct config *config, struct bytes name)
+{
+	struct config_local_variable *local = config->variables;
+
+	while (local && !bytes_equal_ignoring_case(local->name, name))
+		local = local->next;
+	return local;
+}
+
+static bool
+is_prefix(struct bytes variable_name)
+{
+	return variable_name.len > 0 && variable_name.data[variable_name.len - 1] == '_';
+}
+
+/* A name that is itself a prefix ("$http_") is that variable with nothing behind it: none. */
+static const struct config_variable *
+program_find(struct bytes name, struct bytes *suffix)
+{
+	const struct config_variable *by_prefix = NULL;
+	size_t longest = 0;
+
+	*suffix = bytes_from(name, name.len);
+	for (size_t i = 0; i < set_count; i++)
+		for (const struct config_variable *v = sets[i]; v->name; v++) {
+			struct bytes known = bytes_of_string(v->name);
+
+			if (is_prefix(known)) {
+				if (name.len > known.len && known.len > longest && bytes_start_with(name, known)) {
+					by_prefix = v;
+					longest = known.len;
+				}
+			} else if (bytes_equal(known, name)) {
+				return v;
+			}
+		}
+	if (by_prefix)
+		*suffix = bytes_from(name, longest);
+	return by_prefix;
+}
+
+const struct config_variable *
+config_variable_find(const struct config *config, struct bytes name, struct bytes *suffix)
+{
+	const struct config_local_variable *local = local_find(config, name);
+
+	*suffix = bytes_from(name, name.len);
+	return local ? &local->variable : program_find(name, suffix);
+}
+
+static struct bytes
+lower_copy(struct arena *arena, struct bytes name)
+{
+	struct bytes copy = arena_copy(arena, name);
+
+	for (size_t i = 0; i < copy.len; i++)
+		((uint8_t *)(uintptr_t)copy.data)[i] = byte_lower(copy.data[i]);
+	return copy;
+}
+
+static bool
+program_owns(struct bytes name)
+{
+	struct bytes suffix;
+	const struct config_variable *known = program_find(name, &suffix);
+
+	return known && suffix.len == 0 && !known->changeable;
+}
+
+static struct config_local_variable *
+local_new(struct config *config, struct bytes name)
+{
+	struct config_local_variable *local = arena_alloc(config->arena, sizeof(*local));
+
+	local->name = name;
+	local->next = config->variables;
+	config->variables = local;
+	return local;
+}
+
+int
+config_variable_add(struct config_directive_call *call, const struct config_variable *variable)
+{
+	struct config *config = call->config;
+	struct bytes name = lower_copy(config->arena, bytes_of_string(variable->name));
+	struct config_local_variable *local = local_find(config, name);
+
+	if ((local && !local->variable.changeable) || program_owns(name))
+		return config_fail(call, "the duplicate \"%s\" variable", (const char *)name.data);
+	/* Values compiled so far point to it: the later definition takes its place. */
+	if (!local)
+		local = local_new(config, name);
+	local->variable = *variable;
+	local->variable.name = (const char *)name.data;
+	local->capture = false;
+	return 0;
+}
+
+static bool
+capture_get(void *subject, const struct config_variable *variable, struct bytes suffix, uint8_t *scratch,
+	    size_t scratch_size, struct bytes *value)
+{
+	unsigned int slot = (unsigned int)(uintptr_t)variable->data;
+
+	return capture_getter && capture_getter(subject, CONFIG_CAPTURE_NAMED + slot, value);
+}
+
+int
+config_variable_add_capture(struct config_directive_call *call, struct bytes name, uint8_t *slot)
+{
+	struct config *config = call->config;
+	struct config_local_variable *local = local_find(config, name);
+	struct config_variable variable = { .get = capture_get, .changeable = true };
+
+	if (local && local->capture) {
+		*slot = local->slot;
+		return 0;
+	}
+	if (config->named_captures == CONFIG_NAMED_CAPTURES_MAX)
+		return config_fail(call, "more than %d names of groups in regular expressions",
+				   CONFIG_NAMED_CAPTURES_MAX);
+	*slot = config->named_captures;
+	name = lower_copy(config->arena, name);
+	variable.name = (const char *)name.data;
+	variable.data = (const void *)(uintptr_t)*slot;
+	if (config_variable_add(call, &variable) < 0)
+		return -EINVAL;
+	config->named_captures++;
+	local = local_find(config, name);
+	local->capture = true;
+	local->slot = *slot;
+	return 0;
+}
