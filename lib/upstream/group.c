@@ -1,0 +1,240 @@
+/* Groups of one configuration: found by name, referred to before they are defined, completed at the end of the parse. */
+#include <errno.h>
+
+#include "upstream/internal.h"
+
+struct upstream_settings *
+upstream_http_settings(const struct config_scope *scope)
+{
+	while (scope && scope->context != CONFIG_HTTP)
+		scope = scope->parent;
+	return scope ? config_settings(scope, &upstream_module) : NULL;
+}
+
+struct upstream_entry *
+upstream_entry_new(struct config_directive_call *call, struct bytes name)
+{
+	struct upstream_entry *entry = arena_alloc(config_arena(call->config), sizeof(*entry));
+
+	entry->group.name = arena_copy(config_arena(call->config), name);
+	entry->group.file = call->file;
+	entry->group.line = call->line;
+	return entry;
+}
+
+struct upstream_entry *
+upstream_entry_find(const struct upstream_settings *http, struct bytes name)
+{
+	struct upstream_entry *entry = http->defined;
+
+	while (entry && !bytes_equal_ignoring_case(entry->group.name, name))
+		entry = entry->next;
+	return entry;
+}
+
+static struct upstream_entry *
+reference_find(const struct upstream_settings *http, const struct upstream_host *host)
+{
+	struct upstream_entry *entry = http->referred;
+
+	while (entry && !(entry->host.port == host->port && entry->host.has_port == host->has_port &&
+			  bytes_equal_ignoring_case(entry->group.name, host->host)))
+		entry = entry->next;
+	return entry;
+}
+
+struct upstream_group *
+upstream_group_refer(struct config_directive_call *call, struct bytes host_port, uint16_t default_port)
+{
+	struct upstream_settings *http = upstream_http_settings(call->scope);
+	struct upstream_entry *entry;
+	struct upstream_host host;
+	const char *error;
+
+	if (upstream_host_parse(host_port, default_port, &host, &error) < 0) {
+		config_fail(call, "%s in upstream \"%.*s\"", error, (int)host_port.len, (const char *)host_port.data);
+		return NULL;
+	}
+	entry = reference_find(http, &host);
+	if (entry)
+		return &entry->group;
+	entry = upstream_entry_new(call, host.host);
+	entry->group.implicit = true;
+	entry->group.default_port = default_port;
+	entry->host = host;
+	entry->host.host = entry->group.name;
+	*http->referred_end = entry;
+	http->referred_end = &entry->next;
+	return &entry->group;
+}
+
+/* The host of a reference becomes a group of its own: nginx's defaults, all its addresses. */
+static int
+resolve_reference(struct config *config, struct upstream_entry *entry)
+{
+	struct upstream_group *group = &entry->group;
+	const char *name = (const char *)group->name.data;
+	struct upstream_server model = upstream_server_default(group->name);
+	struct endpoint *addresses;
+	size_t count = upstream_host_resolve(config_arena(config), &entry->host, &addresses);
+
+	if (count == 0)
+		return config_fail_at(config, group->file, group->line, "host not found in upstream \"%s\"", name);
+	if (upstream_servers_add(config_arena(config), entry, &model, addresses, count) < 0)
+		return config_fail_at(config, group->file, group->line, "more than %d servers in upstream \"%s\"",
+				      UPSTREAM_SERVERS_MAX, name);
+	return 0;
+}
+
+/* Primary servers first, both parts in the order of the file. */
+static void
+sort_servers(struct arena *arena, struct upstream_group *group)
+{
+	uint32_t count = group->primary_count + group->backup_count, primary = 0, backup = group->primary_count;
+	struct upstream_server *sorted = arena_alloc(arena, count * sizeof(*sorted));
+
+	for (uint32_t i = 0; i < count; i++)
+		sorted[group->servers[i].backup ? backup++ : primary++] = group->servers[i];
+	group->servers = sorted;
+}
+
+static int
+build_table(struct config *config, const struct upstream_group *group, const struct upstream_server *servers,
+	    uint32_t count, void **table)
+{
+	const struct balance_method *method = group->method;
+	struct arena *arena = config_arena(config);
+	struct balance_server *facts;
+	size_t size;
+
+	if (!method->table_size || count == 0)
+		return 0;
+	facts = arena_alloc(arena, count * sizeof(*facts));
+	for (uint32_t i = 0; i < count; i++) {
+		bool by_name = method->properties & BALANCE_SERVER_NAMES;
+		struct bytes key = by_name ? servers[i].name : servers[i].address_text;
+
+		facts[i] = (struct balance_server){ .key = (const char *)key.data,
+						    .key_len = key.len,
+						    .weight = servers[i].weight };
+	}
+	size = method->table_size(facts, count, group->method_options, group->method_size);
+	if (size == 0)
+		return config_fail_at(config, group->file, group->line,
+				      "the weights in upstream \"%s\" are too large for \"%s\"",
+				      (const char *)group->name.data, method->name);
+	*table = arena_alloc(arena, size);
+	if (method->build(*table, facts, count, group->method_options, group->method_size) < 0)
+		return config_fail_at(config, group->file, group->line, "cannot build the table of \"%s\"",
+				      method->name);
+	return 0;
+}
+
+static int
+complete(struct config *config, struct upstream_settings *http, struct upstream_group *group)
+{
+	const struct upstream_server *backups;
+
+	if (group->primary_count == 0)
+		return config_fail_at(config, group->file, group->line, "no servers in upstream \"%s\"",
+				      (const char *)group->name.data);
+	if (!group->method)
+		group->method = balance_methods[0];
+	sort_servers(config_arena(config), group);
+	backups = group->servers + group->primary_count;
+	if (build_table(config, group, group->servers, group->primary_count, &group->primary_table) < 0)
+		return -EINVAL;
+	if (!(group->method->properties & BALANCE_NO_BACKUP) &&
+	    build_table(config, group, backups, group->backup_count, &group->backup_table) < 0)
+		return -EINVAL;
+	group->index = http->group_count;
+	http->groups[http->group_count++] = group;
+	return 0;
+}
+
+static int
+finish_reference(struct config *config, struct upstream_settings *http, struct upstream_entry *entry)
+{
+	struct upstream_entry *defined = upstream_entry_find(http, entry->group.name);
+
+	if (!defined)
+		return resolve_reference(config, entry) < 0 ? -EINVAL : complete(config, http, &entry->group);
+	if (entry->host.has_port)
+		return config_fail_at(config, entry->group.file, entry->group.line,
+				      "upstream \"%s\" may not have port %u", (const char *)entry->group.name.data,
+				      entry->host.port);
+	/* The pointer is already with its users: it becomes a second view of the same group. */
+	entry->group = defined->group;
+	return 0;
+}
+
+int
+upstream_groups_finish(struct config *config, struct upstream_settings *http)
+{
+	size_t count = 0;
+
+	for (const struct upstream_entry *entry = http->defined; entry; entry = entry->next)
+		count++;
+	for (const struct upstream_entry *entry = http->referred; entry; entry = entry->next)
+		count++;
+	http->groups = arena_alloc(config_arena(config), (count + 1) * sizeof(struct upstream_group *));
+	for (struct upstream_entry *entry = http->defined; entry; entry = entry->next)
+		if (complete(config, http, &entry->group) < 0)
+			return -EINVAL;
+	for (struct upstream_entry *entry = http->referred; entry; entry = entry->next)
+		if (finish_reference(config, http, entry) < 0)
+			return -EINVAL;
+	return 0;
+}
+
+static const struct upstream_settings *
+settings_of(struct config *config)
+{
+	return upstream_http_settings(config_child(config_root(config), CONFIG_HTTP));
+}
+
+struct upstream_group **
+upstream_groups(struct config *config, uint32_t *count)
+{
+	const struct upstream_settings *http = settings_of(config);
+
+	*count = http ? http->group_count : 0;
+	return http ? http->groups : NULL;
+}
+
+struct upstream_group *
+upstream_group_find(struct config *config, struct bytes name)
+{
+	const struct upstream_settings *http = settings_of(config);
+
+	for (uint32_t i = 0; http && i < http->group_count; i++)
+		if (bytes_equal_ignoring_case(http->groups[i]->name, name))
+			return http->groups[i];
+	return NULL;
+}
+
+uint32_t
+upstream_tries(const struct upstream_group *group)
+{
+	uint32_t tries = 0;
+
+	for (uint32_t i = 0; i < group->primary_count + group->backup_count; i++)
+		tries += !group->servers[i].down && group->servers[i].weight > 0;
+	return tries;
+}
+
+enum upstream_key
+upstream_group_key(const struct upstream_group *group)
+{
+	if (group->method->properties & BALANCE_NEEDS_ADDRESS)
+		return UPSTREAM_KEY_ADDRESS;
+	return group->key ? UPSTREAM_KEY_VALUE : UPSTREAM_KEY_NONE;
+}
+
+struct bytes
+upstream_key_of_address(const struct ip_address *client)
+{
+	if (ip_address_is_v4(client))
+		return bytes_of(client->bytes + 12, 3);
+	return bytes_of(client->bytes, 16);
+}
