@@ -1,0 +1,32 @@
+/*
+ * Congestion control: how many bytes may be in flight. An algorithm keeps its numbers in tcp_connection.congestion;
+ * what to retransmit, and when, is recovery.h's. One row of functions per algorithm, chosen at the stack's creation.
+ */
+#ifndef TCP_CONGESTION_H
+#define TCP_CONGESTION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct tcp_connection;
+
+struct tcp_congestion_ops {
+	const char *name;
+	/* The connection is established; mss is known. */
+	void (*start)(struct tcp_connection *c);
+	/* `acked` new bytes were acknowledged, outside recovery. */
+	void (*acknowledged)(struct tcp_connection *c, uint32_t acked);
+	/* A loss was found with `flight` bytes out: sets threshold and window for the time of recovery. */
+	void (*lost)(struct tcp_connection *c, uint32_t flight);
+	/* Recovery has ended with `flight` bytes out. */
+	void (*recovered)(struct tcp_connection *c, uint32_t flight);
+	/* The retransmission timer ran out with `flight` bytes out; `again`: for the same data as before. */
+	void (*timed_out)(struct tcp_connection *c, uint32_t flight, bool again);
+	/* Nothing was sent for a retransmission timeout or longer. */
+	void (*idle)(struct tcp_connection *c);
+};
+
+/* RFC 5681, with the initial window of RFC 6928. */
+extern const struct tcp_congestion_ops tcp_congestion_new_reno;
+
+#endif

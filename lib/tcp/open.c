@@ -1,0 +1,168 @@
+#include "tcp/input.h"
+#include "tcp/output.h"
+#include "tcp/recovery.h"
+#include "tcp/segment.h"
+#include "tcp/stack.h"
+
+/* Less than this a peer asks for only to make us send many small segments (Linux's tcp_min_snd_mss is of this order);
+ * and the options must fit. */
+#define MSS_MIN 88
+
+/* RFC 9293 section 3.7.1. */
+#define MSS_DEFAULT_V4 536
+#define MSS_DEFAULT_V6 1220
+
+static bool
+is_unicast(const struct ip_address *ip)
+{
+	if (ip_address_is_v4(ip))
+		return ntohl(ip_address_v4_be(ip)) < 0xe0000000;
+	return ip->bytes[0] != 0xff;
+}
+
+uint16_t
+tcp_mss_of_path(const struct tcp_connection *c)
+{
+	uint32_t headers = ip_address_is_v4(&c->remote.ip) ? 40 : 60;
+	uint32_t mss = c->mtu > headers ? c->mtu - headers : 0;
+
+	mss = RTE_MIN(mss, c->stack->segment_max - 20);
+	return (uint16_t)RTE_MAX(mss, (uint32_t)MSS_MIN);
+}
+
+/* What the peer's SYN says. */
+static void
+syn_read(struct tcp_connection *c, const struct tcp_segment *segment)
+{
+	const struct tcp_options *options = &segment->options;
+	uint32_t mss = ip_address_is_v4(&c->remote.ip) ? MSS_DEFAULT_V4 : MSS_DEFAULT_V6;
+
+	c->rcv_irs = segment->sequence;
+	c->rcv_nxt = segment->sequence + 1;
+	c->rcv_edge = c->rcv_nxt + RTE_MIN(c->stack->config.receive_buffer, (uint32_t)UINT16_MAX);
+	c->rcv_acked = c->rcv_nxt;
+	if (options->flags & TCP_OPTION_MSS)
+		mss = RTE_MAX(options->mss, MSS_MIN);
+	c->mss = (uint16_t)RTE_MIN(mss, (uint32_t)tcp_mss_of_path(c));
+	if (options->flags & TCP_OPTION_TIMESTAMP) {
+		c->flags |= TCP_TIMESTAMPS;
+		c->ts_recent = options->timestamp;
+		c->ts_recent_ms = c->stack->now_ms;
+	}
+	if (options->flags & TCP_OPTION_SACK_PERMITTED)
+		c->flags |= TCP_SACK;
+	if (options->flags & TCP_OPTION_WINDOW_SCALE) {
+		c->snd_scale = options->window_scale;
+		c->rcv_scale = c->stack->receive_scale;
+	}
+	c->snd_wnd = c->snd_wnd_max = segment->window;
+	c->snd_wl1 = segment->sequence;
+	c->snd_wl2 = segment->acknowledgement;
+	c->received_ms = c->stack->now_ms;
+}
+
+static void
+open_passive(struct tcp_stack *stack, const struct tcp_segment *segment, uint32_t sequence)
+{
+	struct tcp_connection *c;
+	struct ip_address ignored;
+	uint16_t mtu;
+
+	if (stack->half_open >= stack->config.syn_backlog) {
+		TCP_COUNT(stack, drop_backlog);
+		return;
+	}
+	if (!stack->env.route(stack->env.context, &segment->remote.ip, &ignored, &mtu)) {
+		TCP_COUNT(stack, no_route);
+		return;
+	}
+	c = tcp_connection_new(stack, &segment->local, &segment->remote, mtu);
+	if (!c)
+		return;
+	if (sequence != 0)
+		tcp_connection_start(c, sequence);
+	c->state = TCP_STATE_SYN_RECEIVED;
+	c->flags = TCP_PASSIVE;
+	syn_read(c, segment);
+	tcp_connection_attach(c);
+	stack->half_open++;
+	TCP_COUNT(stack, passive_opens);
+	tcp_connection_schedule(c);
+}
+
+void
+tcp_input_listen(struct tcp_stack *stack, const struct tcp_segment *segment, uint32_t sequence)
+{
+	if (!is_unicast(&segment->local.ip)) {
+		TCP_COUNT(stack, drop_not_unicast);
+	} else if (segment->flags & RTE_TCP_RST_FLAG) {
+		TCP_COUNT(stack, drop_no_endpoint);
+	} else if (segment->flags & RTE_TCP_ACK_FLAG || !tcp_listener_find(stack, &segment->local)) {
+		TCP_COUNT(stack, drop_no_endpoint);
+		tcp_output_refuse(stack, segment);
+	} else if (!(segment->flags & RTE_TCP_SYN_FLAG)) {
+		TCP_COUNT(stack, drop_no_ack);
+	} else {
+		open_passive(stack, segment, sequence);
+	}
+}
+
+/* Our SYN is acknowledged. */
+static void
+opened(struct tcp_connection *c, const struct tcp_segment *segment)
+{
+	c->snd_una = segment->acknowledgement;
+	c->snd_nxt = c->snd_max = c->snd_una;
+	tcp_recovery_opened(c, segment);
+	tcp_connection_established(c);
+}
+
+void
+tcp_input_syn_sent(struct tcp_connection *c, const struct tcp_segment *segment)
+{
+	bool acknowledges = segment->flags & RTE_TCP_ACK_FLAG;
+
+	if (acknowledges && (segment->acknowledgement != c->snd_iss + 1 || c->snd_max == c->snd_iss)) {
+		TCP_COUNT(c->stack, drop_bad_ack);
+		if (!(segment->flags & RTE_TCP_RST_FLAG))
+			tcp_output_refuse(c->stack, segment);
+		return;
+	}
+	if (segment->flags & RTE_TCP_RST_FLAG) {
+		/* Without an ACK anybody could have sent it. */
+		if (acknowledges) {
+			TCP_COUNT(c->stack, resets_received);
+			tcp_connection_end(c, TCP_REFUSED);
+		}
+		return;
+	}
+	if (!(segment->flags & RTE_TCP_SYN_FLAG)) {
+		TCP_COUNT(c->stack, drop_no_ack);
+		return;
+	}
+	syn_read(c, segment);
+	if (acknowledges) {
+		c->flags |= TCP_ACK_NOW;
+		opened(c, segment);
+		return;
+	}
+	c->state = TCP_STATE_SYN_RECEIVED;
+	c->snd_nxt = c->snd_iss;
+	tcp_connection_schedule(c);
+}
+
+bool
+tcp_input_syn_received(struct tcp_connection *c, const struct tcp_segment *segment)
+{
+	if (segment->acknowledgement != c->snd_iss + 1 || c->snd_max == c->snd_iss) {
+		TCP_COUNT(c->stack, drop_bad_ack);
+		tcp_output_refuse(c->stack, segment);
+		return false;
+	}
+	c->snd_wnd = (uint32_t)segment->window << c->snd_scale;
+	c->snd_wnd_max = RTE_MAX(c->snd_wnd_max, c->snd_wnd);
+	c->snd_wl1 = segment->sequence;
+	c->snd_wl2 = segment->acknowledgement;
+	opened(c, segment);
+	return true;
+}

@@ -1,0 +1,413 @@
+#include "tcp/output.h"
+
+#include <rte_tcp.h>
+
+#include "base/clock.h"
+#include "packet/build.h"
+#include "tcp/reassembly.h"
+#include "tcp/recovery.h"
+#include "tcp/segment.h"
+#include "tcp/stack.h"
+
+#define HOP_LIMIT 64 /* RFC 1700's value, as Linux */
+
+/* How long to wait for mbufs to come back before the next try. */
+#define STARVED_RETRY_NS (10 * NS_PER_MS)
+
+/* A segment with room for `len` bytes of payload, which the caller fills in; NULL when no mbuf is to be had. */
+static struct rte_mbuf *
+header_build(struct tcp_stack *stack, struct tcp_header *header, uint32_t len, uint8_t **payload)
+{
+	bool v4 = ip_address_is_v4(&header->local->ip);
+	uint32_t l4_len = sizeof(struct rte_tcp_hdr) + tcp_options_fit(&header->options);
+	struct rte_mbuf *m = rte_pktmbuf_alloc(stack->config.pool);
+	struct rte_tcp_hdr *tcp;
+
+	if (!m) {
+		TCP_COUNT(stack, no_mbuf);
+		return NULL;
+	}
+	/* The whole headroom stays for what the lower layers put in front of IP. */
+	m->data_off = RTE_PKTMBUF_HEADROOM + (v4 ? 20 : 40);
+	m->data_len = (uint16_t)(l4_len + len);
+	m->pkt_len = m->data_len;
+	m->l4_len = l4_len;
+	m->ol_flags = v4 ? RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IP_CKSUM | RTE_MBUF_F_TX_TCP_CKSUM
+			 : RTE_MBUF_F_TX_IPV6 | RTE_MBUF_F_TX_TCP_CKSUM;
+	tcp = rte_pktmbuf_mtod(m, struct rte_tcp_hdr *);
+	*tcp = (struct rte_tcp_hdr){
+		.src_port = header->local->port_be,
+		.dst_port = header->remote->port_be,
+		.sent_seq = htonl(header->sequence),
+		.recv_ack = htonl(header->acknowledgement),
+		.data_off = (uint8_t)(l4_len << 2),
+		.tcp_flags = header->flags,
+		.rx_win = htons(header->window),
+	};
+	tcp_options_write((uint8_t *)(tcp + 1), &header->options);
+	*payload = (uint8_t *)tcp + l4_len;
+	if (!packet_build_ip(m, &header->local->ip, &header->remote->ip, IPPROTO_TCP, 0, HOP_LIMIT)) {
+		rte_pktmbuf_free(m);
+		return NULL;
+	}
+	return m;
+}
+
+bool
+tcp_header_send(struct tcp_stack *stack, struct tcp_header *header)
+{
+	uint8_t *payload;
+	struct rte_mbuf *m = header_build(stack, header, 0, &payload);
+
+	if (!m)
+		return false;
+	TCP_COUNT(stack, segments_sent);
+	stack->env.send(stack->env.context, m);
+	return true;
+}
+
+void
+tcp_output_refuse(struct tcp_stack *stack, const struct tcp_segment *segment)
+{
+	struct tcp_header header = { &segment->local, &segment->remote, .flags = RTE_TCP_RST_FLAG };
+
+	if (!tcp_stateless_answer_allowed(stack)) {
+		TCP_COUNT(stack, drop_reset_limited);
+		return;
+	}
+	if (segment->flags & RTE_TCP_ACK_FLAG) {
+		header.sequence = segment->acknowledgement;
+	} else {
+		header.flags |= RTE_TCP_ACK_FLAG;
+		header.acknowledgement = tcp_segment_end(segment);
+	}
+	if (tcp_header_send(stack, &header))
+		TCP_COUNT(stack, resets_sent);
+}
+
+uint32_t
+tcp_window_offer(const struct tcp_connection *c)
+{
+	uint32_t buffer = c->stack->config.receive_buffer;
+	uint32_t space = buffer > c->received.bytes ? buffer - c->received.bytes : 0;
+	uint32_t offered = sequence_after(c->rcv_edge, c->rcv_nxt) ? c->rcv_edge - c->rcv_nxt : 0;
+
+	/* The right edge moves by worthwhile steps, and never back. */
+	if (space < offered + RTE_MIN(buffer / 2, (uint32_t)c->rcv_mss))
+		return offered;
+	/* No more is promised when there may be no mbufs for it; a peer that waits will ask again. */
+	if (c->stack->pool_is_low)
+		return offered;
+	return space;
+}
+
+/* The window field, which moves rcv_edge to what the peer will make of it. */
+static uint16_t
+window_field(struct tcp_connection *c, bool syn)
+{
+	uint32_t scale = syn ? 0 : c->rcv_scale;
+	uint32_t offered = sequence_after(c->rcv_edge, c->rcv_nxt) ? c->rcv_edge - c->rcv_nxt : 0;
+	uint32_t field = tcp_window_offer(c) >> scale;
+
+	if (field << scale < offered)
+		field++;
+	if (field > UINT16_MAX)
+		field = UINT16_MAX;
+	if (field << scale > offered)
+		c->rcv_edge = c->rcv_nxt + (field << scale);
+	return (uint16_t)field;
+}
+
+static void
+starved(struct tcp_connection *c)
+{
+	c->flags |= TCP_STARVED;
+	if (c->ack_deadline_ns == TCP_NEVER)
+		c->ack_deadline_ns = c->stack->now_ns + STARVED_RETRY_NS;
+}
+
+static void
+options_of_syn(const struct tcp_connection *c, bool answer, struct tcp_options *options)
+{
+	const struct tcp_stack *stack = c->stack;
+
+	options->flags = TCP_OPTION_MSS;
+	options->mss = (uint16_t)(c->mtu - (ip_address_is_v4(&c->remote.ip) ? 40 : 60));
+	if (!answer || c->flags & TCP_SACK)
+		options->flags |= TCP_OPTION_SACK_PERMITTED;
+	if (!answer || c->flags & TCP_TIMESTAMPS)
+		options->flags |= TCP_OPTION_TIMESTAMP;
+	/* snd_scale is known and rcv_scale kept only if the peer scales too. */
+	if (!answer || c->rcv_scale > 0 || c->snd_scale > 0)
+		options->flags |= TCP_OPTION_WINDOW_SCALE;
+	options->window_scale = answer ? c->rcv_scale : stack->receive_scale;
+	options->timestamp = stack->now_ms + c->ts_offset;
+	options->timestamp_echo = answer ? c->ts_recent : 0;
+}
+
+static void
+options_of(const struct tcp_connection *c, struct tcp_options *options)
+{
+	if (c->flags & TCP_TIMESTAMPS) {
+		options->flags = TCP_OPTION_TIMESTAMP;
+		options->timestamp = c->stack->now_ms + c->ts_offset;
+		options->timestamp_echo = c->ts_recent;
+	}
+	if (c->ranges && c->flags & TCP_SACK) {
+		options->flags |= TCP_OPTION_SACK;
+		options->sack_count = tcp_reassembly_blocks(c, options->sack, TCP_SACK_BLOCKS_MAX);
+	}
+}
+
+/* What every segment that acknowledges settles. */
+static void
+acknowledged_peer(struct tcp_connection *c)
+{
+	c->rcv_acked = c->rcv_nxt;
+	c->flags &= ~(TCP_ACK_NOW | TCP_ACK_DELAYED);
+	if (!(c->flags & TCP_STARVED))
+		c->ack_deadline_ns = TCP_NEVER;
+}
+
+/* `header` with its options decided; the payload comes from the send queue at header->sequence. */
+static bool
+segment_send(struct tcp_connection *c, struct tcp_header *header, uint32_t len)
+{
+	struct tcp_stack *stack = c->stack;
+	uint8_t *payload;
+	struct rte_mbuf *m;
+
+	header->local = &c->local;
+	header->remote = &c->remote;
+	if (header->flags & RTE_TCP_ACK_FLAG)
+		header->acknowledgement = c->rcv_nxt;
+	header->window = window_field(c, header->flags & RTE_TCP_SYN_FLAG);
+	m = header_build(stack, header, len, &payload);
+	if (!m) {
+		starved(c);
+		return false;
+	}
+	if (len > 0) {
+		uint32_t at = header->sequence;
+
+		if (!c->snd_cursor || sequence_before(at, c->snd_cursor_sequence)) {
+			c->snd_cursor = c->sending.head;
+			c->snd_cursor_sequence = c->snd_una;
+		}
+		while (at - c->snd_cursor_sequence >= c->snd_cursor->data_len && c->snd_cursor->next) {
+			c->snd_cursor_sequence += c->snd_cursor->data_len;
+			c->snd_cursor = c->snd_cursor->next;
+		}
+		tcp_queue_copy(c->snd_cursor, at - c->snd_cursor_sequence, payload, len);
+		stack->counters[TCP_COUNT_bytes_sent] += len;
+		c->sent_ms = stack->now_ms;
+	}
+	if (header->flags & RTE_TCP_ACK_FLAG)
+		acknowledged_peer(c);
+	TCP_COUNT(stack, segments_sent);
+	stack->env.send(stack->env.context, m);
+	return true;
+}
+
+static void
+output_syn(struct tcp_connection *c)
+{
+	bool answer = c->state == TCP_STATE_SYN_RECEIVED;
+	struct tcp_header header = { .sequence = c->snd_iss, .flags = RTE_TCP_SYN_FLAG };
+
+	if (c->snd_nxt != c->snd_iss && !(c->flags & TCP_ACK_NOW))
+		return;
+	if (answer)
+		header.flags |= RTE_TCP_ACK_FLAG;
+	options_of_syn(c, answer, &header.options);
+	if (!segment_send(c, &header, 0))
+		return;
+	if (c->snd_nxt != c->snd_iss)
+		return;
+	c->snd_nxt = c->snd_iss + 1;
+	if (c->snd_max == c->snd_iss) {
+		c->snd_max = c->snd_nxt;
+		tcp_recovery_time(c, c->snd_nxt);
+	} else {
+		TCP_COUNT(c->stack, retransmitted_segments);
+	}
+	tcp_recovery_arm(c);
+}
+
+/* Bytes beyond snd_nxt that both windows allow. The first two duplicate ACKs allow a segment each more (RFC 3042). */
+static uint32_t
+usable_window(const struct tcp_connection *c)
+{
+	uint32_t window = c->congestion.window, flight = c->snd_nxt - c->snd_una;
+
+	if (c->duplicates < 3 && !(c->flags & TCP_RECOVERY))
+		window += (uint32_t)c->duplicates * c->mss;
+	window = RTE_MIN(window, c->snd_wnd);
+	return window > flight ? window - flight : 0;
+}
+
+/* Sender's silly window avoidance (RFC 9293 section 3.8.6.2.1), without Nagle's rule: tcp_flush() has gathered what
+ * there is to gather. */
+static bool
+worth_sending(const struct tcp_connection *c, uint32_t len, uint32_t full, uint32_t available)
+{
+	return len > 0 && (len == full || len == available || len >= c->snd_wnd_max / 2);
+}
+
+static void
+sent_up_to(struct tcp_connection *c, uint32_t end)
+{
+	bool again = sequence_before(c->snd_nxt, c->snd_max);
+
+	c->snd_nxt = end;
+	if (again)
+		TCP_COUNT(c->stack, retransmitted_segments);
+	else
+		tcp_recovery_time(c, end);
+	c->snd_max = sequence_max(c->snd_max, end);
+	if (c->flags & TCP_PERSIST || c->retransmit_deadline_ns == TCP_NEVER)
+		tcp_recovery_arm(c);
+}
+
+/* A byte that the window does not allow, to make the peer tell its window. It stays unsent as far as snd_nxt goes. */
+static void
+output_window_probe(struct tcp_connection *c)
+{
+	struct tcp_header header = { .sequence = c->snd_nxt, .flags = RTE_TCP_ACK_FLAG };
+
+	options_of(c, &header.options);
+	if (!segment_send(c, &header, 1))
+		return;
+	c->snd_max = sequence_max(c->snd_max, c->snd_nxt + 1);
+	TCP_COUNT(c->stack, window_probes);
+}
+
+/* The next segment in order; false when nothing more may leave. */
+static bool
+output_next(struct tcp_connection *c)
+{
+	struct tcp_header header = { .sequence = c->snd_nxt, .flags = RTE_TCP_ACK_FLAG };
+	uint32_t end = tcp_send_end(c), available, full, len;
+	bool probe = c->flags & TCP_PROBE, fin;
+
+	if (sequence_after(c->snd_nxt, end))
+		return false;
+	options_of(c, &header.options);
+	available = end - c->snd_nxt;
+	full = c->mss - tcp_options_fit(&header.options);
+	len = RTE_MIN(RTE_MIN(available, full), usable_window(c));
+	fin = c->flags & TCP_SHUTDOWN && len == available;
+	if (available > 0) {
+		if (!worth_sending(c, len, full, available) && !(probe && len > 0))
+			return false;
+	} else if (!fin) {
+		return false;
+	}
+	if (len == available)
+		header.flags |= RTE_TCP_PSH_FLAG;
+	if (fin)
+		header.flags |= RTE_TCP_FIN_FLAG;
+	if (!segment_send(c, &header, len))
+		return false;
+	c->flags &= ~TCP_PROBE;
+	if (fin)
+		c->flags |= TCP_FIN_SENT;
+	sent_up_to(c, c->snd_nxt + len + fin);
+	return true;
+}
+
+/* The first unacknowledged segment once more, wherever snd_nxt is. */
+static void
+output_retransmit(struct tcp_connection *c)
+{
+	struct tcp_header header = { .sequence = c->snd_una, .flags = RTE_TCP_ACK_FLAG };
+	uint32_t full, len;
+	bool fin;
+
+	options_of(c, &header.options);
+	full = c->mss - tcp_options_fit(&header.options);
+	len = RTE_MIN(RTE_MIN(full, c->sending.bytes), c->snd_max - c->snd_una);
+	fin = c->flags & TCP_FIN_SENT && len == c->sending.bytes;
+	if (fin)
+		header.flags |= RTE_TCP_FIN_FLAG;
+	if (!segment_send(c, &header, len))
+		return;
+	c->flags &= ~(TCP_RETRANSMIT | TCP_RTT_TIMED);
+	c->snd_nxt = sequence_max(c->snd_nxt, c->snd_una + len + fin);
+	TCP_COUNT(c->stack, retransmitted_segments);
+}
+
+static void
+output_data(struct tcp_connection *c)
+{
+	/* Even FIN is acknowledged: there is nothing left to send. */
+	if (c->state == TCP_STATE_FIN_WAIT_2)
+		return;
+	if (c->snd_max == c->snd_una && c->sending.bytes > 0 && c->stack->now_ms - c->sent_ms > c->rto_us / 1000)
+		c->stack->congestion->idle(c);
+	if (c->flags & TCP_RETRANSMIT)
+		output_retransmit(c);
+	while (output_next(c))
+		continue;
+	if (c->snd_nxt != c->snd_una || c->sending.bytes == 0) {
+		c->flags &= ~TCP_PROBE;
+		return;
+	}
+	/* Nothing is in flight that could bring an answer, and there is something to send. */
+	if (c->flags & TCP_PROBE && usable_window(c) == 0)
+		output_window_probe(c);
+	c->flags &= ~TCP_PROBE;
+	if (c->retransmit_deadline_ns == TCP_NEVER)
+		tcp_recovery_arm_probe(c);
+}
+
+void
+tcp_output(struct tcp_connection *c)
+{
+	if (c->state == TCP_STATE_SYN_SENT || c->state == TCP_STATE_SYN_RECEIVED) {
+		output_syn(c);
+	} else {
+		output_data(c);
+		if (c->flags & TCP_ACK_NOW)
+			tcp_output_ack(c);
+	}
+	tcp_timer_update(c);
+}
+
+void
+tcp_output_ack(struct tcp_connection *c)
+{
+	/* While a probe's byte is out, snd_max is past the peer's window, and what is past the window is not looked at.
+	 * */
+	struct tcp_header header = { .sequence = c->flags & TCP_PERSIST ? c->snd_nxt : c->snd_max,
+				     .flags = RTE_TCP_ACK_FLAG };
+
+	options_of(c, &header.options);
+	segment_send(c, &header, 0);
+}
+
+void
+tcp_output_keepalive(struct tcp_connection *c)
+{
+	struct tcp_header header = { .sequence = c->snd_una - 1, .flags = RTE_TCP_ACK_FLAG };
+
+	options_of(c, &header.options);
+	if (segment_send(c, &header, 0))
+		TCP_COUNT(c->stack, keepalive_probes);
+}
+
+void
+tcp_output_reset(struct tcp_connection *c)
+{
+	struct tcp_header header = { &c->local, &c->remote, .sequence = c->snd_max, .acknowledgement = c->rcv_nxt,
+				     .flags = RTE_TCP_RST_FLAG | RTE_TCP_ACK_FLAG };
+
+	if (c->state == TCP_STATE_SYN_SENT)
+		return;
+	/* Where the peer will be when all that is in flight has come: it believes a RST nowhere else, but asks back
+	 * (RFC 5961 section 3.2), and is then told by tcp_output_refuse(). */
+	if (c->flags & TCP_PERSIST)
+		header.sequence = c->snd_nxt;
+	if (tcp_header_send(c->stack, &header))
+		TCP_COUNT(c->stack, resets_sent);
+}

@@ -1,0 +1,144 @@
+#include "tcp/reassembly.h"
+
+#include "packet/view.h"
+#include "tcp/stack.h"
+
+static_assert(sizeof(struct tcp_range) <= PACKET_PRIVATE_SIZE, "a range's record lies where the packet's view was");
+
+static uint32_t
+range_end(const struct tcp_range *range)
+{
+	return range->start + range->queue.bytes;
+}
+
+static void
+range_unlink(struct tcp_connection *c, struct tcp_range **link)
+{
+	*link = (*link)->next;
+	c->range_count--;
+}
+
+/* Records the queue in its first mbuf, which may have changed. */
+static void
+range_link(struct tcp_connection *c, struct tcp_range **link, const struct tcp_queue *queue, uint32_t start)
+{
+	struct tcp_range *range = rte_mbuf_to_priv(queue->head);
+
+	*range = (struct tcp_range){ *queue, *link, start };
+	*link = range;
+	c->range_count++;
+}
+
+/* Frees the ranges from *link on that the payload covers, and cuts off its end where the last one reaches further. */
+static void
+trim_behind(struct tcp_connection *c, struct tcp_range **link, uint32_t sequence, struct tcp_queue *payload)
+{
+	uint32_t end = sequence + payload->bytes;
+
+	while (*link && sequence_before((*link)->start, end)) {
+		struct tcp_queue covered = (*link)->queue;
+
+		if (sequence_after(range_end(*link), end)) {
+			tcp_queue_truncate(payload, (*link)->start - sequence);
+			return;
+		}
+		range_unlink(c, link);
+		tcp_queue_free(&covered);
+	}
+}
+
+/* Drops from the payload what the range before it has. */
+static void
+trim_before(const struct tcp_range *before, uint32_t *sequence, struct tcp_queue *payload)
+{
+	uint32_t shared;
+
+	if (!sequence_after(range_end(before), *sequence))
+		return;
+	shared = RTE_MIN(range_end(before) - *sequence, payload->bytes);
+	tcp_queue_drop(payload, shared);
+	*sequence += shared;
+}
+
+void
+tcp_reassembly_insert(struct tcp_connection *c, uint32_t sequence, struct tcp_queue *payload)
+{
+	struct tcp_range **before = NULL, **link = &c->ranges;
+	struct tcp_queue joined = { 0 };
+	uint32_t start;
+
+	while (*link && !sequence_after((*link)->start, sequence)) {
+		before = link;
+		link = &(*link)->next;
+	}
+	if (before)
+		trim_before(*before, &sequence, payload);
+	trim_behind(c, link, sequence, payload);
+	if (payload->bytes == 0)
+		return;
+
+	c->sack_recent = start = sequence;
+	if (before && range_end(*before) == sequence) {
+		joined = (*before)->queue;
+		start = (*before)->start;
+		range_unlink(c, before);
+		link = before;
+	}
+	tcp_queue_concatenate(&joined, payload);
+	if (*link && (*link)->start == start + joined.bytes) {
+		struct tcp_queue behind = (*link)->queue;
+
+		range_unlink(c, link);
+		tcp_queue_concatenate(&joined, &behind);
+	}
+	if (c->range_count == TCP_RANGES_MAX) {
+		TCP_COUNT(c->stack, drop_ranges_full);
+		tcp_queue_free(&joined);
+		return;
+	}
+	range_link(c, link, &joined, start);
+}
+
+uint32_t
+tcp_reassembly_take(struct tcp_connection *c)
+{
+	uint32_t before = c->rcv_nxt;
+
+	while (c->ranges && !sequence_after(c->ranges->start, c->rcv_nxt)) {
+		struct tcp_queue queue = c->ranges->queue;
+		uint32_t known = RTE_MIN(c->rcv_nxt - c->ranges->start, queue.bytes);
+
+		range_unlink(c, &c->ranges);
+		tcp_queue_drop(&queue, known);
+		c->rcv_nxt += queue.bytes;
+		tcp_queue_concatenate(&c->received, &queue);
+	}
+	return c->rcv_nxt - before;
+}
+
+void
+tcp_reassembly_free(struct tcp_connection *c)
+{
+	while (c->ranges) {
+		struct tcp_queue queue = c->ranges->queue;
+
+		range_unlink(c, &c->ranges);
+		tcp_queue_free(&queue);
+	}
+}
+
+uint8_t
+tcp_reassembly_blocks(const struct tcp_connection *c, struct tcp_sack_block *out, uint8_t max)
+{
+	const struct tcp_range *recent = c->ranges, *range;
+	uint8_t count = 0;
+
+	while (recent && !(c->sack_recent - recent->start < recent->queue.bytes))
+		recent = recent->next;
+	if (recent && max > 0)
+		out[count++] = (struct tcp_sack_block){ recent->start, range_end(recent) };
+	for (range = c->ranges; range && count < max; range = range->next)
+		if (range != recent)
+			out[count++] = (struct tcp_sack_block){ range->start, range_end(range) };
+	return count;
+}

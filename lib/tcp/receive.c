@@ -1,0 +1,50 @@
+#include "tcp/output.h"
+#include "tcp/stack.h"
+
+uint32_t
+tcp_readable(const struct tcp_connection *c)
+{
+	return c->received.bytes;
+}
+
+struct bytes
+tcp_peek(const struct tcp_connection *c)
+{
+	return tcp_queue_peek(&c->received);
+}
+
+uint32_t
+tcp_peek_copy(const struct tcp_connection *c, uint32_t offset, void *out, uint32_t len)
+{
+	return tcp_queue_copy(c->received.head, offset, out, len);
+}
+
+void
+tcp_window_freed(struct tcp_connection *c)
+{
+	uint32_t offered, gain;
+
+	if (!tcp_receiving(c))
+		return;
+	offered = sequence_after(c->rcv_edge, c->rcv_nxt) ? c->rcv_edge - c->rcv_nxt : 0;
+	gain = tcp_window_offer(c) - offered;
+	/* An ACK that is due anyway tells it. One of its own is worth while when much was freed, or when the peer may
+	 * be waiting for it. */
+	if (gain > 0 && (gain >= c->stack->config.receive_buffer / 4 || offered < 2u * c->rcv_mss)) {
+		c->flags |= TCP_ACK_NOW;
+		tcp_connection_schedule(c);
+	}
+}
+
+void
+tcp_consume(struct tcp_connection *c, uint32_t len)
+{
+	tcp_queue_drop(&c->received, len);
+	tcp_window_freed(c);
+}
+
+bool
+tcp_at_end(const struct tcp_connection *c)
+{
+	return c->received.bytes == 0 && c->flags & TCP_FIN_RECEIVED;
+}
