@@ -1,0 +1,41 @@
+/*
+ * What the BPF program and user space share: keys, values and limits of the maps. Seen by both compilers, so it uses the
+ * kernel's types only. Addresses are IPv4-mapped as in base/address.h, ports in network order, unused bytes zero.
+ */
+#ifndef XDP_MAPS_H
+#define XDP_MAPS_H
+
+#include <linux/types.h>
+
+/* A reload holds the old and the new set at the same time, so half of these may be served. */
+#define XDP_SERVICES_MAX 16384
+#define XDP_SERVERS_MAX 131072
+#define XDP_LOCALS_MAX 16384
+/* AF_XDP sockets over all interfaces and queues. */
+#define XDP_SOCKETS_MAX 1024
+
+#define XDP_PORTS 65536
+
+struct xdp_address {
+	__u32 words_be[4];
+};
+
+struct xdp_service_key {
+	struct xdp_address address;
+	__u16 port_be;
+	__u8 ip_protocol;
+	__u8 unused;
+};
+
+struct xdp_server_key {
+	struct xdp_address address;
+	__u16 port_be;
+	__u16 unused;
+};
+
+struct xdp_queue_key {
+	__u32 ifindex;
+	__u32 queue;
+};
+
+#endif

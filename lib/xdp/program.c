@@ -1,0 +1,278 @@
+#include <assert.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <linux/if_link.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "xdp/internal.h"
+#include "xdp/weir.skel.h"
+
+const char *const xdp_counter_names[XDP_COUNTER_COUNT] = {
+#define ROW(name, text) text,
+	XDP_COUNTERS(ROW)
+#undef ROW
+};
+
+static_assert(sizeof(struct ip_address) == sizeof(struct xdp_address), "one shape of an address");
+
+/* The first thing libbpf complains of while an object loads is the reason; what follows are consequences. */
+static char libbpf_reason[256];
+
+__attribute__((format(printf, 2, 0))) static int
+libbpf_note(enum libbpf_print_level level, const char *format, va_list arguments)
+{
+	if (level == LIBBPF_WARN && !libbpf_reason[0]) {
+		vsnprintf(libbpf_reason, sizeof(libbpf_reason), format, arguments);
+		libbpf_reason[strcspn(libbpf_reason, "\n")] = '\0';
+	}
+	return 0;
+}
+
+static const char *
+load_advice(int code)
+{
+	if (code == -EPERM || code == -EACCES)
+		return "; run as root, or with CAP_BPF and CAP_NET_ADMIN";
+	if (code == -EINVAL || code == -ENOSYS || code == -EOPNOTSUPP)
+		return "; the kernel must be Linux 5.15 or newer with CONFIG_BPF_SYSCALL and CONFIG_XDP_SOCKETS";
+	return "";
+}
+
+int
+xdp_program_load(struct xdp_program **out, char *error, size_t size)
+{
+	struct xdp_program *program = calloc(1, sizeof(*program));
+	int rc = -ENOMEM;
+
+	if (!program) {
+		snprintf(error, size, "XDP program: out of memory");
+		return rc;
+	}
+	libbpf_reason[0] = '\0';
+	libbpf_set_print(libbpf_note);
+	program->skeleton = weir_bpf__open();
+	if (!program->skeleton) {
+		rc = -errno;
+		goto fail;
+	}
+	rc = weir_bpf__load(program->skeleton);
+	if (rc < 0)
+		goto fail;
+	*out = program;
+	return 0;
+fail:
+	snprintf(error, size, "XDP program cannot be loaded: %s (%s)%s", strerror(-rc), libbpf_reason, load_advice(rc));
+	xdp_program_free(program);
+	return rc;
+}
+
+void
+xdp_program_free(struct xdp_program *program)
+{
+	if (!program)
+		return;
+	for (int i = 0; i < XDP_INTERFACES_MAX; i++)
+		if (program->links[i].ifindex)
+			close(program->links[i].fd);
+	for (int i = 0; i < XDP_SET_COUNT; i++)
+		free(program->sets[i].keys);
+	weir_bpf__destroy(program->skeleton);
+	free(program);
+}
+
+int
+xdp_program_fd(const struct xdp_program *program)
+{
+	return bpf_program__fd(program->skeleton->progs.weir_xdp);
+}
+
+int
+xdp_program_set_fd(const struct xdp_program *program, enum xdp_set set)
+{
+	const struct bpf_map *const maps[XDP_SET_COUNT] = {
+		[XDP_SET_LOCALS] = program->skeleton->maps.locals,
+		[XDP_SET_SERVERS] = program->skeleton->maps.servers,
+		[XDP_SET_SERVICES] = program->skeleton->maps.services,
+	};
+
+	return bpf_map__fd(maps[set]);
+}
+
+static const char *
+interface_name(int ifindex, char out[IF_NAMESIZE])
+{
+	return if_indextoname((unsigned int)ifindex, out) ? out : "(gone)";
+}
+
+/* Id of the program that is attached already, 0 when none or unknown. */
+static uint32_t
+attached_program(int ifindex)
+{
+	LIBBPF_OPTS(bpf_xdp_query_opts, query);
+
+	if (bpf_xdp_query(ifindex, 0, &query) < 0)
+		return 0;
+	return query.prog_id ? query.prog_id : query.drv_prog_id ? query.drv_prog_id : query.skb_prog_id;
+}
+
+static int
+fail_busy(int ifindex, uint32_t id, char *error, size_t size)
+{
+	struct bpf_prog_info info = { 0 };
+	uint32_t info_len = sizeof(info);
+	char name[IF_NAMESIZE];
+	int fd = id ? bpf_prog_get_fd_by_id(id) : -1;
+
+	if (fd >= 0) {
+		bpf_obj_get_info_by_fd(fd, &info, &info_len);
+		close(fd);
+	}
+	snprintf(error, size, "interface %s has an XDP program already: id %u, \"%s\"%s", interface_name(ifindex, name),
+		 id, info.name,
+		 strcmp(info.name, "weir_xdp") == 0 ? " (another Weir)" : "; see ip link set DEVICE xdp off");
+	return -EBUSY;
+}
+
+static int
+link_create(const struct xdp_program *program, int ifindex, uint32_t flags)
+{
+	LIBBPF_OPTS(bpf_link_create_opts, options, .flags = flags);
+
+	return bpf_link_create(xdp_program_fd(program), ifindex, BPF_XDP, &options);
+}
+
+static int
+attach(struct xdp_program *program, int ifindex, enum xdp_mode mode, enum xdp_mode *used)
+{
+	int fd = -EOPNOTSUPP;
+
+	if (mode != XDP_MODE_GENERIC) {
+		*used = XDP_MODE_NATIVE;
+		fd = link_create(program, ifindex, XDP_FLAGS_DRV_MODE);
+	}
+	/* Drivers refuse for reasons of their own (too few queues, an MTU too large): generic mode works in any case. */
+	if (fd < 0 && mode != XDP_MODE_NATIVE && fd != -EBUSY && fd != -EEXIST && fd != -EPERM && fd != -ENODEV) {
+		*used = XDP_MODE_GENERIC;
+		fd = link_create(program, ifindex, XDP_FLAGS_SKB_MODE);
+	}
+	return fd;
+}
+
+int
+xdp_program_attach(struct xdp_program *program, int ifindex, enum xdp_mode mode, enum xdp_mode *used, char *error,
+		   size_t size)
+{
+	uint32_t id = attached_program(ifindex);
+	char name[IF_NAMESIZE];
+	struct xdp_link *link = program->links;
+	int fd;
+
+	if (id)
+		return fail_busy(ifindex, id, error, size);
+	while (link < program->links + XDP_INTERFACES_MAX && link->ifindex)
+		link++;
+	if (link == program->links + XDP_INTERFACES_MAX) {
+		snprintf(error, size, "XDP program: more than %d interfaces", XDP_INTERFACES_MAX);
+		return -ENOSPC;
+	}
+	fd = attach(program, ifindex, mode, used);
+	/* Somebody was faster between the query and the link. */
+	if (fd == -EBUSY || fd == -EEXIST)
+		return fail_busy(ifindex, attached_program(ifindex), error, size);
+	if (fd < 0) {
+		snprintf(error, size, "XDP program cannot be attached to interface %s in %s mode: %s",
+			 interface_name(ifindex, name), *used == XDP_MODE_NATIVE ? "native" : "generic", strerror(-fd));
+		return fd;
+	}
+	*link = (struct xdp_link){ .ifindex = ifindex, .fd = fd };
+	return 0;
+}
+
+void
+xdp_program_detach(struct xdp_program *program, int ifindex)
+{
+	for (int i = 0; i < XDP_INTERFACES_MAX; i++) {
+		if (program->links[i].ifindex != ifindex)
+			continue;
+		close(program->links[i].fd);
+		program->links[i].ifindex = 0;
+	}
+}
+
+/* The slot of (ifindex, queue), or a free one when it has none; -1 when there is neither. */
+static int
+find_slot(const struct xdp_program *program, uint32_t ifindex, uint32_t queue)
+{
+	int free_slot = -1;
+
+	for (int i = XDP_SOCKETS_MAX - 1; i >= 0; i--) {
+		if (program->slots[i].ifindex == ifindex && program->slots[i].queue == queue)
+			return i;
+		if (!program->slots[i].ifindex)
+			free_slot = i;
+	}
+	return free_slot;
+}
+
+static void
+withdraw_socket(struct xdp_program *program, uint32_t slot, const struct xdp_queue_key *key)
+{
+	if (!program->slots[slot].ifindex)
+		return;
+	bpf_map_delete_elem(bpf_map__fd(program->skeleton->maps.slots), key);
+	bpf_map_delete_elem(bpf_map__fd(program->skeleton->maps.sockets), &slot);
+	program->slots[slot].ifindex = 0;
+}
+
+int
+xdp_program_socket_set(struct xdp_program *program, int ifindex, uint32_t queue, int socket_fd)
+{
+	struct xdp_queue_key key = { .ifindex = (uint32_t)ifindex, .queue = queue };
+	int found = find_slot(program, key.ifindex, queue);
+	uint32_t slot = (uint32_t)found;
+	int rc;
+
+	if (found < 0)
+		return socket_fd < 0 ? 0 : -ENOSPC;
+	if (socket_fd < 0) {
+		withdraw_socket(program, slot, &key);
+		return 0;
+	}
+	/* The socket before the way to it. */
+	rc = bpf_map_update_elem(bpf_map__fd(program->skeleton->maps.sockets), &slot, &socket_fd, BPF_ANY);
+	if (rc == 0)
+		rc = bpf_map_update_elem(bpf_map__fd(program->skeleton->maps.slots), &key, &slot, BPF_ANY);
+	if (rc == 0)
+		program->slots[slot] = key;
+	return rc;
+}
+
+void
+xdp_port_used(struct xdp_program *program, uint16_t port_be, bool used)
+{
+	__atomic_store_n(&program->skeleton->bss->ports_used[port_be], used, __ATOMIC_RELEASE);
+}
+
+int
+xdp_program_counters(const struct xdp_program *program, uint64_t out[XDP_COUNTER_COUNT])
+{
+	int cpus = libbpf_num_possible_cpus();
+	uint64_t *values = cpus > 0 ? calloc((size_t)cpus, sizeof(*values)) : NULL;
+	int rc = 0;
+
+	if (!values)
+		return cpus < 0 ? cpus : -ENOMEM;
+	memset(out, 0, XDP_COUNTER_COUNT * sizeof(*out));
+	for (uint32_t i = 0; i < XDP_COUNTER_COUNT && rc == 0; i++) {
+		rc = bpf_map_lookup_elem(bpf_map__fd(program->skeleton->maps.counters), &i, values);
+		for (int cpu = 0; cpu < cpus && rc == 0; cpu++)
+			out[i] += values[cpu];
+	}
+	free(values);
+	return rc;
+}

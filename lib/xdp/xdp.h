@@ -1,0 +1,67 @@
+/*
+ * The XDP program that decides, on a kernel interface, which packets are Weir's, and its loader.
+ *
+ * One program object per Weir process, attached to any number of interfaces through bpf_links that die with the process:
+ * a killed Weir leaves nothing behind. Packets for Weir go to the AF_XDP socket of the queue they came in on; everything
+ * else (ARP, ssh, ping, other listeners, the host's own connections) passes to the kernel.
+ *
+ * What is Weir's:
+ *   - TCP (and UDP later) to a served endpoint: exact address and port, or a port on every local address;
+ *   - TCP from an upstream server (address and port) to a local port that Weir's stacks have in use;
+ *   - ICMP and ICMPv6 errors that quote such a packet (they reach the kernel as well where XDP cannot tell).
+ * Later fragments and anything that cannot be parsed pass to the kernel.
+ *
+ * Control thread only, but for xdp_port_used(), which a stack's lcore calls: one byte in memory shared with the kernel,
+ * no system call.
+ */
+#ifndef XDP_XDP_H
+#define XDP_XDP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/address.h"
+#include "xdp/outcome.h"
+
+struct xdp_program;
+
+/* Loads the object. 0, or -errno with a complete reason in error[0..size) (what the kernel lacks, and what to do). */
+int xdp_program_load(struct xdp_program **out, char *error, size_t size);
+void xdp_program_free(struct xdp_program *program);
+
+/* Descriptor of the loaded program (bpftool and tests know it by that); owned by the object. */
+int xdp_program_fd(const struct xdp_program *program);
+
+enum xdp_mode { XDP_MODE_AUTO, XDP_MODE_NATIVE, XDP_MODE_GENERIC };
+
+/* Native where the driver has it, else generic (with AUTO); *used says which. The link is held by the program object.
+ * -EBUSY when another program is attached (named in the error text). */
+int xdp_program_attach(struct xdp_program *program, int ifindex, enum xdp_mode mode, enum xdp_mode *used, char *error,
+		       size_t size);
+void xdp_program_detach(struct xdp_program *program, int ifindex);
+
+/* Sends packets of (ifindex, queue) that are Weir's to this AF_XDP socket; replaces the one before. -1 withdraws it:
+ * from then on such packets pass to the kernel. 0 or -errno; -ENOSPC above XDP_SOCKETS_MAX. */
+int xdp_program_socket_set(struct xdp_program *program, int ifindex, uint32_t queue, int socket_fd);
+
+/*
+ * Replaces what is served and which servers answers may come from. Additions are made before removals, so no packet of
+ * an endpoint in both sets is ever missed. An `any` address means every address of that IP version that this host has,
+ * given in `locals`. 0, or -errno and everything is as it was before.
+ */
+struct xdp_service {
+	struct endpoint endpoint;
+	uint8_t ip_protocol;
+};
+int xdp_program_serve(struct xdp_program *program, const struct xdp_service *services, uint32_t service_count,
+		      const struct endpoint *servers, uint32_t server_count, const struct ip_address *locals,
+		      uint32_t local_count);
+
+/* A local port for outgoing connections is in use by the calling lcore, or no longer. Each port belongs to one lcore. */
+void xdp_port_used(struct xdp_program *program, uint16_t port_be, bool used);
+
+/* Packets by outcome (xdp/outcome.h), summed over CPUs; names in xdp_counter_names. */
+extern const char *const xdp_counter_names[XDP_COUNTER_COUNT];
+int xdp_program_counters(const struct xdp_program *program, uint64_t out[XDP_COUNTER_COUNT]);
+
+#endif
