@@ -90,6 +90,7 @@ tcp_connection_established(struct tcp_connection *c)
 	if (c->flags & TCP_PASSIVE) {
 		c->flags = (c->flags & ~TCP_PASSIVE) | TCP_OWNED;
 		stack->half_open--;
+		list_remove(&c->ready);
 		TCP_COUNT(stack, accepted);
 		tcp_connection_notify(c, TCP_ACCEPTED);
 	} else {
@@ -113,8 +114,10 @@ tcp_connection_end(struct tcp_connection *c, enum tcp_close_reason reason)
 	list_remove(&c->pending);
 	if (!tcp_synchronized(c))
 		TCP_COUNT(stack, open_failures);
-	if (c->flags & TCP_PASSIVE)
+	if (c->flags & TCP_PASSIVE) {
 		stack->half_open--;
+		list_remove(&c->ready);
+	}
 	if (c->flags & TCP_OUTGOING)
 		tcp_port_put(stack, c->local.port_be);
 	tcp_queue_free(&c->sending);

@@ -89,7 +89,7 @@ struct tcp_connection {
 	struct rte_mbuf *snd_cursor; /* an mbuf of `sending`, and the sequence number of its first byte */
 
 	/* line 3: rounds and deadlines */
-	struct list ready;               /* in stack.ready, or in stack.orphans when nobody holds it */
+	struct list ready;               /* in stack.opening, stack.ready, or stack.orphans when nobody holds it */
 	struct list pending;             /* in stack.pending, or in stack.closed when detached */
 	uint64_t retransmit_deadline_ns; /* also SYN and window probe */
 	uint64_t ack_deadline_ns;

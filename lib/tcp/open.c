@@ -68,13 +68,16 @@ open_passive(struct tcp_stack *stack, const struct tcp_segment *segment, uint32_
 	struct ip_address ignored;
 	uint16_t mtu;
 
-	if (stack->half_open >= stack->config.syn_backlog) {
-		TCP_COUNT(stack, drop_backlog);
-		return;
-	}
 	if (!stack->env.route(stack->env.context, &segment->remote.ip, &ignored, &mtu)) {
 		TCP_COUNT(stack, no_route);
 		return;
+	}
+	/* A flood of SYNs fills the backlog with what will never be answered: the oldest makes room, so that a client whose
+	 * ACK comes within a backlog's time gets in. */
+	if (stack->half_open >= stack->config.syn_backlog) {
+		TCP_COUNT(stack, backlog_evicted);
+		tcp_connection_end(container_of(list_first(&stack->opening), struct tcp_connection, ready),
+				   TCP_TIMED_OUT);
 	}
 	c = tcp_connection_new(stack, &segment->local, &segment->remote, mtu);
 	if (!c)
@@ -86,6 +89,7 @@ open_passive(struct tcp_stack *stack, const struct tcp_segment *segment, uint32_
 	syn_read(c, segment);
 	tcp_connection_attach(c);
 	stack->half_open++;
+	list_append(&stack->opening, &c->ready);
 	TCP_COUNT(stack, passive_opens);
 	tcp_connection_schedule(c);
 }

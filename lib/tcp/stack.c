@@ -101,6 +101,7 @@ tcp_stack_new(const struct tcp_config *config, const struct tcp_env *env, uint64
 	list_init(&stack->ready);
 	list_init(&stack->pending);
 	list_init(&stack->closed);
+	list_init(&stack->opening);
 	list_init(&stack->orphans);
 	tcp_stack_time(stack, now_ns);
 	stack->reset_tokens_ms = stack->now_ms;

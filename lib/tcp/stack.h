@@ -52,7 +52,7 @@
 	ROW(drop_not_unicast)                                                                                          \
 	ROW(drop_no_endpoint)                                                                                          \
 	ROW(drop_reset_limited)                                                                                        \
-	ROW(drop_backlog)                                                                                              \
+	ROW(backlog_evicted)                                                                                           \
 	ROW(drop_paws)                                                                                                 \
 	ROW(drop_no_timestamp)                                                                                         \
 	ROW(drop_out_of_window)                                                                                        \
@@ -82,6 +82,7 @@ struct tcp_stack {
 	struct list ready;   /* connections with events, by `ready` */
 	struct list pending; /* connections with something to send, by `pending` */
 	struct list closed;  /* over, but still held by the user, by `pending` */
+	struct list opening; /* half-open; the oldest first, by `ready` */
 	struct list orphans; /* given back, not yet over; the oldest first, by `ready` */
 	uint32_t orphan_count, orphans_max;
 	uint32_t half_open;

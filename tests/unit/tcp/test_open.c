@@ -352,7 +352,7 @@ refusals_are_limited(void **state)
 }
 
 static void
-the_backlog_bounds_half_open_connections(void **state)
+a_full_backlog_gives_up_its_oldest(void **state)
 {
 	struct tcp_usage usage;
 
@@ -365,7 +365,7 @@ the_backlog_bounds_half_open_connections(void **state)
 	}
 	tcp_flush(h->stack);
 	assert_int_equal(h->sent_count, 3);
-	assert_int_equal(harness_count(h, "drop_backlog"), 2);
+	assert_int_equal(harness_count(h, "backlog_evicted"), 2);
 	tcp_usage(h->stack, &usage);
 	assert_int_equal(usage.half_open, 3);
 	for (uint32_t i = 0; i < 3; i++)
@@ -551,7 +551,7 @@ main(void)
 		TEST(rst_ends_a_half_open_connection_unseen),
 		TEST(what_belongs_to_nothing_is_refused),
 		TEST(refusals_are_limited),
-		TEST(the_backlog_bounds_half_open_connections),
+		TEST(a_full_backlog_gives_up_its_oldest),
 		TEST(a_full_connection_table_drops_a_syn_and_fails_a_connect),
 		TEST(no_route_fails_at_once),
 		TEST(ports_are_of_this_lcore_and_run_out),
