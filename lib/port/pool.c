@@ -1,0 +1,114 @@
+#include <errno.h>
+#include <rte_errno.h>
+#include <rte_lcore.h>
+#include <rte_mbuf_pool_ops.h>
+#include <rte_memzone.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "packet/view.h"
+#include "port/driver.h"
+#include "port/frames.h"
+
+#define FRAME_SIZE_MIN 2048u
+#define CACHE_SIZE_MAX 256u
+
+/* No padding between elements for the sake of memory channels: they must be powers of two apart. */
+#define POOL_FLAGS RTE_MEMPOOL_F_NO_SPREAD
+
+static void
+release_memory(struct rte_mempool_memhdr *header, void *zone)
+{
+	rte_memzone_free(zone);
+}
+
+/* What of a frame is neither data nor headroom. */
+static uint32_t
+frame_overhead(uint32_t *header_size)
+{
+	struct rte_mempool_objsz sizes;
+
+	rte_mempool_calc_obj_size(RTE_CACHE_LINE_SIZE, POOL_FLAGS, &sizes);
+	*header_size = sizes.header_size;
+	return sizes.header_size + sizes.trailer_size + sizeof(struct rte_mbuf) + PACKET_PRIVATE_SIZE;
+}
+
+static int
+populate(struct rte_mempool *pool, const char *name, uint32_t mbufs, uint32_t frame_size)
+{
+	const struct rte_memzone *zone;
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	int rc;
+
+	zone = rte_memzone_reserve_aligned(name, (size_t)mbufs * frame_size, SOCKET_ID_ANY, 0,
+					   (unsigned int)RTE_MAX(page, (size_t)frame_size));
+	if (!zone)
+		return -rte_errno;
+	rc = rte_mempool_populate_virt(pool, zone->addr, (size_t)mbufs * frame_size, zone->hugepage_sz, release_memory,
+				       (void *)(uintptr_t)zone);
+	if (rc <= 0) {
+		rte_memzone_free(zone);
+		return rc < 0 ? rc : -ENOMEM;
+	}
+	return (uint32_t)rc == mbufs ? 0 : -ENOMEM;
+}
+
+struct rte_mempool *
+port_pool_new(uint32_t mbufs, uint16_t mtu_max, char *error, size_t size)
+{
+	static unsigned int pools;
+	char name[RTE_MEMZONE_NAMESIZE];
+	uint32_t header_size, overhead = frame_overhead(&header_size);
+	uint32_t needed = overhead + PORT_FRAME_KERNEL_HEADROOM + PORT_FRAME_L2_MAX + mtu_max;
+	uint32_t frame_size = RTE_MAX(FRAME_SIZE_MIN, rte_align32pow2(needed));
+	struct rte_pktmbuf_pool_private private = { .mbuf_data_room_size = (uint16_t)(frame_size - overhead),
+						    .mbuf_priv_size = PACKET_PRIVATE_SIZE };
+	struct rte_mempool *pool;
+	int rc;
+
+	snprintf(name, sizeof(name), "weir_packets_%u", pools++);
+	pool = rte_mempool_create_empty(name, mbufs, frame_size - header_size, RTE_MIN(CACHE_SIZE_MAX, mbufs / 8),
+					sizeof(private), SOCKET_ID_ANY, POOL_FLAGS);
+	if (!pool) {
+		port_fail(error, size, -rte_errno, "packet pool of %u buffers: %s", mbufs, rte_strerror(rte_errno));
+		return NULL;
+	}
+	rc = rte_mempool_set_ops_byname(pool, rte_mbuf_best_mempool_ops(), NULL);
+	if (rc == 0) {
+		rte_pktmbuf_pool_init(pool, &private);
+		rc = populate(pool, name, mbufs, frame_size);
+	}
+	if (rc < 0) {
+		port_fail(error, size, rc, "cannot reserve %zu MB for %u packet buffers: %s",
+			  (size_t)mbufs * frame_size >> 20, mbufs, rte_strerror(-rc));
+		rte_mempool_free(pool);
+		return NULL;
+	}
+	rte_mempool_obj_iter(pool, rte_pktmbuf_init, NULL);
+	return pool;
+}
+
+int
+port_frames_of_pool(struct rte_mempool *pool, struct port_frames *out)
+{
+	uint32_t frame_size = pool->header_size + pool->elt_size + pool->trailer_size;
+	struct rte_mempool_memhdr *part;
+	size_t bytes = 0;
+	uint8_t *base = NULL;
+
+	STAILQ_FOREACH(part, &pool->mem_list, next)
+	{
+		if (!base || (uint8_t *)part->addr < base)
+			base = part->addr;
+		bytes += part->len;
+	}
+	if (!rte_is_power_of_2(frame_size) || rte_pktmbuf_priv_size(pool) != PACKET_PRIVATE_SIZE ||
+	    bytes != (size_t)pool->populated_size * frame_size || (uintptr_t)base % frame_size != 0)
+		return -EINVAL;
+	*out = (struct port_frames){
+		.base = base, .frame_size = frame_size, .frames = pool->populated_size, .mbuf_offset = pool->header_size
+	};
+	out->buffer_offset = out->mbuf_offset + (uint32_t)sizeof(struct rte_mbuf) + (uint32_t)PACKET_PRIVATE_SIZE;
+	return 0;
+}
