@@ -1,0 +1,118 @@
+#include <stdlib.h>
+
+#include "base/random.h"
+#include "proxy/virtual_host.h"
+#include "proxy/worker.h"
+
+static int
+share_init(struct proxy_generation *g, struct proxy_share *share)
+{
+	share->generation = g;
+	share->states = calloc(g->group_count + 1, sizeof(*share->states));
+	share->pools = calloc(g->group_count + 1, sizeof(*share->pools));
+	if (!share->states || !share->pools)
+		return -1;
+	for (uint32_t i = 0; i < g->group_count; i++) {
+		uint64_t seed;
+
+		random_fill(&seed, sizeof(seed));
+		list_init(&share->pools[i].idle);
+		share->states[i] = upstream_state_new(g->groups[i], seed);
+		if (!share->states[i])
+			return -1;
+	}
+	return 0;
+}
+
+static void
+share_fini(struct proxy_generation *g, struct proxy_share *share)
+{
+	for (uint32_t i = 0; share->states && i < g->group_count; i++)
+		upstream_state_free(share->states[i]);
+	free(share->states);
+	free(share->pools);
+}
+
+struct proxy_generation *
+proxy_generation_new(struct config *config, unsigned int workers, const struct proxy_filter *const *filters)
+{
+	static const struct proxy_addresses none;
+	struct proxy_generation *g = calloc(1, sizeof(*g));
+	struct config_scope *http = config_child(config_root(config), CONFIG_HTTP);
+
+	if (!g)
+		return NULL;
+	g->config = config;
+	g->filters = filters;
+	g->workers = workers;
+	g->addresses = http ? ((struct proxy_server *)config_settings(http, &proxy_server_module))->addresses : &none;
+	g->groups = upstream_groups(config, &g->group_count);
+	g->listener_count = g->addresses->count;
+	g->listeners = calloc(g->listener_count + 1, sizeof(*g->listeners));
+	g->shares = calloc(workers, sizeof(*g->shares));
+	if (!g->listeners || !g->shares)
+		goto fail;
+	for (uint32_t i = 0; i < g->listener_count; i++)
+		g->listeners[i].local = g->addresses->all[i].endpoint;
+	for (unsigned int i = 0; i < workers; i++)
+		if (share_init(g, &g->shares[i]) < 0)
+			goto fail;
+	return g;
+fail:
+	proxy_generation_release(g);
+	return NULL;
+}
+
+void
+proxy_generation_release(struct proxy_generation *g)
+{
+	if (g)
+		g->config = NULL;
+	proxy_generation_free(g);
+}
+
+void
+proxy_generation_free(struct proxy_generation *g)
+{
+	if (!g)
+		return;
+	for (unsigned int i = 0; g->shares && i < g->workers; i++)
+		share_fini(g, &g->shares[i]);
+	free(g->shares);
+	free(g->listeners);
+	if (g->config)
+		config_free(g->config);
+	free(g);
+}
+
+struct config *
+proxy_generation_config(const struct proxy_generation *g)
+{
+	return g->config;
+}
+
+const struct tcp_listener *
+proxy_generation_listeners(const struct proxy_generation *g, uint32_t *count)
+{
+	*count = g->listener_count;
+	return g->listeners;
+}
+
+void
+proxy_generation_each_server(const struct proxy_generation *g,
+			     void (*each)(void *context, const struct endpoint *server), void *context)
+{
+	for (uint32_t i = 0; i < g->group_count; i++)
+		for (uint32_t s = 0; s < g->groups[i]->primary_count + g->groups[i]->backup_count; s++)
+			each(context, &g->groups[i]->servers[s].address);
+}
+
+bool
+proxy_generation_unused(const struct proxy_generation *g)
+{
+	for (unsigned int i = 0; i < g->workers; i++)
+		if (__atomic_load_n(&g->shares[i].current, __ATOMIC_ACQUIRE) ||
+		    __atomic_load_n(&g->shares[i].references, __ATOMIC_ACQUIRE))
+			return false;
+	return true;
+}

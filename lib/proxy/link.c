@@ -1,0 +1,149 @@
+#include "proxy/worker.h"
+
+void
+proxy_link_arm(struct proxy_link *link, int64_t ms)
+{
+	timer_arm(link->worker->link_timers, &link->timer, link->worker->now_ns + (uint64_t)ms * NS_PER_MS);
+}
+
+/* An idle connection to that very server, the warmest first. */
+static struct proxy_link *
+pool_take(struct proxy_pool *pool, uint32_t server_index)
+{
+	for (struct list *node = pool->idle.prev; node != &pool->idle; node = node->prev) {
+		struct proxy_link *link = container_of(node, struct proxy_link, node);
+
+		if (link->server_index != server_index)
+			continue;
+		list_remove(node);
+		pool->count--;
+		return link;
+	}
+	return NULL;
+}
+
+/* All links are taken: one that waits for nothing gives way to a request. True when there was one. */
+static bool
+pools_evict(struct proxy_share *share)
+{
+	for (uint32_t i = 0; i < share->generation->group_count; i++) {
+		struct list *node = list_first(&share->pools[i].idle);
+
+		if (!node)
+			continue;
+		proxy_link_close(container_of(node, struct proxy_link, node));
+		return true;
+	}
+	return false;
+}
+
+struct proxy_link *
+proxy_link_open(struct proxy_exchange *x, const struct upstream_group *group, uint32_t server_index, int *error)
+{
+	struct proxy_worker *worker = x->worker;
+	struct proxy_link *link = pool_take(&x->share->pools[group->index], server_index);
+
+	if (link) {
+		timer_cancel(worker->link_timers, &link->timer);
+		link->reused = true;
+		link->head_sent = false;
+		link->exchange = x;
+		PROXY_COUNT(worker, UPSTREAM_REUSED);
+		return link;
+	}
+	link = slab_get(worker->links);
+	if (!link && pools_evict(x->share))
+		link = slab_get(worker->links);
+	if (!link) {
+		*error = -ENOMEM;
+		return NULL;
+	}
+	*link = (struct proxy_link){
+		.end = PROXY_END_LINK,
+		.worker = worker,
+		.exchange = x,
+		.share = x->share,
+		.group = group,
+		.server_index = server_index,
+		.started_ns = worker->now_ns,
+	};
+	timer_init(&link->timer);
+	list_init(&link->node);
+	link->tcp = tcp_connect(worker->tcp, &group->servers[server_index].address, link, error);
+	if (!link->tcp) {
+		slab_put(worker->links, link);
+		return NULL;
+	}
+	x->share->references++;
+	return link;
+}
+
+void
+proxy_link_close(struct proxy_link *link)
+{
+	struct proxy_worker *worker = link->worker;
+
+	if (!link->exchange && !list_empty(&link->node)) {
+		list_remove(&link->node);
+		link->share->pools[link->group->index].count--;
+	}
+	timer_cancel(worker->link_timers, &link->timer);
+	/* Nobody waits for what the server may still send: a reset spares it the work, and us a FIN-WAIT. */
+	if (!link->connected || tcp_readable(link->tcp) || !tcp_at_end(link->tcp))
+		tcp_abort(link->tcp);
+	else
+		tcp_close(link->tcp);
+	__atomic_store_n(&link->share->references, link->share->references - 1, __ATOMIC_RELEASE);
+	slab_put(worker->links, link);
+}
+
+void
+proxy_link_park(struct proxy_link *link)
+{
+	const struct upstream_group *group = link->group;
+	struct proxy_pool *pool = &link->share->pools[group->index];
+	uint64_t age_ms = (link->worker->now_ns - link->started_ns) / NS_PER_MS;
+
+	link->requests++;
+	link->exchange = NULL;
+	if (link->worker->draining || link->share != link->worker->share || !group->keepalive ||
+	    link->requests >= group->keepalive_requests || age_ms >= (uint64_t)group->keepalive_time_ms) {
+		proxy_link_close(link);
+		return;
+	}
+	if (pool->count >= group->keepalive)
+		proxy_link_close(container_of(pool->idle.next, struct proxy_link, node));
+	list_append(&pool->idle, &link->node);
+	pool->count++;
+	proxy_link_arm(link, group->keepalive_timeout_ms);
+}
+
+void
+proxy_link_events(struct proxy_link *link, uint32_t events)
+{
+	if (link->exchange)
+		proxy_exchange_link_events(link->exchange, events);
+	else
+		/* Idle: bytes nobody asked for, FIN and reset all mean that it is of no use any more. */
+		proxy_link_close(link);
+}
+
+void
+proxy_link_timeout(struct proxy_link *link)
+{
+	if (link->exchange)
+		proxy_exchange_link_timeout(link->exchange);
+	else
+		proxy_link_close(link);
+}
+
+void
+proxy_pools_close(struct proxy_share *share)
+{
+	for (uint32_t i = 0; i < share->generation->group_count; i++) {
+		struct list *node;
+
+		while ((node = list_first(&share->pools[i].idle)) != NULL)
+			proxy_link_close(container_of(node, struct proxy_link, node));
+	}
+}

@@ -1,0 +1,256 @@
+#include <errno.h>
+
+#include "http/message.h"
+#include "proxy/directives.h"
+
+const struct config_word proxy_http_versions[] = { { "1.0", 0 }, { "1.1", 1 }, { 0 } };
+
+/* Arrays of settings grow by doubling inside the arena; what is left behind goes with the configuration. */
+static void *
+array_push(struct config *config, void **array, size_t *count, size_t item_size)
+{
+	if ((*count & (*count - 1)) == 0) {
+		void *larger = arena_alloc(config_arena(config), (*count ? *count * 2 : 1) * item_size);
+
+		if (*count)
+			memcpy(larger, *array, *count * item_size);
+		*array = larger;
+	}
+	return (char *)*array + (*count)++ * item_size;
+}
+
+/* ---- proxy_pass ---- */
+
+static int
+pass_uri(struct config_directive_call *call, struct proxy_location *location, struct bytes url, size_t host_len)
+{
+	struct bytes uri = bytes_from(url, host_len);
+
+	if (uri.len == 0)
+		return 0;
+	if (bytes_index(uri, '$') >= 0) {
+		location->pass_value = config_value_compile(call, uri);
+		return location->pass_value ? 0 : -EINVAL;
+	}
+	if (location->kind == PROXY_LOCATION_REGEX)
+		return config_fail(call, "\"proxy_pass\" cannot have URI part in location given by regular expression, "
+					 "or inside named location, or inside \"if\" statement, "
+					 "or inside \"limit_except\" block");
+	if (uri.data[0] == '/') {
+		location->pass_uri = uri;
+		return 0;
+	}
+	/* "http://group?args" */
+	location->pass_uri = bytes_of_string(
+		arena_printf(config_arena(call->config), "/%.*s", (int)uri.len, (const char *)uri.data));
+	return 0;
+}
+
+/* Where the port begins, ':' included; the whole length when there is none. */
+static size_t
+port_at(struct bytes host)
+{
+	for (size_t i = host.len; i-- > 0 && host.data[i] != ']';)
+		if (host.data[i] == ':')
+			return i;
+	return host.len;
+}
+
+static void
+pass_names(struct config_directive_call *call, struct proxy_location *location, struct bytes host)
+{
+	struct bytes port;
+	size_t at;
+
+	location->pass_host = arena_copy(config_arena(call->config), host);
+	at = port_at(location->pass_host);
+	port = bytes_from(location->pass_host, at + 1);
+	location->pass_port = port.len ? port : (struct bytes)BYTES("80");
+	location->pass_authority = location->pass_host;
+	if (bytes_equal_string(location->pass_port, "80"))
+		location->pass_authority.len = at;
+}
+
+int
+proxy_set_pass(struct config_directive_call *call)
+{
+	struct proxy_location *location = call->settings;
+	struct bytes url = call->words[1];
+	size_t host_len = 0;
+
+	if (location->group)
+		return config_fail(call, "\"proxy_pass\" directive is duplicate");
+	if (bytes_start_with(url, (struct bytes)BYTES("https://")))
+		return config_fail(call, "\"proxy_pass https://\" is not supported by this version of weir: "
+					 "TLS is not part of it");
+	if (!bytes_start_with(url, (struct bytes)BYTES("http://")))
+		return config_fail(call, "invalid URL prefix");
+	url = bytes_from(url, 7);
+	while (host_len < url.len && url.data[host_len] != '/' && url.data[host_len] != '?')
+		host_len++;
+	if (bytes_index(bytes_of(url.data, host_len), '$') >= 0)
+		return config_fail(
+			call, "\"proxy_pass\" with a variable for its host is not supported by this version of weir");
+	if (host_len == 0)
+		return config_fail(call, "no host in upstream \"%s\"", (const char *)url.data);
+	pass_names(call, location, bytes_of(url.data, host_len));
+	location->group = upstream_group_refer(call, location->pass_host, 80);
+	if (!location->group)
+		return -EINVAL;
+	return pass_uri(call, location, url, host_len);
+}
+
+/* ---- proxy_set_header ---- */
+
+int
+proxy_set_header(struct config_directive_call *call)
+{
+	struct proxy_location *location = call->settings;
+	struct proxy_header *header;
+
+	header = array_push(call->config, (void **)&location->headers, &location->header_count, sizeof(*header));
+	header->name = call->words[1];
+	header->id = (uint8_t)http_field_identify(call->words[1]);
+	if (header->id != HTTP_FIELD_OTHER)
+		location->header_ids |= 1ull << header->id;
+	header->value = config_value_compile(call, call->words[2]);
+	return header->value ? 0 : -EINVAL;
+}
+
+/* ---- the rest ---- */
+
+int
+proxy_set_next_upstream(struct config_directive_call *call)
+{
+	static const struct config_word words[] = {
+		{ "error", PROXY_NEXT_ERROR },
+		{ "timeout", PROXY_NEXT_TIMEOUT },
+		{ "invalid_header", PROXY_NEXT_INVALID_HEADER },
+		{ "non_idempotent", PROXY_NEXT_NON_IDEMPOTENT },
+		{ "http_500", PROXY_NEXT_500 },
+		{ "http_502", PROXY_NEXT_502 },
+		{ "http_503", PROXY_NEXT_503 },
+		{ "http_504", PROXY_NEXT_504 },
+		{ "http_403", PROXY_NEXT_403 },
+		{ "http_404", PROXY_NEXT_404 },
+		{ "http_429", PROXY_NEXT_429 },
+		{ "off", PROXY_NEXT_OFF },
+		{ 0 },
+	};
+	struct proxy_location *location = call->settings;
+
+	if (location->next)
+		return config_fail(call, "\"proxy_next_upstream\" directive is duplicate");
+	for (size_t i = 1; i < call->word_count; i++) {
+		const struct config_word *word = words;
+
+		while (word->word && !bytes_equal_string(call->words[i], word->word))
+			word++;
+		if (!word->word)
+			return config_fail(call, "invalid value \"%s\"", (const char *)call->words[i].data);
+		location->next |= (uint32_t)word->value;
+	}
+	return 0;
+}
+
+int
+proxy_set_request_buffering(struct config_directive_call *call)
+{
+	if (bytes_equal_string(call->words[1], "off"))
+		return 0;
+	return config_fail(call,
+			   "\"proxy_request_buffering %s\" is not supported: weir streams request bodies to the server",
+			   (const char *)call->words[1].data);
+}
+
+int
+proxy_set_redirect(struct config_directive_call *call)
+{
+	struct proxy_location *location = call->settings;
+	struct proxy_redirect *redirect;
+
+	if (call->word_count == 2) {
+		bool off = bytes_equal_string(call->words[1], "off");
+
+		if (!off && !bytes_equal_string(call->words[1], "default"))
+			return config_fail(call, "invalid parameter \"%s\"", (const char *)call->words[1].data);
+		if (location->redirect_mode != CONFIG_UNSET)
+			return config_fail(call, "\"proxy_redirect\" directive is duplicate");
+		location->redirect_mode = off ? PROXY_REDIRECT_OFF : PROXY_REDIRECT_DEFAULT;
+		return 0;
+	}
+	if (call->words[1].data[0] == '~' || bytes_index(call->words[1], '$') >= 0)
+		return config_fail(call, "\"proxy_redirect\" with variables or regular expressions is not supported by "
+					 "this version of weir");
+	location->redirect_mode = PROXY_REDIRECT_LIST;
+	redirect =
+		array_push(call->config, (void **)&location->redirects, &location->redirect_count, sizeof(*redirect));
+	redirect->from = call->words[1];
+	redirect->to = config_value_compile(call, call->words[2]);
+	return redirect->to ? 0 : -EINVAL;
+}
+
+int
+proxy_set_name_list(struct config_directive_call *call)
+{
+	struct proxy_name_list *list =
+		(struct proxy_name_list *)(void *)((char *)call->settings + call->directive->offset);
+	struct bytes *name = array_push(call->config, (void **)&list->names, &list->count, sizeof(*name));
+
+	*name = call->words[1];
+	return 0;
+}
+
+void
+proxy_pass_init(struct proxy_location *location)
+{
+	location->http_minor = CONFIG_UNSET;
+	location->buffer_size = CONFIG_UNSET_SIZE;
+	location->connect_timeout_ms = CONFIG_UNSET;
+	location->send_timeout_upstream_ms = CONFIG_UNSET;
+	location->read_timeout_ms = CONFIG_UNSET;
+	location->next_tries = CONFIG_UNSET;
+	location->next_timeout_ms = CONFIG_UNSET;
+	location->ignore_client_abort = CONFIG_UNSET;
+	location->pass_request_body = CONFIG_UNSET;
+	location->pass_request_headers = CONFIG_UNSET;
+	location->redirect_mode = CONFIG_UNSET;
+}
+
+/* The largest response head that is sure to fit into a send buffer next to what is added to it. */
+#define BUFFER_SIZE_MAX 32768
+
+int
+proxy_pass_merge(struct config *config, struct config_scope *scope, const struct proxy_location *parent,
+		 struct proxy_location *location)
+{
+	config_merge(location->http_minor, parent->http_minor, CONFIG_UNSET, 0);
+	config_merge(location->buffer_size, parent->buffer_size, CONFIG_UNSET_SIZE, 4096);
+	config_merge(location->connect_timeout_ms, parent->connect_timeout_ms, CONFIG_UNSET, 60000);
+	config_merge(location->send_timeout_upstream_ms, parent->send_timeout_upstream_ms, CONFIG_UNSET, 60000);
+	config_merge(location->read_timeout_ms, parent->read_timeout_ms, CONFIG_UNSET, 60000);
+	config_merge(location->next_tries, parent->next_tries, CONFIG_UNSET, 0);
+	config_merge(location->next_timeout_ms, parent->next_timeout_ms, CONFIG_UNSET, 0);
+	config_merge(location->ignore_client_abort, parent->ignore_client_abort, CONFIG_UNSET, 0);
+	config_merge(location->pass_request_body, parent->pass_request_body, CONFIG_UNSET, 1);
+	config_merge(location->pass_request_headers, parent->pass_request_headers, CONFIG_UNSET, 1);
+	config_merge(location->next, parent->next, 0, PROXY_NEXT_ERROR | PROXY_NEXT_TIMEOUT);
+	if (location->redirect_mode == CONFIG_UNSET) {
+		location->redirects = parent->redirects;
+		location->redirect_count = parent->redirect_count;
+	}
+	config_merge(location->redirect_mode, parent->redirect_mode, CONFIG_UNSET, PROXY_REDIRECT_DEFAULT);
+	if (!location->header_count) {
+		location->headers = parent->headers;
+		location->header_count = parent->header_count;
+		location->header_ids = parent->header_ids;
+	}
+	if (!location->hidden.count)
+		location->hidden = parent->hidden;
+	if (!location->passed.count)
+		location->passed = parent->passed;
+	if (location->buffer_size < 128 || location->buffer_size > BUFFER_SIZE_MAX)
+		return config_fail_at(config, scope->file, scope->line,
+				      "\"proxy_buffer_size\" must be between 128 and %d bytes", BUFFER_SIZE_MAX);
+	return 0;
+}

@@ -1,0 +1,518 @@
+#include <errno.h>
+
+#include "http/error_page.h"
+#include "proxy/worker.h"
+
+/* A chunk's size line, the CRLF behind it, and the last chunk. */
+#define CHUNK_FRAMING (HTTP1_CHUNK_HEAD_MAX + 2 + 5)
+
+static struct proxy_attempt *
+attempt_of(struct proxy_exchange *x)
+{
+	return &x->tried[(x->tried_count - 1) % PROXY_ATTEMPTS_MAX];
+}
+
+/* ---- answers of our own ---- */
+
+/* After these the client's stream cannot be trusted, or is not worth reading on (nginx's list). */
+static bool
+ends_keep_alive(unsigned int status)
+{
+	switch (status) {
+	case 400:
+	case 413:
+	case 414:
+	case HTTP_HEAD_TOO_LARGE:
+	case 500:
+	case 501:
+	case 505:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Head and body, both in the exchange's memory; the last resort against memory that has run out is a reset. */
+static void
+answer(struct proxy_exchange *x, struct bytes type, struct bytes body, struct bytes location)
+{
+	size_t capacity = 512 + body.len;
+	struct proxy_head_writer head = { 0 };
+
+	x->local = x->discard_body = true;
+	x->has_response_head = false;
+	if (x->head_parsed && !x->request_done && !x->body_broken) {
+		struct proxy_session *session = x->session;
+
+		/* What has come of the body goes first: where it is broken, that is the answer. */
+		proxy_request_body(x);
+		if (session->exchange != x || x->response_started)
+			return;
+	}
+	x->response_started = true;
+	for (; !head.data || head.overflow; capacity *= 2) {
+		head = (struct proxy_head_writer){ .capacity = capacity };
+		head.data = proxy_exchange_alloc(x, capacity);
+		if (!head.data) {
+			PROXY_COUNT(x->worker, OUT_OF_MEMORY);
+			x->closed_by_rule = true;
+			proxy_exchange_end(x);
+			return;
+		}
+		if (!proxy_response_head_of_ours(x, &head, type, body.len, location))
+			continue;
+		x->head_bytes = head.len;
+		if (x->request.method != HTTP_HEAD)
+			proxy_head_put(&head, body);
+	}
+	x->body_bytes = head.len - x->head_bytes;
+	x->pending = bytes_of(head.data, head.len);
+	proxy_response_pump(x);
+}
+
+void
+proxy_exchange_answer(struct proxy_exchange *x, unsigned int status)
+{
+	uint8_t page[HTTP_ERROR_PAGE_MAX];
+	struct bytes body, type = BYTES("text/html");
+
+	x->status = (uint16_t)status;
+	if (status == 444) {
+		x->closed_by_rule = true;
+		proxy_exchange_end(x);
+		return;
+	}
+	if (!x->head_parsed || ends_keep_alive(status))
+		x->keep_alive = false;
+	if (!x->head_parsed)
+		x->request.method = HTTP_GET;
+	body = http_error_page_write(page, sizeof(page), (uint16_t)status, x->location->server_tokens,
+				     x->head_parsed && http_error_page_wants_padding(&x->request));
+	answer(x, body.len ? type : (struct bytes){ 0 }, body, (struct bytes){ 0 });
+}
+
+void
+proxy_exchange_answer_text(struct proxy_exchange *x, unsigned int status, struct bytes type, struct bytes text)
+{
+	uint8_t page[HTTP_ERROR_PAGE_MAX];
+	struct bytes html = BYTES("text/html");
+	bool redirect = status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+
+	x->status = (uint16_t)status;
+	if (status == 444) {
+		proxy_exchange_answer(x, status);
+		return;
+	}
+	if (redirect)
+		answer(x, html,
+		       http_error_page_write(page, sizeof(page), (uint16_t)status, x->location->server_tokens, false),
+		       text);
+	else
+		answer(x, type, text, (struct bytes){ 0 });
+}
+
+/* ---- the server's head ---- */
+
+static void
+bad_response(struct proxy_exchange *x, const char *what)
+{
+	PROXY_COUNT(x->worker, UPSTREAM_BAD_RESPONSE);
+	proxy_exchange_log(x, LOG_ERR, "upstream sent %s while reading response header from upstream", what);
+	proxy_upstream_failed(x, PROXY_NEXT_INVALID_HEADER, 502);
+}
+
+static const char *
+closed_how(enum tcp_close_reason reason)
+{
+	return reason == TCP_RESET       ? "recv() failed (104: Connection reset by peer)"
+	       : reason == TCP_TIMED_OUT ? "recv() failed (110: Connection timed out)"
+					 : "upstream prematurely closed connection";
+}
+
+static uint32_t
+next_bit(uint16_t status)
+{
+	switch (status) {
+	case 500:
+		return PROXY_NEXT_500;
+	case 502:
+		return PROXY_NEXT_502;
+	case 503:
+		return PROXY_NEXT_503;
+	case 504:
+		return PROXY_NEXT_504;
+	case 403:
+		return PROXY_NEXT_403;
+	case 404:
+		return PROXY_NEXT_404;
+	case 429:
+		return PROXY_NEXT_429;
+	default:
+		return 0;
+	}
+}
+
+/* Servers left to try: the status of the last one goes to the client as it came. */
+static bool
+wants_next(const struct proxy_exchange *x)
+{
+	uint32_t why = next_bit(x->response.status);
+
+	return why && proxy_upstream_may_retry(x, why);
+}
+
+/* True when a head is complete and x->response holds it. */
+static bool
+read_head(struct proxy_exchange *x, uint32_t events)
+{
+	struct tcp_connection *tcp = x->link->tcp;
+	size_t limit = x->location->buffer_size, head_len;
+	enum http1_error error;
+	enum http1_result result;
+
+	if (!x->response_head) {
+		x->response_head = proxy_exchange_alloc(x, limit);
+		if (!x->response_head) {
+			PROXY_COUNT(x->worker, OUT_OF_MEMORY);
+			proxy_upstream_release(x, UPSTREAM_ABANDONED, false);
+			proxy_exchange_answer(x, 500);
+			return false;
+		}
+	}
+	for (;;) {
+		x->response_copied +=
+			tcp_peek_copy(tcp, (uint32_t)x->response_copied, x->response_head + x->response_copied,
+				      (uint32_t)(limit - x->response_copied));
+		result = http1_parse_response(&x->response, x->response_head, x->response_copied, &x->response_scanned,
+					      &head_len, x->request.method == HTTP_HEAD, &error);
+		if (result != HTTP1_DONE || x->response.status >= 200 || x->response.status == 101)
+			break;
+		/* 100 and 103 speak to us alone. */
+		tcp_consume(tcp, (uint32_t)head_len);
+		x->response_copied = x->response_scanned = 0;
+	}
+	if (result == HTTP1_DONE) {
+		tcp_consume(tcp, (uint32_t)head_len);
+		attempt_of(x)->status = x->response.status;
+		attempt_of(x)->bytes_received += head_len;
+		return true;
+	}
+	if (result == HTTP1_BAD) {
+		char what[96];
+
+		snprintf(what, sizeof(what), "invalid header (%s)", http1_error_names[error]);
+		bad_response(x, what);
+	} else if (x->response_copied == limit) {
+		bad_response(x, "too big header");
+	} else if ((events & TCP_CLOSED) || x->link_ended) {
+		PROXY_COUNT(x->worker, UPSTREAM_CLOSED_EARLY);
+		proxy_exchange_log(x, LOG_ERR, "%s while reading response header from upstream",
+				   closed_how(tcp_close_reason(tcp)));
+		proxy_upstream_failed(x, PROXY_NEXT_ERROR, 502);
+	} else if (x->request_done) {
+		proxy_link_arm(x->link, x->location->read_timeout_ms);
+	}
+	return false;
+}
+
+static void
+choose_framing(struct proxy_exchange *x)
+{
+	bool old_client = x->request.version_minor == 0;
+
+	x->response_mode = PROXY_RESPONSE_AS_IS;
+	http1_body_init(&x->response_body, &x->response);
+	if (x->response.framing == HTTP_TO_CLOSE) {
+		if (old_client)
+			x->keep_alive = false;
+		else
+			x->response_mode = PROXY_RESPONSE_CHUNKED;
+	} else if (x->response.framing == HTTP_CHUNKED && old_client) {
+		x->response_mode = PROXY_RESPONSE_PLAIN;
+		x->keep_alive = false;
+	}
+}
+
+void
+proxy_response_start(struct proxy_exchange *x)
+{
+	/* Room for the server's head, ours, and what filters add; doubled until it fits. */
+	size_t capacity = x->response_copied + 512;
+	struct proxy_head_writer head = { 0 };
+
+	x->has_response_head = true;
+	x->status = x->response.status;
+	x->tunnel = x->status == 101;
+	attempt_of(x)->header_ms = (int32_t)((x->worker->now_ns - attempt_of(x)->started_ns) / NS_PER_MS);
+	choose_framing(x);
+	for (; !head.data || head.overflow; capacity *= 2) {
+		head = (struct proxy_head_writer){ .capacity = capacity };
+		head.data = proxy_exchange_alloc(x, capacity);
+		if (!head.data) {
+			PROXY_COUNT(x->worker, OUT_OF_MEMORY);
+			x->tunnel = false;
+			proxy_upstream_release(x, UPSTREAM_ABANDONED, false);
+			proxy_exchange_answer(x, 500);
+			return;
+		}
+		proxy_response_head_of_server(x, &head);
+	}
+	x->response_started = true;
+	x->head_bytes = head.len;
+	x->pending = bytes_of(head.data, head.len);
+}
+
+void
+proxy_response_input(struct proxy_exchange *x, uint32_t events)
+{
+	struct proxy_session *session = x->session;
+
+	if (events & (TCP_END_OF_STREAM | TCP_CLOSED))
+		x->link_ended = true;
+	if (!x->response_started) {
+		if (!read_head(x, events))
+			return;
+		if (x->response.status == 101 && !x->upgrade_asked) {
+			bad_response(x, "unexpected 101 response");
+			return;
+		}
+		if (wants_next(x)) {
+			proxy_upstream_failed(x, next_bit(x->response.status), x->response.status);
+			return;
+		}
+		proxy_response_start(x);
+		if (session->exchange != x || !x->link)
+			return;
+		if (x->tunnel) {
+			x->request_done = true;
+			proxy_request_body(x); /* what the client said before it was asked to switch */
+		}
+	}
+	if (x->request_done)
+		proxy_link_arm(x->link, x->location->read_timeout_ms);
+	proxy_response_pump(x);
+}
+
+/* ---- moving the body ---- */
+
+/* The body's decoder has moved on already: bytes that find no memory cannot wait. Relinked mbufs need none, so this is
+ * rare; the exchange breaks off. */
+bool
+proxy_move_all(struct proxy_exchange *x, struct tcp_connection *to, struct tcp_connection *from, uint32_t len)
+{
+	if (tcp_move(to, from, len) == len)
+		return true;
+	PROXY_COUNT(x->worker, OUT_OF_MEMORY);
+	return false;
+}
+
+enum pump { PUMP_MORE, PUMP_WAIT_SERVER, PUMP_WAIT_CLIENT, PUMP_DONE, PUMP_BROKEN };
+
+static enum pump
+server_silent(struct proxy_exchange *x)
+{
+	enum tcp_close_reason reason = tcp_close_reason(x->link->tcp);
+
+	if (!x->link_ended)
+		return PUMP_WAIT_SERVER;
+	/* Only a FIN ends a message: not a reset, nor retransmissions that nobody answered. */
+	if ((reason == TCP_OPEN || reason == TCP_FINISHED) && http1_body_may_end(&x->response_body))
+		return PUMP_DONE;
+	PROXY_COUNT(x->worker, UPSTREAM_CLOSED_EARLY);
+	proxy_exchange_log(x, LOG_ERR, "%s while reading upstream", closed_how(reason));
+	return PUMP_BROKEN;
+}
+
+static enum pump
+bad_chunk(struct proxy_exchange *x)
+{
+	PROXY_COUNT(x->worker, UPSTREAM_BAD_RESPONSE);
+	proxy_exchange_log(x, LOG_ERR, "upstream sent invalid chunked response while reading upstream");
+	return PUMP_BROKEN;
+}
+
+static enum pump
+pump_as_is(struct proxy_exchange *x)
+{
+	struct tcp_connection *client = x->session->tcp, *server = x->link->tcp;
+	struct bytes run = tcp_peek(server);
+	size_t consumed, offset, size;
+	enum http1_error error;
+	enum http1_result result;
+	uint32_t room = tcp_writable(client);
+
+	if (!run.len)
+		return server_silent(x);
+	if (!room)
+		return PUMP_WAIT_CLIENT;
+	run.len = run.len < room ? run.len : room;
+	result = http1_body_decode(&x->response_body, run.data, run.len, &consumed, &offset, &size, &error);
+	if (result == HTTP1_BAD)
+		return bad_chunk(x);
+	if (!proxy_move_all(x, client, server, (uint32_t)consumed))
+		return PUMP_BROKEN;
+	x->body_bytes += consumed;
+	return result == HTTP1_DONE ? PUMP_DONE : PUMP_MORE;
+}
+
+/* From chunks to plain bytes, for a client that speaks HTTP/1.0. */
+static enum pump
+pump_plain(struct proxy_exchange *x)
+{
+	struct tcp_connection *client = x->session->tcp, *server = x->link->tcp;
+	struct bytes run = tcp_peek(server);
+	size_t consumed, offset, size;
+	enum http1_error error;
+	enum http1_result result;
+	uint32_t room = tcp_writable(client);
+
+	if (!run.len)
+		return server_silent(x);
+	if (!room)
+		return PUMP_WAIT_CLIENT;
+	run.len = run.len < room ? run.len : room;
+	result = http1_body_decode(&x->response_body, run.data, run.len, &consumed, &offset, &size, &error);
+	if (result == HTTP1_BAD)
+		return bad_chunk(x);
+	tcp_consume(server, (uint32_t)offset);
+	if (!proxy_move_all(x, client, server, (uint32_t)size))
+		return PUMP_BROKEN;
+	tcp_consume(server, (uint32_t)(consumed - offset - size));
+	x->body_bytes += size;
+	return result == HTTP1_DONE ? PUMP_DONE : PUMP_MORE;
+}
+
+/* From bytes that end with the connection to chunks. */
+static enum pump
+pump_chunked(struct proxy_exchange *x)
+{
+	struct tcp_connection *client = x->session->tcp, *server = x->link->tcp;
+	uint32_t room = tcp_writable(client), size = tcp_readable(server);
+	uint8_t line[HTTP1_CHUNK_HEAD_MAX];
+	size_t line_len;
+	enum pump silent;
+
+	if (room <= CHUNK_FRAMING)
+		return PUMP_WAIT_CLIENT;
+	if (!size) {
+		silent = server_silent(x);
+		if (silent == PUMP_DONE) {
+			if (tcp_write(client, "0\r\n\r\n", 5) < 5)
+				return PUMP_BROKEN;
+			x->body_bytes += 5;
+		}
+		return silent;
+	}
+	size = size < room - CHUNK_FRAMING ? size : room - CHUNK_FRAMING;
+	line_len = http1_chunk_head(line, size);
+	if (tcp_write(client, line, (uint32_t)line_len) < line_len || !proxy_move_all(x, client, server, size) ||
+	    tcp_write(client, "\r\n", 2) < 2)
+		return PUMP_BROKEN;
+	x->body_bytes += line_len + size + 2;
+	return PUMP_MORE;
+}
+
+static enum pump
+pump_tunnel(struct proxy_exchange *x)
+{
+	struct tcp_connection *client = x->session->tcp, *server = x->link->tcp;
+	uint32_t moved = tcp_move(client, server, tcp_readable(server));
+
+	x->body_bytes += moved;
+	if (tcp_readable(server))
+		return PUMP_WAIT_CLIENT;
+	if (x->link_ended)
+		return PUMP_DONE;
+	return PUMP_WAIT_SERVER;
+}
+
+static bool
+no_body(const struct proxy_exchange *x)
+{
+	return !x->tunnel && (x->response.framing == HTTP_NO_BODY ||
+			      (x->response.framing == HTTP_LENGTH && x->response_body.left == 0));
+}
+
+static enum pump
+pump_body(struct proxy_exchange *x)
+{
+	if (x->tunnel)
+		return pump_tunnel(x);
+	if (no_body(x))
+		return PUMP_DONE;
+	switch ((enum proxy_response_mode)x->response_mode) {
+	case PROXY_RESPONSE_CHUNKED:
+		return pump_chunked(x);
+	case PROXY_RESPONSE_PLAIN:
+		return pump_plain(x);
+	case PROXY_RESPONSE_AS_IS:
+		break;
+	}
+	return pump_as_is(x);
+}
+
+static void
+response_complete(struct proxy_exchange *x)
+{
+	x->response_done = true;
+	if (x->request_done || !x->local || !x->keep_alive) {
+		proxy_exchange_end(x);
+		return;
+	}
+	/* The rest of a body that nobody wants comes first; then the connection can serve the next request. */
+	proxy_session_arm(x->session, x->location->lingering_timeout_ms);
+}
+
+static void
+wait_for_client(struct proxy_exchange *x)
+{
+	tcp_want_writable(x->session->tcp);
+	x->client_blocked = true;
+	proxy_session_arm(x->session, x->location->send_timeout_ms);
+	if (x->link)
+		timer_cancel(x->worker->link_timers, &x->link->timer);
+}
+
+void
+proxy_response_pump(struct proxy_exchange *x)
+{
+	enum pump result = PUMP_MORE;
+	bool reusable;
+
+	if (x->response_done)
+		return;
+	if (x->pending.len) {
+		uint32_t taken = tcp_write(x->session->tcp, x->pending.data, (uint32_t)x->pending.len);
+
+		x->pending = bytes_from(x->pending, taken);
+		if (x->pending.len) {
+			wait_for_client(x);
+			return;
+		}
+	}
+	if (x->local) {
+		response_complete(x);
+		return;
+	}
+	while (result == PUMP_MORE)
+		result = pump_body(x);
+	if (result == PUMP_WAIT_CLIENT) {
+		wait_for_client(x);
+		return;
+	}
+	if (x->client_blocked) {
+		x->client_blocked = false;
+		timer_cancel(x->worker->session_timers, &x->session->timer);
+		if (result == PUMP_WAIT_SERVER)
+			proxy_link_arm(x->link, x->location->read_timeout_ms);
+	}
+	if (result == PUMP_WAIT_SERVER)
+		return;
+	attempt_of(x)->bytes_received += x->body_bytes;
+	reusable = result == PUMP_DONE && !x->tunnel && x->response.keep_alive && x->request_done &&
+		   x->link->head_sent && x->response.framing != HTTP_TO_CLOSE && !x->link_ended &&
+		   !tcp_readable(x->link->tcp);
+	x->failed_under_way = result == PUMP_BROKEN;
+	proxy_upstream_release(x, result == PUMP_BROKEN ? UPSTREAM_FAILED : UPSTREAM_OK, reusable);
+	response_complete(x);
+}

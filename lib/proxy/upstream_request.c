@@ -1,0 +1,475 @@
+#include <errno.h>
+
+#include "http/uri.h"
+#include "proxy/worker.h"
+
+/* ---- the head for the server ---- */
+
+/* Fields of the request that never go on as they came: they speak of this connection, or are written anew. */
+#define NOT_FORWARDED                                                                                                  \
+	(1ull << HTTP_FIELD_HOST | 1ull << HTTP_FIELD_CONNECTION | 1ull << HTTP_FIELD_KEEP_ALIVE |                     \
+	 1ull << HTTP_FIELD_PROXY_CONNECTION | 1ull << HTTP_FIELD_TRANSFER_ENCODING |                                  \
+	 1ull << HTTP_FIELD_CONTENT_LENGTH | 1ull << HTTP_FIELD_EXPECT | 1ull << HTTP_FIELD_UPGRADE |                  \
+	 1ull << HTTP_FIELD_TE)
+
+static bool
+replaced(const struct proxy_location *location, const struct http_field *field)
+{
+	if (field->id != HTTP_FIELD_OTHER)
+		return location->header_ids >> field->id & 1;
+	for (size_t i = 0; i < location->header_count; i++)
+		if (location->headers[i].id == HTTP_FIELD_OTHER &&
+		    bytes_equal_ignoring_case(location->headers[i].name, field->name))
+			return true;
+	return false;
+}
+
+static bool
+name_allowed(const struct proxy_server *server, struct bytes name)
+{
+	if (server->underscores_in_headers || !server->ignore_invalid_headers)
+		return true;
+	return bytes_index(name, '_') < 0;
+}
+
+/* Returns the length. */
+static size_t
+write_value(struct proxy_exchange *x, struct proxy_head_writer *head, const struct config_value *value)
+{
+	size_t len = config_value_write(value, x, head->data + head->len, head->capacity - head->len,
+					CONFIG_MISSING_EMPTY, NULL);
+
+	if (len == SIZE_MAX) {
+		head->overflow = true;
+		return 0;
+	}
+	head->len += len;
+	return len;
+}
+
+static void
+write_target(struct proxy_exchange *x, struct proxy_head_writer *head)
+{
+	const struct proxy_location *location = x->location;
+	const struct http_message *request = &x->request;
+	size_t cut;
+
+	if (location->pass_value) {
+		write_value(x, head, location->pass_value);
+		return;
+	}
+	if (!location->pass_uri.data) {
+		if (!request->authority.len) {
+			proxy_head_put(head, request->target);
+			return;
+		}
+		if (!request->path.len)
+			proxy_head_literal(head, "/");
+		proxy_head_put(head, request->path);
+	} else {
+		cut = location->kind == PROXY_LOCATION_REGEX ? 0 : location->name.len;
+		proxy_head_put(head, location->pass_uri);
+		if (cut < x->uri.len) {
+			struct bytes rest = bytes_from(x->uri, cut);
+			size_t room = head->capacity - head->len;
+			size_t len = http_uri_escape(head->data + head->len, room, rest);
+
+			if (len > room)
+				head->overflow = true;
+			else
+				head->len += len;
+		}
+	}
+	if (request->has_query) {
+		proxy_head_literal(head, "?");
+		proxy_head_put(head, request->query);
+	}
+}
+
+static void
+write_set_headers(struct proxy_exchange *x, struct proxy_head_writer *head)
+{
+	const struct proxy_location *location = x->location;
+
+	for (size_t i = 0; i < location->header_count; i++) {
+		const struct proxy_header *h = &location->headers[i];
+		size_t start = head->len;
+
+		proxy_head_put(head, h->name);
+		proxy_head_literal(head, ": ");
+		if (write_value(x, head, h->value) == 0) {
+			head->len = start; /* an empty string removes the field */
+			continue;
+		}
+		x->upgrade_asked |= h->id == HTTP_FIELD_UPGRADE;
+		proxy_head_literal(head, "\r\n");
+	}
+	if (!(location->header_ids >> HTTP_FIELD_HOST & 1))
+		proxy_head_field(head, (struct bytes)BYTES("Host"), location->pass_authority);
+	if (!(location->header_ids >> HTTP_FIELD_CONNECTION & 1))
+		proxy_head_literal(head, "Connection: close\r\n");
+}
+
+static void
+write_framing(const struct proxy_exchange *x, struct proxy_head_writer *head)
+{
+	if (!x->location->pass_request_body)
+		return;
+	if (x->request.framing == HTTP_LENGTH || http_message_field(&x->request, HTTP_FIELD_CONTENT_LENGTH)) {
+		proxy_head_literal(head, "Content-Length: ");
+		proxy_head_number(head, x->request.content_length);
+		proxy_head_literal(head, "\r\n");
+	} else if (x->request.framing == HTTP_CHUNKED) {
+		proxy_head_literal(head, "Transfer-Encoding: chunked\r\n");
+	}
+}
+
+static void
+write_own_fields(const struct proxy_exchange *x, struct proxy_head_writer *head)
+{
+	const struct http_message *request = &x->request;
+
+	for (uint16_t i = 0; i < request->field_count; i++) {
+		const struct http_field *field = &request->fields[i];
+
+		if (field->id != HTTP_FIELD_OTHER && (NOT_FORWARDED >> field->id & 1))
+			continue;
+		if (replaced(x->location, field) || !name_allowed(x->server, field->name))
+			continue;
+		if (request->connection_has_options && http_field_is_hop_by_hop(request, field))
+			continue;
+		proxy_head_field(head, field->name, field->value);
+	}
+}
+
+bool
+proxy_upstream_head(struct proxy_exchange *x)
+{
+	/* Escaping can triple the path; the fields that are set are bounded by what remains. */
+	size_t capacity = x->head_len + (x->location->pass_uri.data ? 3 * x->uri.len : 0) + 1024;
+	struct proxy_head_writer head = { 0 };
+	bool chunked = x->request.framing == HTTP_CHUNKED && x->location->pass_request_body;
+
+	for (; !head.data || head.overflow; capacity *= 4) {
+		head = (struct proxy_head_writer){ .capacity = capacity };
+		head.data = proxy_exchange_alloc(x, capacity);
+		if (!head.data)
+			return false;
+		proxy_head_put(&head, x->request.method_text);
+		proxy_head_literal(&head, " ");
+		write_target(x, &head);
+		/* A chunked body needs 1.1, whatever proxy_http_version says: it is not stored to be measured. */
+		proxy_head_put(&head, x->location->http_minor || chunked ? (struct bytes)BYTES(" HTTP/1.1\r\n")
+									 : (struct bytes)BYTES(" HTTP/1.0\r\n"));
+		write_set_headers(x, &head);
+		write_framing(x, &head);
+		if (x->location->pass_request_headers)
+			write_own_fields(x, &head);
+		proxy_head_literal(&head, "\r\n");
+	}
+	x->request_pending = bytes_of(head.data, head.len);
+	return true;
+}
+
+/* ---- attempts ---- */
+
+static struct proxy_attempt *
+attempt_of(struct proxy_exchange *x)
+{
+	return &x->tried[(x->tried_count - 1) % PROXY_ATTEMPTS_MAX];
+}
+
+/* What the group's method hashes: bytes of the session, or in `buffer`. */
+static struct bytes
+balance_key(struct proxy_exchange *x, const struct upstream_group *group, uint8_t *buffer, size_t size)
+{
+	size_t len;
+
+	switch (upstream_group_key(group)) {
+	case UPSTREAM_KEY_ADDRESS:
+		return upstream_key_of_address(&tcp_remote(x->session->tcp)->ip);
+	case UPSTREAM_KEY_VALUE:
+		len = config_value_write(group->key, x, buffer, size, CONFIG_MISSING_EMPTY, NULL);
+		return bytes_of(buffer, len == SIZE_MAX ? 0 : len);
+	case UPSTREAM_KEY_NONE:
+		break;
+	}
+	return (struct bytes){ 0 };
+}
+
+static bool
+sent_something_unsafe(const struct proxy_exchange *x)
+{
+	enum http_method method = x->request.method;
+	bool idempotent =
+		method != HTTP_POST && method != HTTP_PATCH && !bytes_equal_string(x->request.method_text, "LOCK");
+
+	if (x->body_sent)
+		return true; /* it is gone: bodies are not stored */
+	return x->link && x->link->head_sent && !idempotent && !(x->location->next & PROXY_NEXT_NON_IDEMPOTENT);
+}
+
+bool
+proxy_upstream_may_retry(const struct proxy_exchange *x, uint32_t why)
+{
+	const struct proxy_location *location = x->location;
+	uint64_t spent_ms = (x->worker->now_ns - x->first_attempt_ns) / NS_PER_MS;
+
+	if (x->response_started || x->body_sent || !(location->next & why) || (location->next & PROXY_NEXT_OFF))
+		return false;
+	if (x->attempts.count >= upstream_tries(location->group) ||
+	    (location->next_tries && x->tried_count >= (uint64_t)location->next_tries))
+		return false;
+	return !location->next_timeout_ms || spent_ms < (uint64_t)location->next_timeout_ms;
+}
+
+static void
+attempt_record(struct proxy_exchange *x, struct bytes address)
+{
+	x->tried_count++;
+	*attempt_of(x) = (struct proxy_attempt){
+		.address = address,
+		.connect_ms = -1,
+		.header_ms = -1,
+		.response_ms = -1,
+		.started_ns = x->worker->now_ns,
+	};
+}
+
+/* Picks and opens until a link is there or nothing is left. */
+static void
+next_attempt(struct proxy_exchange *x)
+{
+	const struct upstream_group *group = x->location->group;
+	struct upstream_state *state = x->share->states[group->index];
+	uint8_t buffer[1024];
+	struct bytes key = balance_key(x, group, buffer, sizeof(buffer));
+
+	for (;;) {
+		int index = upstream_pick(state, &x->attempts, key, x->worker->now_ns), error = 0;
+
+		if (index < 0) {
+			PROXY_COUNT(x->worker, UPSTREAM_NO_LIVE);
+			attempt_record(x, group->name);
+			attempt_of(x)->status = 502;
+			attempt_of(x)->response_ms = 0;
+			proxy_exchange_log(x, LOG_ERR, "no live upstreams while connecting to upstream");
+			proxy_exchange_answer(x, 502);
+			return;
+		}
+		attempt_record(x, group->servers[index].address_text);
+		x->server_index = index;
+		x->link = proxy_link_open(x, group, (uint32_t)index, &error);
+		if (x->link)
+			break;
+		PROXY_COUNT(x->worker, UPSTREAM_CONNECT_FAILED);
+		proxy_exchange_log(x, LOG_CRIT, "connect() failed (%d: %s) while connecting to upstream", -error,
+				   strerror(-error));
+		attempt_of(x)->status = 502;
+		proxy_upstream_release(x, UPSTREAM_FAILED, false);
+		if (!proxy_upstream_may_retry(x, PROXY_NEXT_ERROR)) {
+			proxy_exchange_answer(x, 502);
+			return;
+		}
+	}
+	if (x->link->reused)
+		proxy_upstream_connected(x);
+	else
+		proxy_link_arm(x->link, x->location->connect_timeout_ms);
+}
+
+void
+proxy_upstream_start(struct proxy_exchange *x)
+{
+	x->first_attempt_ns = x->worker->now_ns;
+	x->used_before = x->used;
+	x->large_used_before = x->large_used;
+	next_attempt(x);
+}
+
+/* nginx's words for what goes on with the server. */
+static const char *
+doing(const struct proxy_exchange *x)
+{
+	return !x->link || !x->link->connected            ? "connecting to upstream"
+	       : !x->request_done && !x->response_started ? "sending request to upstream"
+	       : x->tunnel                                ? "proxying upgraded connection"
+	       : x->response_started                      ? "reading upstream"
+							  : "reading response header from upstream";
+}
+
+void
+proxy_upstream_release(struct proxy_exchange *x, enum upstream_result result, bool reusable)
+{
+	struct proxy_link *link = x->link;
+
+	if (x->server_index >= 0) {
+		struct proxy_attempt *attempt = attempt_of(x);
+
+		if (upstream_done(x->share->states[x->location->group->index], (uint32_t)x->server_index, result,
+				  x->worker->now_ns))
+			proxy_exchange_log(x, LOG_WARN, "upstream server temporarily disabled while %s", doing(x));
+		attempt->response_ms = (int32_t)((x->worker->now_ns - attempt->started_ns) / NS_PER_MS);
+	}
+	x->server_index = -1;
+	x->link = NULL;
+	x->link_ended = false;
+	if (!link)
+		return;
+	timer_cancel(x->worker->link_timers, &link->timer);
+	if (reusable)
+		proxy_link_park(link);
+	else
+		proxy_link_close(link);
+}
+
+/* A pooled connection that the server had closed meanwhile says nothing about the server: that one may be tried again. */
+static bool
+was_stale(const struct proxy_exchange *x)
+{
+	return x->link && x->link->reused && !x->response_copied;
+}
+
+void
+proxy_upstream_failed(struct proxy_exchange *x, uint32_t why, unsigned int status)
+{
+	uint32_t index = (uint32_t)x->server_index;
+	bool stale = why == PROXY_NEXT_ERROR && was_stale(x);
+	/* nginx counts neither a 403 nor a 404 against the server. */
+	bool harmless = stale || (why & (PROXY_NEXT_403 | PROXY_NEXT_404));
+	bool retry = (stale || proxy_upstream_may_retry(x, why)) && !x->response_started && !sent_something_unsafe(x);
+
+	if (!attempt_of(x)->status)
+		attempt_of(x)->status = (uint16_t)status;
+	proxy_upstream_release(x, harmless ? UPSTREAM_ABANDONED : UPSTREAM_FAILED, false);
+	if (!retry) {
+		proxy_exchange_answer(x, status);
+		return;
+	}
+	PROXY_COUNT(x->worker, UPSTREAM_NEXT);
+	if (stale) {
+		x->attempts.tried[index / 64] &= ~(1ull << (index % 64));
+		x->attempts.count--;
+	}
+	x->response_head = NULL;
+	x->response_copied = x->response_scanned = 0;
+	x->used = x->used_before;
+	x->large_used = x->large_used_before;
+	next_attempt(x);
+}
+
+/* ---- sending ---- */
+
+void
+proxy_upstream_connected(struct proxy_exchange *x)
+{
+	struct proxy_attempt *attempt = attempt_of(x);
+
+	x->link->connected = true;
+	attempt->connect_ms = (int32_t)((x->worker->now_ns - attempt->started_ns) / NS_PER_MS);
+	if (!proxy_upstream_head(x)) {
+		PROXY_COUNT(x->worker, OUT_OF_MEMORY);
+		proxy_exchange_log(x, LOG_ERR, "request head is too large to be sent to the server");
+		proxy_upstream_release(x, UPSTREAM_ABANDONED, false);
+		proxy_exchange_answer(x, 500);
+		return;
+	}
+	proxy_link_arm(x->link, x->location->send_timeout_upstream_ms);
+	proxy_upstream_send(x);
+}
+
+void
+proxy_upstream_send(struct proxy_exchange *x)
+{
+	uint32_t taken;
+
+	if (x->tunnel) {
+		proxy_request_body(x);
+		return;
+	}
+	if (x->request_pending.len) {
+		taken = tcp_write(x->link->tcp, x->request_pending.data, (uint32_t)x->request_pending.len);
+		x->request_pending = bytes_from(x->request_pending, taken);
+		attempt_of(x)->bytes_sent += taken;
+		if (x->request_pending.len)
+			return; /* goes on when there is space */
+		x->link->head_sent = true;
+		proxy_link_arm(x->link, x->location->read_timeout_ms);
+	}
+	if (!x->location->pass_request_body && !x->request_done)
+		x->discard_body = true;
+	proxy_request_body(x);
+}
+
+void
+proxy_upstream_watch(struct proxy_exchange *x, bool moved)
+{
+	struct proxy_link *link = x->link;
+
+	if (!link || x->client_blocked)
+		return;
+	if (x->request_done) {
+		if (moved)
+			proxy_link_arm(link, x->location->read_timeout_ms);
+	} else if (x->response_started || x->discard_body) {
+		if (!timer_armed(&link->timer))
+			proxy_link_arm(link, x->location->read_timeout_ms);
+	} else if (tcp_readable(x->session->tcp)) {
+		if (moved || !timer_armed(&link->timer))
+			proxy_link_arm(link, x->location->send_timeout_upstream_ms);
+	} else {
+		timer_cancel(x->worker->link_timers, &link->timer);
+	}
+}
+
+/* ---- events of the link ---- */
+
+static const char *
+connect_error(enum tcp_close_reason reason)
+{
+	return reason == TCP_REFUSED       ? "connect() failed (111: Connection refused)"
+	       : reason == TCP_TIMED_OUT   ? "upstream timed out (110: Connection timed out)"
+	       : reason == TCP_UNREACHABLE ? "connect() failed (113: No route to host)"
+					   : "connect() failed (104: Connection reset by peer)";
+}
+
+void
+proxy_exchange_link_events(struct proxy_exchange *x, uint32_t events)
+{
+	struct proxy_session *session = x->session;
+	struct proxy_link *link = x->link;
+
+	if ((events & TCP_CLOSED) && !link->connected) {
+		enum tcp_close_reason reason = tcp_close_reason(link->tcp);
+		bool timed_out = reason == TCP_TIMED_OUT;
+
+		PROXY_COUNT(x->worker, UPSTREAM_CONNECT_FAILED);
+		proxy_exchange_log(x, LOG_ERR, "%s while connecting to upstream", connect_error(reason));
+		proxy_upstream_failed(x, timed_out ? PROXY_NEXT_TIMEOUT : PROXY_NEXT_ERROR, timed_out ? 504 : 502);
+		return;
+	}
+	if (events & TCP_CONNECTED) {
+		PROXY_COUNT(x->worker, UPSTREAM_CONNECTED);
+		proxy_upstream_connected(x);
+	} else if (events & TCP_WRITABLE) {
+		proxy_upstream_send(x);
+	}
+	if (session->exchange != x || x->link != link)
+		return;
+	if (events & (TCP_READABLE | TCP_END_OF_STREAM | TCP_CLOSED))
+		proxy_response_input(x, events);
+}
+
+void
+proxy_exchange_link_timeout(struct proxy_exchange *x)
+{
+	PROXY_COUNT(x->worker, UPSTREAM_TIMEOUT);
+	proxy_exchange_log(x, LOG_ERR, "upstream timed out (110: Connection timed out) while %s", doing(x));
+	if (!x->response_started) {
+		proxy_upstream_failed(x, PROXY_NEXT_TIMEOUT, 504);
+		return;
+	}
+	proxy_upstream_release(x, UPSTREAM_FAILED, false);
+	x->failed_under_way = !x->tunnel;
+	proxy_exchange_end(x);
+}

@@ -1,0 +1,543 @@
+#include <arpa/inet.h>
+#include <openssl/evp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "proxy/worker.h"
+
+/* A getter, with the parameters that nearly all of them leave alone. */
+#define GETTER(name)                                                                                                   \
+	static bool name(void *subject, const struct config_variable *variable, struct bytes suffix, uint8_t *scratch, \
+			 size_t scratch_size, struct bytes *value)
+#define EXCHANGE const struct proxy_exchange *x = subject
+
+__attribute__((format(printf, 4, 5))) static bool
+print(uint8_t *scratch, size_t size, struct bytes *value, const char *format, ...)
+{
+	va_list arguments;
+	int len;
+
+	va_start(arguments, format);
+	len = vsnprintf((char *)scratch, size, format, arguments);
+	va_end(arguments);
+	*value = bytes_of(scratch, len < 0 ? 0 : (size_t)len < size ? (size_t)len : size - 1);
+	return true;
+}
+
+/* ---- request ---- */
+
+/* Slices that lie at a fixed place of the exchange: `data` is the offset. */
+GETTER(get_slice)
+{
+	EXCHANGE;
+
+	*value = *(const struct bytes *)(const void *)((const char *)x + (size_t)variable->data);
+	return value->data != NULL;
+}
+
+GETTER(get_known_field)
+{
+	EXCHANGE;
+	const struct http_field *field =
+		x->head_parsed ? http_message_field(&x->request, (enum http_field_id)(size_t)variable->data) : NULL;
+
+	if (field)
+		*value = field->value;
+	return field != NULL;
+}
+
+/* "http_x_api_key" names the field X-Api-Key: '_' stands for '-'. */
+static const struct http_field *
+field_by_suffix(const struct http_message *message, struct bytes suffix)
+{
+	for (uint16_t i = 0; i < message->field_count; i++) {
+		struct bytes name = message->fields[i].name;
+		size_t at = 0;
+
+		while (name.len == suffix.len && at < name.len &&
+		       (byte_lower(name.data[at]) == suffix.data[at] ||
+			(name.data[at] == '-' && suffix.data[at] == '_')))
+			at++;
+		if (name.len == suffix.len && at == name.len)
+			return &message->fields[i];
+	}
+	return NULL;
+}
+
+GETTER(get_http)
+{
+	EXCHANGE;
+	const struct http_field *field = x->head_parsed ? field_by_suffix(&x->request, suffix) : NULL;
+
+	if (field)
+		*value = field->value;
+	return field != NULL;
+}
+
+GETTER(get_upstream_http)
+{
+	EXCHANGE;
+	const struct http_field *field = x->has_response_head ? field_by_suffix(&x->response, suffix) : NULL;
+
+	if (field)
+		*value = field->value;
+	return field != NULL;
+}
+
+/* "a=1&b=2" or "a=1; b=2": the value behind NAME=. */
+static bool
+find_pair(struct bytes text, struct bytes name, uint8_t separator, bool ignore_case, struct bytes *value)
+{
+	while (text.len) {
+		ptrdiff_t end = bytes_index(text, separator);
+		struct bytes pair = end < 0 ? text : bytes_of(text.data, (size_t)end);
+		struct bytes key;
+
+		while (pair.len && pair.data[0] == ' ')
+			pair = bytes_from(pair, 1);
+		key = bytes_of(pair.data, pair.len < name.len ? pair.len : name.len);
+		if (pair.len > name.len && pair.data[name.len] == '=' &&
+		    (ignore_case ? bytes_equal_ignoring_case(key, name) : bytes_equal(key, name))) {
+			*value = bytes_from(pair, name.len + 1);
+			return true;
+		}
+		text = end < 0 ? (struct bytes){ 0 } : bytes_from(text, (size_t)end + 1);
+	}
+	return false;
+}
+
+GETTER(get_argument)
+{
+	EXCHANGE;
+
+	return x->head_parsed && find_pair(x->request.query, suffix, '&', true, value);
+}
+
+GETTER(get_cookie)
+{
+	EXCHANGE;
+	const struct http_field *field = x->head_parsed ? http_message_field(&x->request, HTTP_FIELD_COOKIE) : NULL;
+
+	return field && find_pair(field->value, suffix, ';', true, value);
+}
+
+GETTER(get_args)
+{
+	EXCHANGE;
+
+	*value = x->request.query;
+	return x->head_parsed && x->request.has_query;
+}
+
+GETTER(get_is_args)
+{
+	EXCHANGE;
+
+	*value = bytes_of("?", x->head_parsed && x->request.query.len ? 1 : 0);
+	return true;
+}
+
+GETTER(get_host)
+{
+	EXCHANGE;
+
+	*value = x->host.len ? x->host : x->server->name;
+	return true;
+}
+
+GETTER(get_protocol)
+{
+	EXCHANGE;
+
+	if (!x->head_parsed)
+		return false;
+	return print(scratch, scratch_size, value, "HTTP/1.%u", x->request.version_minor);
+}
+
+GETTER(get_request_length)
+{
+	EXCHANGE;
+
+	return print(scratch, scratch_size, value, "%lu",
+		     (unsigned long)((x->head_parsed ? x->head_len : x->head_copied) + x->request_content));
+}
+
+GETTER(get_constant)
+{
+	*value = bytes_of_string(variable->data);
+	return true;
+}
+
+/* The user of "Authorization: Basic BASE64(user:password)". */
+GETTER(get_remote_user)
+{
+	EXCHANGE;
+	const struct http_field *field =
+		x->head_parsed ? http_message_field(&x->request, HTTP_FIELD_AUTHORIZATION) : NULL;
+	struct bytes text;
+	ptrdiff_t colon;
+	int len;
+
+	if (!field || field->value.len < 6 ||
+	    !bytes_equal_ignoring_case(bytes_of(field->value.data, 6), (struct bytes)BYTES("basic ")))
+		return false;
+	text = bytes_from(field->value, 6);
+	/* Four characters become three bytes; what would not fit is no name to log. */
+	if (text.len % 4 || text.len / 4 * 3 > scratch_size)
+		return false;
+	len = EVP_DecodeBlock(scratch, text.data, (int)text.len);
+	colon = len > 0 ? bytes_index(bytes_of(scratch, (size_t)len), ':') : -1;
+	if (colon <= 0)
+		return false;
+	*value = bytes_of(scratch, (size_t)colon);
+	return true;
+}
+
+/* ---- connection ---- */
+
+GETTER(get_remote_addr)
+{
+	EXCHANGE;
+
+	*value = bytes_of(scratch, ip_address_format(&tcp_remote(x->session->tcp)->ip, (char *)scratch, scratch_size));
+	return true;
+}
+
+GETTER(get_binary_remote_addr)
+{
+	EXCHANGE;
+	const struct ip_address *ip = &tcp_remote(x->session->tcp)->ip;
+
+	*value = ip_address_is_v4(ip) ? bytes_of(ip->bytes + 12, 4) : bytes_of(ip->bytes, 16);
+	return true;
+}
+
+GETTER(get_remote_port)
+{
+	EXCHANGE;
+
+	return print(scratch, scratch_size, value, "%u", ntohs(tcp_remote(x->session->tcp)->port_be));
+}
+
+GETTER(get_server_addr)
+{
+	EXCHANGE;
+
+	*value = bytes_of(scratch, ip_address_format(&tcp_local(x->session->tcp)->ip, (char *)scratch, scratch_size));
+	return true;
+}
+
+GETTER(get_server_port)
+{
+	EXCHANGE;
+
+	return print(scratch, scratch_size, value, "%u", ntohs(tcp_local(x->session->tcp)->port_be));
+}
+
+GETTER(get_server_name)
+{
+	EXCHANGE;
+
+	*value = x->server->name;
+	return true;
+}
+
+GETTER(get_connection)
+{
+	EXCHANGE;
+
+	return print(scratch, scratch_size, value, "%lu", (unsigned long)x->session->number);
+}
+
+GETTER(get_connection_requests)
+{
+	EXCHANGE;
+
+	return print(scratch, scratch_size, value, "%u", x->session->requests);
+}
+
+GETTER(get_rtt)
+{
+	EXCHANGE;
+
+	return print(scratch, scratch_size, value, "%u", tcp_srtt_us(x->session->tcp));
+}
+
+GETTER(get_forwarded_for)
+{
+	struct proxy_exchange *x = subject;
+	const struct http_field *field =
+		x->head_parsed ? http_message_field(&x->request, HTTP_FIELD_X_FORWARDED_FOR) : NULL;
+	uint8_t *text;
+	size_t len;
+
+	if (!field)
+		return get_remote_addr(subject, variable, suffix, scratch, scratch_size, value);
+	text = proxy_exchange_alloc(x, field->value.len + 2 + ENDPOINT_TEXT_MAX);
+	if (!text)
+		return false;
+	memcpy(text, field->value.data, field->value.len);
+	memcpy(text + field->value.len, ", ", 2);
+	len = field->value.len + 2;
+	len += ip_address_format(&tcp_remote(x->session->tcp)->ip, (char *)text + len, ENDPOINT_TEXT_MAX);
+	*value = bytes_of(text, len);
+	return true;
+}
+
+/* ---- response and time ---- */
+
+GETTER(get_status)
+{
+	EXCHANGE;
+
+	return print(scratch, scratch_size, value, "%03u", x->status == 494 ? 400 : x->status);
+}
+
+/* What the client was sent; what is still queued when it leaves counts, as bytes in a socket's buffer do with nginx. */
+GETTER(get_body_bytes_sent)
+{
+	EXCHANGE;
+
+	return print(scratch, scratch_size, value, "%lu", (unsigned long)x->body_bytes);
+}
+
+GETTER(get_bytes_sent)
+{
+	EXCHANGE;
+
+	return print(scratch, scratch_size, value, "%lu", (unsigned long)(x->body_bytes + x->head_bytes));
+}
+
+GETTER(get_request_time)
+{
+	EXCHANGE;
+	uint64_t ms = (x->worker->now_ns - x->started_ns) / NS_PER_MS;
+
+	return print(scratch, scratch_size, value, "%lu.%03lu", (unsigned long)(ms / 1000), (unsigned long)(ms % 1000));
+}
+
+GETTER(get_msec)
+{
+	EXCHANGE;
+	uint64_t ms = x->worker->real_ns / NS_PER_MS;
+
+	return print(scratch, scratch_size, value, "%lu.%03lu", (unsigned long)(ms / 1000), (unsigned long)(ms % 1000));
+}
+
+GETTER(get_time_local)
+{
+	EXCHANGE;
+
+	*value = bytes_of(scratch, log_time_local(x->worker->real_ns, (char *)scratch));
+	return true;
+}
+
+GETTER(get_time_iso8601)
+{
+	EXCHANGE;
+
+	*value = bytes_of(scratch, log_time_iso8601(x->worker->real_ns, (char *)scratch));
+	return true;
+}
+
+GETTER(get_pid)
+{
+	return print(scratch, scratch_size, value, "%d", getpid());
+}
+
+GETTER(get_hostname)
+{
+	static char name[256];
+
+	if (!name[0])
+		gethostname(name, sizeof(name) - 1);
+	*value = bytes_of_string(name);
+	return true;
+}
+
+/* ---- upstream ---- */
+
+static bool
+print_ms(uint8_t *out, size_t size, int32_t ms, struct bytes *value)
+{
+	if (ms < 0)
+		return print(out, size, value, "-");
+	return print(out, size, value, "%d.%03d", ms / 1000, ms % 1000);
+}
+
+enum attempt_part {
+	ATTEMPT_ADDRESS,
+	ATTEMPT_STATUS,
+	ATTEMPT_CONNECT,
+	ATTEMPT_HEADER,
+	ATTEMPT_RESPONSE,
+	ATTEMPT_RECEIVED,
+	ATTEMPT_SENT
+};
+
+static void
+print_attempt(const struct proxy_attempt *a, enum attempt_part part, uint8_t *out, size_t size, struct bytes *value)
+{
+	switch (part) {
+	case ATTEMPT_ADDRESS:
+		*value = a->address;
+		break;
+	case ATTEMPT_STATUS:
+		if (a->status)
+			print(out, size, value, "%u", a->status);
+		else
+			print(out, size, value, "-");
+		break;
+	case ATTEMPT_CONNECT:
+		print_ms(out, size, a->connect_ms, value);
+		break;
+	case ATTEMPT_HEADER:
+		print_ms(out, size, a->header_ms, value);
+		break;
+	case ATTEMPT_RESPONSE:
+		print_ms(out, size, a->response_ms, value);
+		break;
+	case ATTEMPT_RECEIVED:
+		print(out, size, value, "%lu", (unsigned long)a->bytes_received);
+		break;
+	case ATTEMPT_SENT:
+		print(out, size, value, "%lu", (unsigned long)a->bytes_sent);
+		break;
+	}
+}
+
+/* One value per server tried, separated by ", " as nginx does. */
+GETTER(get_upstream)
+{
+	struct proxy_exchange *x = subject;
+	uint32_t count = x->tried_count < PROXY_ATTEMPTS_MAX ? x->tried_count : PROXY_ATTEMPTS_MAX;
+	struct bytes part;
+	uint8_t number[32], *out = scratch;
+	size_t room = scratch_size, len = 0;
+
+	if (!count)
+		return false;
+	if (count > 3) {
+		uint8_t *larger = proxy_exchange_alloc(x, count * (ENDPOINT_TEXT_MAX + 2));
+
+		if (larger) {
+			out = larger;
+			room = count * (ENDPOINT_TEXT_MAX + 2);
+		}
+	}
+	for (uint32_t i = 0; i < count; i++) {
+		print_attempt(&x->tried[(x->tried_count - count + i) % PROXY_ATTEMPTS_MAX],
+			      (enum attempt_part)(size_t)variable->data, number, sizeof(number), &part);
+		if (len + part.len + 2 > room)
+			break;
+		if (i) {
+			memcpy(out + len, ", ", 2);
+			len += 2;
+		}
+		memcpy(out + len, part.data, part.len);
+		len += part.len;
+	}
+	*value = bytes_of(out, len);
+	return true;
+}
+
+GETTER(get_proxy_host)
+{
+	EXCHANGE;
+
+	*value = x->location->pass_authority;
+	return value->data != NULL;
+}
+
+GETTER(get_proxy_port)
+{
+	EXCHANGE;
+
+	*value = x->location->pass_port;
+	return value->data != NULL;
+}
+
+/* ---- captures ---- */
+
+static bool
+capture(void *subject, unsigned int number, struct bytes *value)
+{
+	EXCHANGE;
+
+	if (number >= CONFIG_CAPTURE_NAMED) {
+		if (!x->named)
+			return false;
+		*value = x->named[number - CONFIG_CAPTURE_NAMED];
+		return value->data != NULL;
+	}
+	if ((int)number >= x->capture_groups || number >= PROXY_CAPTURES_MAX || x->captures[2 * number] == SIZE_MAX)
+		return false;
+	*value = bytes_of(x->capture_text.data + x->captures[2 * number],
+			  x->captures[2 * number + 1] - x->captures[2 * number]);
+	return true;
+}
+
+#define SLICE(member) (const void *)offsetof(struct proxy_exchange, member)
+#define FIELD(id) (const void *)(size_t)HTTP_FIELD_##id
+#define PART(part) (const void *)(size_t)ATTEMPT_##part
+
+static const struct config_variable variables[] = {
+	{ "arg_", get_argument },
+	{ "args", get_args },
+	{ "binary_remote_addr", get_binary_remote_addr },
+	{ "body_bytes_sent", get_body_bytes_sent },
+	{ "bytes_sent", get_bytes_sent },
+	{ "connection", get_connection },
+	{ "connection_requests", get_connection_requests },
+	{ "content_length", get_known_field, FIELD(CONTENT_LENGTH) },
+	{ "content_type", get_known_field, FIELD(CONTENT_TYPE) },
+	{ "cookie_", get_cookie },
+	{ "document_uri", get_slice, SLICE(uri) },
+	{ "host", get_host },
+	{ "hostname", get_hostname },
+	{ "http_", get_http },
+	{ "https", get_constant, "" },
+	{ "is_args", get_is_args },
+	{ "msec", get_msec },
+	{ "pid", get_pid },
+	{ "pipe", get_constant, "." },
+	{ "proxy_add_x_forwarded_for", get_forwarded_for },
+	{ "proxy_host", get_proxy_host },
+	{ "proxy_port", get_proxy_port },
+	{ "query_string", get_args },
+	{ "remote_addr", get_remote_addr },
+	{ "remote_port", get_remote_port },
+	{ "remote_user", get_remote_user },
+	{ "request", get_slice, SLICE(request.start_line) },
+	{ "request_length", get_request_length },
+	{ "request_method", get_slice, SLICE(request.method_text) },
+	{ "request_time", get_request_time },
+	{ "request_uri", get_slice, SLICE(request.target) },
+	{ "scheme", get_constant, "http" },
+	{ "server_addr", get_server_addr },
+	{ "server_name", get_server_name },
+	{ "server_port", get_server_port },
+	{ "server_protocol", get_protocol },
+	{ "status", get_status },
+	{ "tcpinfo_rtt", get_rtt },
+	{ "time_iso8601", get_time_iso8601 },
+	{ "time_local", get_time_local },
+	{ "upstream_addr", get_upstream, PART(ADDRESS) },
+	{ "upstream_bytes_received", get_upstream, PART(RECEIVED) },
+	{ "upstream_bytes_sent", get_upstream, PART(SENT) },
+	{ "upstream_connect_time", get_upstream, PART(CONNECT) },
+	{ "upstream_header_time", get_upstream, PART(HEADER) },
+	{ "upstream_http_", get_upstream_http },
+	{ "upstream_response_time", get_upstream, PART(RESPONSE) },
+	{ "upstream_status", get_upstream, PART(STATUS) },
+	{ "uri", get_slice, SLICE(uri) },
+	{ 0 },
+};
+
+void
+proxy_variables_define(void)
+{
+	config_variables_define(variables);
+	config_captures_bind(capture);
+}

@@ -1,0 +1,312 @@
+#include <errno.h>
+#include <stdlib.h>
+
+#include <xxhash.h>
+
+#include "proxy/virtual_host.h"
+
+struct name_slot {
+	const struct proxy_name *name;
+	const struct proxy_server *server;
+};
+
+/* One open-addressed table per kind of name: the kinds are looked up in turn, so "a.b" may be in several. */
+struct name_hash {
+	struct name_slot *slots;
+	uint32_t mask;
+	uint32_t count;
+};
+
+struct proxy_name_table {
+	struct name_hash exact, head, tail;
+	struct name_slot *regexes;
+	uint32_t regex_count;
+};
+
+static struct name_slot *
+name_hash_slot(const struct name_hash *hash, struct bytes text)
+{
+	uint32_t i = (uint32_t)XXH3_64bits(text.data, text.len) & hash->mask;
+
+	while (hash->slots[i].name && !bytes_equal(hash->slots[i].name->text, text))
+		i = (i + 1) & hash->mask;
+	return &hash->slots[i];
+}
+
+static const struct proxy_server *
+name_hash_find(const struct name_hash *hash, struct bytes text)
+{
+	return hash->count ? name_hash_slot(hash, text)->server : NULL;
+}
+
+static void
+name_hash_size(struct config *config, struct name_hash *hash, uint32_t names)
+{
+	uint32_t size = 4;
+
+	while (size < names * 2 + 1)
+		size *= 2;
+	hash->slots = arena_alloc(config_arena(config), size * sizeof(*hash->slots));
+	hash->mask = size - 1;
+}
+
+static struct bytes
+lower_copy(struct arena *arena, struct bytes text)
+{
+	struct bytes copy = arena_copy(arena, text);
+
+	for (size_t i = 0; i < copy.len; i++)
+		((uint8_t *)(uintptr_t)copy.data)[i] = byte_lower(copy.data[i]);
+	return copy;
+}
+
+int
+proxy_name_add(struct config_directive_call *call, struct proxy_server *server, struct bytes text)
+{
+	struct arena *arena = config_arena(call->config);
+	struct proxy_name *name = arena_alloc(arena, sizeof(*name));
+	struct proxy_name **last = &server->names;
+	struct bytes rest = text;
+
+	name->kind = PROXY_NAME_EXACT;
+	if (text.len && text.data[0] == '~') {
+		name->kind = PROXY_NAME_REGEX;
+		rest = bytes_from(text, 1);
+		name->regex = config_regex_compile(call, rest, true);
+		if (!name->regex)
+			return -EINVAL;
+	} else if (text.len > 1 && text.data[0] == '.') {
+		name->kind = PROXY_NAME_HEAD_WILDCARD;
+		name->and_itself = true;
+		rest = bytes_from(text, 1);
+	} else if (text.len > 2 && bytes_start_with(text, (struct bytes)BYTES("*."))) {
+		name->kind = PROXY_NAME_HEAD_WILDCARD;
+		rest = bytes_from(text, 2);
+	} else if (text.len > 2 && bytes_equal(bytes_from(text, text.len - 2), (struct bytes)BYTES(".*"))) {
+		name->kind = PROXY_NAME_TAIL_WILDCARD;
+		rest = bytes_of(text.data, text.len - 2);
+	}
+	if (name->kind != PROXY_NAME_REGEX && bytes_index(rest, '*') >= 0)
+		return config_fail(call, "invalid server name or wildcard \"%s\"", (const char *)text.data);
+	name->text = name->kind == PROXY_NAME_REGEX ? arena_copy(arena, rest) : lower_copy(arena, rest);
+	while (*last)
+		last = &(*last)->next;
+	*last = name;
+	if (!server->name.data)
+		server->name = arena_copy(arena, name->and_itself ? rest : text);
+	return 0;
+}
+
+/* ---- building ---- */
+
+static void
+table_insert(struct config *config, struct name_hash *hash, const struct proxy_name *name,
+	     const struct proxy_server *server, const struct proxy_address *address)
+{
+	struct name_slot *slot = name_hash_slot(hash, name->text);
+	char place[ENDPOINT_TEXT_MAX];
+
+	if (slot->name) {
+		endpoint_format(&address->endpoint, place, sizeof(place));
+		if (slot->server != server)
+			config_warn_at(config, server->scope->file, server->scope->line,
+				       "conflicting server name \"%.*s\" on %s, ignored", (int)name->text.len,
+				       (const char *)name->text.data, place);
+		return;
+	}
+	*slot = (struct name_slot){ name, server };
+	hash->count++;
+}
+
+static bool
+server_listens(const struct proxy_server *server, const struct endpoint *endpoint)
+{
+	for (const struct proxy_listen *l = server->listens; l; l = l->next)
+		if (endpoint_equal(&l->endpoint, endpoint))
+			return true;
+	return false;
+}
+
+static void
+names_build(struct config *config, struct config_scope *http, struct proxy_address *address)
+{
+	struct proxy_name_table *table = arena_alloc(config_arena(config), sizeof(*table));
+	uint32_t names = 0;
+
+	for (int pass = 0; pass < 2; pass++) {
+		for (struct config_scope *s = http->children; s; s = s->next) {
+			const struct proxy_server *server;
+
+			if (s->context != CONFIG_SERVER)
+				continue;
+			server = config_settings(s, &proxy_server_module);
+			if (!server_listens(server, &address->endpoint))
+				continue;
+			for (const struct proxy_name *n = server->names; n; n = n->next) {
+				if (pass == 0) {
+					names++;
+					continue;
+				}
+				if (n->kind == PROXY_NAME_EXACT || n->and_itself)
+					table_insert(config, &table->exact, n, server, address);
+				if (n->kind == PROXY_NAME_HEAD_WILDCARD)
+					table_insert(config, &table->head, n, server, address);
+				if (n->kind == PROXY_NAME_TAIL_WILDCARD)
+					table_insert(config, &table->tail, n, server, address);
+				if (n->kind == PROXY_NAME_REGEX)
+					table->regexes[table->regex_count++] = (struct name_slot){ n, server };
+			}
+		}
+		if (pass == 0) {
+			name_hash_size(config, &table->exact, names);
+			name_hash_size(config, &table->head, names);
+			name_hash_size(config, &table->tail, names);
+			table->regexes = arena_alloc(config_arena(config), (names + 1) * sizeof(*table->regexes));
+		}
+	}
+	address->names = table;
+}
+
+static struct proxy_address *
+address_of(struct proxy_addresses *addresses, const struct endpoint *endpoint)
+{
+	for (uint32_t i = 0; i < addresses->count; i++)
+		if (endpoint_equal(&addresses->all[i].endpoint, endpoint))
+			return &addresses->all[i];
+	return NULL;
+}
+
+static int
+address_add(struct config *config, struct proxy_addresses *addresses, const struct proxy_server *server,
+	    const struct proxy_listen *listen, bool *explicit_default)
+{
+	struct proxy_address *address = address_of(addresses, &listen->endpoint);
+	uint32_t index;
+	char place[ENDPOINT_TEXT_MAX];
+
+	if (!address) {
+		address = &addresses->all[addresses->count++];
+		address->endpoint = listen->endpoint;
+		address->fallback = server;
+	}
+	index = (uint32_t)(address - addresses->all);
+	if (listen->default_server) {
+		if (explicit_default[index]) {
+			endpoint_format(&listen->endpoint, place, sizeof(place));
+			return config_fail_at(config, listen->file, listen->line, "a duplicate default server for %s",
+					      place);
+		}
+		explicit_default[index] = true;
+		address->fallback = server;
+	}
+	return 0;
+}
+
+int
+proxy_addresses_build(struct config *config, struct config_scope *http, struct proxy_addresses **out)
+{
+	struct proxy_addresses *addresses = arena_alloc(config_arena(config), sizeof(*addresses));
+	uint32_t listens = 0;
+	bool *explicit_default;
+
+	for (struct config_scope *s = http->children; s; s = s->next)
+		if (s->context == CONFIG_SERVER)
+			for (const struct proxy_listen *l =
+				     ((struct proxy_server *)config_settings(s, &proxy_server_module))->listens;
+			     l; l = l->next)
+				listens++;
+	addresses->all = arena_alloc(config_arena(config), (listens + 1) * sizeof(*addresses->all));
+	explicit_default = arena_alloc(config_arena(config), (listens + 1) * sizeof(*explicit_default));
+	for (struct config_scope *s = http->children; s; s = s->next) {
+		const struct proxy_server *server;
+
+		if (s->context != CONFIG_SERVER)
+			continue;
+		server = config_settings(s, &proxy_server_module);
+		for (const struct proxy_listen *l = server->listens; l; l = l->next)
+			if (address_add(config, addresses, server, l, explicit_default) < 0)
+				return -EINVAL;
+	}
+	for (uint32_t i = 0; i < addresses->count; i++)
+		names_build(config, http, &addresses->all[i]);
+	*out = addresses;
+	return 0;
+}
+
+/* ---- looking up ---- */
+
+const struct proxy_address *
+proxy_address_find(const struct proxy_addresses *addresses, const struct endpoint *local)
+{
+	const struct proxy_address *wildcard = NULL;
+
+	for (uint32_t i = 0; i < addresses->count; i++) {
+		const struct endpoint *e = &addresses->all[i].endpoint;
+
+		if (e->port_be != local->port_be)
+			continue;
+		if (ip_address_equal(&e->ip, &local->ip))
+			return &addresses->all[i];
+		if (ip_address_is_any(&e->ip) && ip_address_is_v4(&e->ip) == ip_address_is_v4(&local->ip))
+			wildcard = &addresses->all[i];
+	}
+	return wildcard;
+}
+
+static const struct proxy_server *
+head_wildcard_find(const struct name_hash *hash, struct bytes host)
+{
+	const struct proxy_server *server = NULL;
+
+	/* The longest first: cut one label after the other from the front. */
+	for (ptrdiff_t dot; !server && (dot = bytes_index(host, '.')) >= 0;) {
+		host = bytes_from(host, (size_t)dot + 1);
+		server = name_hash_find(hash, host);
+	}
+	return server;
+}
+
+static const struct proxy_server *
+tail_wildcard_find(const struct name_hash *hash, struct bytes host)
+{
+	for (size_t len = host.len; len-- > 0;) {
+		const struct proxy_server *server;
+
+		if (host.data[len] != '.')
+			continue;
+		server = name_hash_find(hash, bytes_of(host.data, len));
+		if (server)
+			return server;
+	}
+	return NULL;
+}
+
+const struct proxy_server *
+proxy_server_find(const struct proxy_address *address, struct bytes host, size_t *offsets, size_t max_groups,
+		  int *groups, const struct config_regex **regex)
+{
+	const struct proxy_name_table *table = address->names;
+	const struct proxy_server *server;
+
+	*groups = 0;
+	if (host.len == 0) {
+		/* `server_name "";` takes requests without Host. */
+		server = name_hash_find(&table->exact, host);
+		return server ? server : address->fallback;
+	}
+	server = name_hash_find(&table->exact, host);
+	if (!server && table->head.count)
+		server = head_wildcard_find(&table->head, host);
+	if (!server && table->tail.count)
+		server = tail_wildcard_find(&table->tail, host);
+	for (uint32_t i = 0; !server && i < table->regex_count; i++) {
+		*groups = config_regex_match(table->regexes[i].name->regex, host, offsets, max_groups);
+		if (*groups > 0) {
+			*regex = table->regexes[i].name->regex;
+			server = table->regexes[i].server;
+		} else {
+			*groups = 0;
+		}
+	}
+	return server ? server : address->fallback;
+}

@@ -1,0 +1,164 @@
+#include <stdlib.h>
+
+#include "proxy/worker.h"
+
+#define TIMER_TICK_NS (10 * NS_PER_MS) /* nginx's timers are in milliseconds; its timeouts are seconds */
+#define EVENTS_PER_ROUND 256
+#define TIMERS_PER_ROUND 256
+
+const char *const proxy_counter_names[PROXY_COUNTER_COUNT] = {
+#define ROW(name, text) text,
+	PROXY_COUNTERS(ROW)
+#undef ROW
+};
+
+static void
+session_expired(void *owner, struct timer *timer, uint64_t now_ns)
+{
+	proxy_session_timeout(container_of(timer, struct proxy_session, timer));
+}
+
+static void
+link_expired(void *owner, struct timer *timer, uint64_t now_ns)
+{
+	proxy_link_timeout(container_of(timer, struct proxy_link, timer));
+}
+
+struct proxy_worker *
+proxy_worker_new(const struct proxy_worker_config *config, uint64_t now_ns)
+{
+	struct proxy_worker *worker = calloc(1, sizeof(*worker));
+	uint32_t n = config->connections_max;
+
+	if (!worker)
+		return NULL;
+	worker->index = config->index;
+	worker->tcp = config->tcp;
+	worker->connections_max = n;
+	worker->now_ns = now_ns;
+	worker->random.state = config->random_seed | 1;
+	list_init(&worker->idle);
+	list_init(&worker->pipelined);
+	list_init(&worker->gone);
+	worker->sessions = slab_new(sizeof(struct proxy_session), 64, n);
+	worker->links = slab_new(sizeof(struct proxy_link), 64, n);
+	worker->exchanges = slab_new(sizeof(struct proxy_exchange), 64, n);
+	worker->large = slab_new(PROXY_LARGE_SIZE, 64, n / 16 > 64 ? n / 16 : 64);
+	worker->session_timers = timer_wheel_new(TIMER_TICK_NS, now_ns, session_expired, worker);
+	worker->link_timers = timer_wheel_new(TIMER_TICK_NS, now_ns, link_expired, worker);
+	if (worker->sessions && worker->links && worker->exchanges && worker->large && worker->session_timers &&
+	    worker->link_timers)
+		return worker;
+	proxy_worker_free(worker);
+	return NULL;
+}
+
+void
+proxy_worker_free(struct proxy_worker *worker)
+{
+	if (!worker)
+		return;
+	slab_free(worker->sessions);
+	slab_free(worker->links);
+	slab_free(worker->exchanges);
+	slab_free(worker->large);
+	timer_wheel_free(worker->session_timers);
+	timer_wheel_free(worker->link_timers);
+	free(worker);
+}
+
+void
+proxy_worker_adopt(struct proxy_worker *worker, struct proxy_generation *generation)
+{
+	struct proxy_share *old = worker->share;
+
+	if (old == &generation->shares[worker->index])
+		return;
+	worker->share = &generation->shares[worker->index];
+	worker->share->current = true;
+	if (old) {
+		proxy_pools_close(old);
+		__atomic_store_n(&old->current, false, __ATOMIC_RELEASE);
+	}
+}
+
+/* Only what is there now: sessions that queue up again wait for the next round. */
+static unsigned int
+list_length_up_to(const struct list *head, unsigned int max)
+{
+	unsigned int n = 0;
+
+	for (const struct list *node = head->next; node != head && n < max; node = node->next)
+		n++;
+	return n;
+}
+
+unsigned int
+proxy_worker_run(struct proxy_worker *worker, uint64_t now_ns, uint64_t real_ns)
+{
+	struct tcp_connection *tcp;
+	unsigned int done = 0;
+	uint32_t events;
+
+	worker->now_ns = now_ns;
+	worker->real_ns = real_ns;
+	while (done < EVENTS_PER_ROUND && (tcp = tcp_ready(worker->tcp, &events)) != NULL) {
+		enum proxy_end *end;
+
+		done++;
+		end = tcp_user(tcp);
+		if (events & TCP_ACCEPTED)
+			proxy_session_accept(worker, tcp, events);
+		else if (*end == PROXY_END_SESSION)
+			proxy_session_events((struct proxy_session *)(void *)end, events);
+		else
+			proxy_link_events((struct proxy_link *)(void *)end, events);
+		proxy_sessions_reap(worker);
+	}
+	for (unsigned int n = list_length_up_to(&worker->pipelined, EVENTS_PER_ROUND); n > 0; n--, done++) {
+		struct list *node = list_first(&worker->pipelined);
+
+		if (node)
+			proxy_session_next(container_of(node, struct proxy_session, node));
+	}
+	done += timer_wheel_advance(worker->session_timers, now_ns, TIMERS_PER_ROUND);
+	done += timer_wheel_advance(worker->link_timers, now_ns, TIMERS_PER_ROUND);
+	proxy_sessions_reap(worker);
+	return done;
+}
+
+uint64_t
+proxy_worker_next_ns(const struct proxy_worker *worker)
+{
+	uint64_t a = timer_wheel_next_ns(worker->session_timers), b = timer_wheel_next_ns(worker->link_timers);
+
+	if (!list_empty(&worker->pipelined))
+		return 0;
+	return a < b ? a : b;
+}
+
+void
+proxy_worker_drain(struct proxy_worker *worker)
+{
+	struct list *node;
+
+	worker->draining = true;
+	/* Pipelined requests have been received: they are answered, with Connection: close. */
+	while ((node = list_first(&worker->idle)) != NULL)
+		proxy_session_free(container_of(node, struct proxy_session, node));
+	proxy_sessions_reap(worker);
+	if (worker->share)
+		proxy_pools_close(worker->share);
+}
+
+uint32_t
+proxy_worker_sessions(const struct proxy_worker *worker)
+{
+	return slab_in_use(worker->sessions);
+}
+
+const uint64_t *
+proxy_worker_counters(const struct proxy_worker *worker)
+{
+	return worker->counters;
+}

@@ -1,0 +1,174 @@
+/*
+ * The worker's insides, shared by the files of this room: sessions, links and what they are made of.
+ */
+#ifndef PROXY_WORKER_H
+#define PROXY_WORKER_H
+
+#include "base/clock.h"
+#include "base/list.h"
+#include "base/random.h"
+#include "base/slab.h"
+#include "proxy/exchange.h"
+#include "run/timer.h"
+
+/* What tcp_user() points at: both kinds of connection begin with it. */
+enum proxy_end { PROXY_END_SESSION, PROXY_END_LINK };
+
+enum proxy_session_state {
+	PROXY_SESSION_IDLE,     /* between requests */
+	PROXY_SESSION_EXCHANGE, /* from the first byte of a head */
+	PROXY_SESSION_LINGER,   /* closed by us; what the client still sends is thrown away */
+};
+
+/* A client's connection: small, since most are idle. */
+struct proxy_session {
+	enum proxy_end end;
+	uint8_t state; /* enum proxy_session_state */
+	bool input_ended;
+	uint32_t requests;
+	struct proxy_worker *worker;
+	struct tcp_connection *tcp;
+	struct proxy_exchange *exchange;
+	struct timer timer;
+	struct list node; /* in one of the worker's lists, while idle */
+	uint64_t number;  /* "*N" of the error log, $connection */
+	uint64_t started_ns, linger_until_ns;
+};
+
+/* A server's connection. */
+struct proxy_link {
+	enum proxy_end end;
+	bool connected, reused, head_sent;
+	uint32_t server_index, requests;
+	struct proxy_worker *worker;
+	struct tcp_connection *tcp;
+	struct proxy_exchange *exchange; /* NULL while it waits in the pool */
+	struct proxy_share *share;
+	const struct upstream_group *group;
+	struct timer timer;
+	struct list node; /* in the pool of its group */
+	uint64_t started_ns;
+};
+
+/* What a generation is on one lcore. */
+struct proxy_pool {
+	struct list idle; /* links, the most recently used last */
+	uint32_t count;
+};
+
+struct proxy_share {
+	struct proxy_generation *generation;
+	struct upstream_state **states; /* by group->index */
+	struct proxy_pool *pools;       /* likewise */
+	uint64_t references;            /* exchanges and links; written by the lcore, read by control */
+	bool current;                   /* adopted and not yet replaced */
+};
+
+struct proxy_generation {
+	struct config *config;
+	const struct proxy_addresses *addresses;
+	const struct proxy_filter *const *filters;
+	struct tcp_listener *listeners;
+	uint32_t listener_count;
+	struct upstream_group **groups;
+	uint32_t group_count;
+	unsigned int workers;
+	struct proxy_share *shares; /* by worker */
+};
+
+struct proxy_worker {
+	unsigned int index;
+	struct tcp_stack *tcp;
+	struct proxy_share *share; /* of the generation in force */
+	bool draining;
+	uint64_t now_ns, real_ns, sessions_made;
+	struct slab *sessions, *links, *exchanges, *large;
+	uint32_t connections_max;
+	struct timer_wheel *session_timers, *link_timers;
+	struct list idle;      /* sessions between requests */
+	struct list pipelined; /* sessions whose next request is already here */
+	struct list gone;      /* sessions that have ended in this step */
+	struct random random;
+	uint64_t counters[PROXY_COUNTER_COUNT];
+};
+
+#define PROXY_COUNT(worker, name) ((worker)->counters[PROXY_COUNT_##name]++)
+
+/* Head blocks and whatever does not fit an exchange's own memory. Bounded: one per 16 connections, at least 64. */
+#define PROXY_LARGE_SIZE 131072
+
+/* ---- session.c ---- */
+
+void proxy_session_accept(struct proxy_worker *worker, struct tcp_connection *tcp, uint32_t events);
+void proxy_session_events(struct proxy_session *session, uint32_t events);
+void proxy_session_timeout(struct proxy_session *session);
+/* The exchange has ended: next request, lingering close (`linger`: more is to come that nobody wants) or close. */
+void proxy_session_exchange_ended(struct proxy_session *session, bool keep_alive, bool abort, bool linger);
+/* A session of worker->pipelined: its next request has come with the last. */
+void proxy_session_next(struct proxy_session *session);
+void proxy_session_free(struct proxy_session *session);
+/* After every step: the memory of sessions that have ended. */
+void proxy_sessions_reap(struct proxy_worker *worker);
+void proxy_session_arm(struct proxy_session *session, int64_t ms);
+
+/* ---- exchange.c ---- */
+
+struct proxy_exchange *proxy_exchange_new(struct proxy_session *session);
+void proxy_exchange_free(struct proxy_exchange *exchange);
+/* Writes the log, frees, and tells the session. */
+void proxy_exchange_end(struct proxy_exchange *exchange);
+
+/* ---- request.c: from the head to the content ---- */
+
+void proxy_request_head(struct proxy_exchange *exchange);
+void proxy_request_body(struct proxy_exchange *exchange);
+/* Server, location, phases, content. */
+void proxy_request_handle(struct proxy_exchange *exchange);
+
+/* ---- upstream_request.c: towards the server ---- */
+
+void proxy_upstream_start(struct proxy_exchange *exchange);
+void proxy_upstream_connected(struct proxy_exchange *exchange);
+/* Writes the head and what there is of the body. */
+void proxy_upstream_send(struct proxy_exchange *exchange);
+/* The attempt failed: the next server, or an answer of our own. `why` is a bit of enum proxy_next. */
+void proxy_upstream_failed(struct proxy_exchange *exchange, uint32_t why, unsigned int status);
+/* Lets go of the link: back into the pool when it can be used again. */
+void proxy_upstream_release(struct proxy_exchange *exchange, enum upstream_result result, bool reusable);
+/* After the request has gone on, or cannot (`moved`: some of it went): whose time runs, the server's to take it, the
+ * client's to send more, or the server's to answer. */
+void proxy_upstream_watch(struct proxy_exchange *exchange, bool moved);
+/* Whether the next server would be asked because of `why`. */
+bool proxy_upstream_may_retry(const struct proxy_exchange *exchange, uint32_t why);
+/* The head for the server, into exchange->request_pending. False: does not fit. */
+bool proxy_upstream_head(struct proxy_exchange *exchange);
+
+/* ---- response.c: towards the client ---- */
+
+/* Reads the server's head, and its body as it comes. */
+void proxy_response_input(struct proxy_exchange *exchange, uint32_t events);
+/* Moves what there is and fits. Ends the exchange when all is written. */
+void proxy_response_pump(struct proxy_exchange *exchange);
+/* Starts the response to the client from the server's head in exchange->response. */
+bool proxy_move_all(struct proxy_exchange *exchange, struct tcp_connection *to, struct tcp_connection *from,
+		    uint32_t len);
+void proxy_response_start(struct proxy_exchange *exchange);
+
+/* ---- response_head.c: into memory of the exchange; false when it does not fit ---- */
+
+bool proxy_response_head_of_server(struct proxy_exchange *exchange, struct proxy_head_writer *head);
+bool proxy_response_head_of_ours(struct proxy_exchange *exchange, struct proxy_head_writer *head, struct bytes type,
+				 uint64_t content_length, struct bytes location);
+
+/* ---- link.c ---- */
+
+struct proxy_link *proxy_link_open(struct proxy_exchange *exchange, const struct upstream_group *group,
+				   uint32_t server_index, int *error);
+void proxy_link_events(struct proxy_link *link, uint32_t events);
+void proxy_link_timeout(struct proxy_link *link);
+void proxy_link_park(struct proxy_link *link);
+void proxy_link_close(struct proxy_link *link);
+void proxy_link_arm(struct proxy_link *link, int64_t ms);
+void proxy_pools_close(struct proxy_share *share);
+
+#endif
