@@ -1,0 +1,129 @@
+/* The configuration that long options stand for, as a person would write it. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "weir/cmdline_internal.h"
+
+/* A word of the configuration, in quotes where it needs them. */
+static void
+print_word(FILE *out, const char *word)
+{
+	if (*word && !strpbrk(word, " \t\r\n;{}\"'\\#")) {
+		fputs(word, out);
+		return;
+	}
+	fputc('"', out);
+	for (; *word; word++) {
+		if (*word == '"' || *word == '\\')
+			fputc('\\', out);
+		fputc(*word, out);
+	}
+	fputc('"', out);
+}
+
+/* An argument as a shell takes it. A comment ends with its line, so control characters are not shown. */
+static void
+print_argument(FILE *out, const char *argument)
+{
+	bool quote = !*argument || strspn(argument, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+						    "-_.,:/=@%+") != strlen(argument);
+
+	if (quote)
+		fputc('\'', out);
+	for (; *argument; argument++)
+		if (*argument == '\'')
+			fputs("'\\''", out);
+		else
+			fputc((unsigned char)*argument < ' ' || *argument == 127 ? '?' : *argument, out);
+	if (quote)
+		fputc('\'', out);
+}
+
+static void
+print_heading(FILE *out, int argc, char *const argv[])
+{
+	fputs("# What this command line stands for:\n#     weir", out);
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "--") == 0)
+			break;
+		fputc(' ', out);
+		print_argument(out, argv[i]);
+	}
+	fputs("\n\n", out);
+}
+
+/* nginx's masks: one per worker, the lowest CPU at the right. */
+static void
+print_workers(FILE *out, const struct cmdline_options *options)
+{
+	uint16_t highest = 0;
+
+	if (options->cpu_count == 0) {
+		fputs("worker_processes 1;\n", out);
+		return;
+	}
+	for (size_t i = 0; i < options->cpu_count; i++)
+		if (options->cpus[i] > highest)
+			highest = options->cpus[i];
+	fprintf(out, "worker_processes %zu;\nworker_cpu_affinity", options->cpu_count);
+	for (size_t i = 0; i < options->cpu_count; i++) {
+		fputc(' ', out);
+		for (int cpu = highest; cpu >= 0; cpu--)
+			fputc(cpu == options->cpus[i] ? '1' : '0', out);
+	}
+	fputs(";\n", out);
+}
+
+static void
+print_main(FILE *out, const struct cmdline_options *options, const char *error_log)
+{
+	fputs("daemon off;\n", out);
+	print_workers(out, options);
+	fputs("error_log ", out);
+	print_word(out, error_log ? error_log : "stderr");
+	fputs(" notice;\n\n", out);
+	if (options->interface_count == 0)
+		fputs("# No interface: those that carry the addresses of the listeners.\n\n", out);
+	for (size_t i = 0; i < options->interface_count; i++) {
+		fputs("interface ", out);
+		print_word(out, options->interfaces[i]);
+		fputs(" {\n}\n\n", out);
+	}
+	fputs("events {\n}\n\n", out);
+}
+
+static void
+print_http(FILE *out, const struct cmdline_options *options)
+{
+	fputs("http {\n\taccess_log ", out);
+	print_word(out, options->access_log ? options->access_log : "off");
+	fputs(";\n\n\tupstream backend {\n", out);
+	if (options->balance && *options->balance)
+		fprintf(out, "\t\t%s;\n", options->balance);
+	for (size_t i = 0; i < options->backend_count; i++)
+		fprintf(out, "\t\tserver %s;\n", options->backends[i].text);
+	fputs("\t}\n\n\tserver {\n", out);
+	for (size_t i = 0; i < options->listen_count; i++)
+		fprintf(out, "\t\tlisten %s;\n", options->listens[i].text);
+	fputs("\n\t\tlocation / {\n\t\t\tproxy_pass http://backend;\n\t\t}\n\t}\n}\n", out);
+}
+
+const char *
+cmdline_text(struct cmdline *cmdline, const struct cmdline_options *options, const char *error_log, int argc,
+	     char *const argv[])
+{
+	char *text = NULL;
+	size_t size = 0;
+	FILE *out = open_memstream(&text, &size);
+
+	if (!out) {
+		fputs("weir: out of memory\n", stderr);
+		exit(EXIT_FAILURE);
+	}
+	print_heading(out, argc, argv);
+	print_main(out, options, error_log);
+	print_http(out, options);
+	fclose(out);
+	arena_on_free(cmdline->arena, free, text);
+	return text;
+}

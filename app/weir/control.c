@@ -1,0 +1,417 @@
+#include "weir/control.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <poll.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/counter.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "run/qsbr.h"
+#include "weir/core.h"
+#include "weir/daemon.h"
+#include "weir/generations.h"
+
+/* Housekeeping: links, device counters, old configurations. */
+#define TICK_MS 1000
+/* Packets that wait for another worker. */
+#define HANDOVER_SIZE 2048
+/* After the last session: time for FINs and the last ACKs. */
+#define CLOSE_MS 2000
+
+struct control {
+	const struct cmdline *cmdline;
+	control_parse_fn *parse;
+	const struct log_target *default_log;
+	struct topology topology;
+	struct worker_shared shared;
+	struct worker *workers;
+	struct worker_config *worker_configs;
+	struct generations generations;
+	int signal_fd, address_fd;
+	bool stopping;
+	uint64_t log_dropped;
+};
+
+static sigset_t
+handled_signals(void)
+{
+	static const int numbers[] = { SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH, SIGCHLD };
+	sigset_t set;
+
+	sigemptyset(&set);
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+		sigaddset(&set, numbers[i]);
+	return set;
+}
+
+void
+control_signals_block(void)
+{
+	sigset_t set = handled_signals();
+
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+/* ---- start ---- */
+
+static void
+addresses_changed(void *context)
+{
+	struct control *c = context;
+	uint64_t one = 1;
+
+	if (write(c->address_fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
+		log_error(LOG_ALERT, "write() to eventfd failed (%d: %s)", errno, strerror(errno));
+}
+
+static void
+worker_config_fill(struct worker_config *wc, struct config *config, unsigned int index)
+{
+	const struct core_settings *core = core_settings(config);
+
+	*wc = (struct worker_config){
+		.index = index,
+		.cpus = core_affinity(core, index),
+		.busy = core->worker_poll == CORE_POLL_BUSY,
+		.connections_max = (uint32_t)core_events(config)->worker_connections,
+		.user = -1,
+		.group = -1,
+	};
+	if (core->user.data) {
+		const struct passwd *user = getpwnam((const char *)core->user.data);
+		const struct group *group = getgrnam((const char *)core->group.data);
+
+		if (user)
+			wc->user = (int)user->pw_uid;
+		/* `user NAME` alone means the group of that name, as nginx has it. */
+		if (group)
+			wc->group = (int)group->gr_gid;
+	}
+}
+
+static int
+workers_init(struct control *c, struct config *config)
+{
+	unsigned int count = c->shared.worker_count;
+
+	c->workers = calloc(count, sizeof(*c->workers));
+	c->worker_configs = calloc(count, sizeof(*c->worker_configs));
+	c->shared.received = handover_new(count, HANDOVER_SIZE);
+	c->shared.leaving = handover_new(count, HANDOVER_SIZE);
+	if (!c->workers || !c->worker_configs || !c->shared.received || !c->shared.leaving) {
+		log_error(LOG_EMERG, "out of memory");
+		return -ENOMEM;
+	}
+	c->shared.workers = c->workers;
+	for (unsigned int i = 0; i < count; i++) {
+		int result;
+
+		worker_config_fill(&c->worker_configs[i], config, i);
+		c->worker_configs[i].local_port_first = c->generations.local_port_first;
+		c->worker_configs[i].local_port_last = c->generations.local_port_last;
+		result = worker_init(&c->workers[i], &c->shared, &c->worker_configs[i], c->topology.error,
+				     sizeof(c->topology.error));
+		if (result < 0) {
+			log_error(LOG_EMERG, "%s", c->topology.error);
+			return result;
+		}
+	}
+	return 0;
+}
+
+static int
+workers_start(struct control *c)
+{
+	for (unsigned int i = 0; i < c->shared.worker_count; i++) {
+		int result = worker_start(&c->workers[i], &c->worker_configs[i]);
+
+		if (result < 0) {
+			log_error(LOG_EMERG, "worker %u cannot start (%d: %s)", i, -result, strerror(-result));
+			return result;
+		}
+	}
+	return 0;
+}
+
+static int
+control_start(struct control *c, struct config *config)
+{
+	sigset_t set = handled_signals();
+	int result;
+
+	c->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	c->address_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (c->signal_fd < 0 || c->address_fd < 0) {
+		log_error(LOG_EMERG, "signalfd() or eventfd() failed (%d: %s)", errno, strerror(errno));
+		return -errno;
+	}
+	result = qsbr_init(c->shared.worker_count);
+	if (result == 0)
+		result = topology_init(&c->topology, config, c->shared.worker_count);
+	if (result < 0) {
+		log_error(LOG_EMERG, "%s", c->topology.error[0] ? c->topology.error : "out of memory");
+		return result;
+	}
+	c->shared.mirror = c->topology.mirror;
+	c->shared.pool = c->topology.pool;
+	c->shared.port_used = topology_port_used;
+	c->shared.port_used_context = &c->topology;
+	random_fill(&c->shared.hash_seed, sizeof(c->shared.hash_seed));
+	topology_local_ports(&c->generations.local_port_first, &c->generations.local_port_last);
+	result = workers_init(c, config);
+	if (result < 0)
+		return result;
+	if (net_mirror_start(c->topology.mirror, addresses_changed, c) < 0) {
+		log_error(LOG_EMERG, "the thread that follows the host's addresses cannot start");
+		return -EAGAIN;
+	}
+	return 0;
+}
+
+struct control *
+control_new(const struct cmdline *cmdline, struct config *config, control_parse_fn *parse,
+	    const struct log_target *default_log)
+{
+	struct control *c = calloc(1, sizeof(*c));
+
+	if (!c) {
+		config_free(config);
+		return NULL;
+	}
+	c->cmdline = cmdline;
+	c->parse = parse;
+	c->default_log = default_log;
+	c->signal_fd = c->address_fd = -1;
+	c->shared.worker_count = (unsigned int)core_settings(config)->worker_processes;
+	c->generations.topology = &c->topology;
+	c->generations.shared = &c->shared;
+	if (control_start(c, config) < 0 || generations_publish(&c->generations, config) < 0) {
+		if (!c->generations.count)
+			config_free(config);
+		control_free(c);
+		return NULL;
+	}
+	if (workers_start(c) < 0) {
+		control_free(c);
+		return NULL;
+	}
+	return c;
+}
+
+/* ---- running ---- */
+
+static void
+reload(struct control *c)
+{
+	const struct core_settings *now, *next;
+	struct config *config;
+
+	log_error(LOG_NOTICE, "reconfiguring");
+	config = c->parse(c->cmdline);
+	if (!config)
+		return;
+	now = core_settings(generations_config(&c->generations));
+	next = core_settings(config);
+	if (now->worker_processes != next->worker_processes || now->worker_poll != next->worker_poll ||
+	    core_events(config)->worker_connections !=
+		    core_events(generations_config(&c->generations))->worker_connections)
+		log_error(LOG_WARN, "worker_processes, worker_connections and worker_poll change with a restart only");
+	if (generations_publish(&c->generations, config) < 0) {
+		config_free(config);
+		log_error(LOG_ALERT, "the new configuration is not in force, the old one goes on");
+		return;
+	}
+	log_error_set(next->error_targets ? next->error_targets : c->default_log);
+	log_error(LOG_NOTICE, "configuration is in force");
+}
+
+static void
+tick(struct control *c)
+{
+	uint64_t dropped = log_dropped();
+
+	topology_refresh(&c->topology);
+	generations_reclaim(&c->generations);
+	if (dropped != c->log_dropped) {
+		log_error(LOG_ALERT, "%lu log lines were dropped: a log cannot be written fast enough",
+			  (unsigned long)(dropped - c->log_dropped));
+		c->log_dropped = dropped;
+	}
+}
+
+/* ---- the end ---- */
+
+static void
+drain(void *argument)
+{
+	struct worker *worker = argument;
+
+	tcp_listen(worker->tcp, NULL, 0);
+	proxy_worker_drain(worker->proxy);
+}
+
+static uint32_t
+sessions(const struct control *c)
+{
+	uint32_t sum = 0;
+
+	for (unsigned int i = 0; i < c->shared.worker_count; i++)
+		sum += proxy_worker_sessions(c->workers[i].proxy);
+	return sum;
+}
+
+static uint32_t
+connections(const struct control *c)
+{
+	struct tcp_usage usage;
+	uint32_t sum = 0;
+
+	for (unsigned int i = 0; i < c->shared.worker_count; i++) {
+		tcp_usage(c->workers[i].tcp, &usage);
+		sum += usage.connections;
+	}
+	return sum;
+}
+
+static bool
+told_to_stop_at_once(struct control *c)
+{
+	struct signalfd_siginfo info;
+
+	while (read(c->signal_fd, &info, sizeof(info)) == sizeof(info))
+		if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT)
+			return true;
+	return false;
+}
+
+/* Finishes what is under way, for as long as worker_shutdown_timeout allows (without it: as long as it takes). */
+static void
+finish(struct control *c)
+{
+	int64_t limit_ms = core_settings(generations_config(&c->generations))->worker_shutdown_timeout_ms;
+	uint64_t start_ns = clock_monotonic_ns(), empty_ns = 0;
+
+	log_error(LOG_NOTICE, "gracefully shutting down");
+	for (unsigned int i = 0; i < c->shared.worker_count; i++)
+		while (loop_post(c->workers[i].loop, drain, &c->workers[i]) < 0)
+			usleep(1000);
+	for (;;) {
+		uint64_t now_ns;
+
+		usleep(5000);
+		now_ns = clock_monotonic_ns();
+		if (told_to_stop_at_once(c))
+			return;
+		if (limit_ms && now_ns - start_ns > (uint64_t)limit_ms * NS_PER_MS)
+			return;
+		if (sessions(c))
+			continue;
+		if (!empty_ns)
+			empty_ns = now_ns;
+		if (!connections(c) || now_ns - empty_ns > CLOSE_MS * NS_PER_MS)
+			return;
+	}
+}
+
+static void
+take_signal(struct control *c, uint32_t number)
+{
+	switch (number) {
+	case SIGTERM:
+	case SIGINT:
+		log_error(LOG_NOTICE, "signal %u (%s) received, exiting", number,
+			  number == SIGTERM ? "SIGTERM" : "SIGINT");
+		c->stopping = true;
+		break;
+	case SIGQUIT:
+		log_error(LOG_NOTICE, "signal %u (SIGQUIT) received, shutting down", number);
+		finish(c);
+		c->stopping = true;
+		break;
+	case SIGHUP:
+		log_error(LOG_NOTICE, "signal %u (SIGHUP) received, reconfiguring", number);
+		reload(c);
+		break;
+	case SIGUSR1:
+		log_error(LOG_NOTICE, "signal %u (SIGUSR1) received, reopening logs", number);
+		log_reopen_all();
+		break;
+	case SIGUSR2:
+	case SIGWINCH:
+		log_error(LOG_WARN, "signal %u is not supported: a binary is replaced by quit and start", number);
+		break;
+	default:
+		break;
+	}
+}
+
+void
+control_run(struct control *c)
+{
+	uint64_t next_tick_ns = clock_monotonic_ns() + TICK_MS * NS_PER_MS;
+
+	while (!c->stopping) {
+		struct pollfd fds[] = { { c->signal_fd, POLLIN, 0 }, { c->address_fd, POLLIN, 0 } };
+		struct signalfd_siginfo info;
+		uint64_t now_ns = clock_monotonic_ns(), count;
+		int wait_ms = next_tick_ns > now_ns ? (int)((next_tick_ns - now_ns) / NS_PER_MS) + 1 : 0;
+
+		poll(fds, 2, wait_ms);
+		while (!c->stopping && read(c->signal_fd, &info, sizeof(info)) == sizeof(info))
+			take_signal(c, info.ssi_signo);
+		if (read(c->address_fd, &count, sizeof(count)) == sizeof(count))
+			generations_serve(&c->generations);
+		if (clock_monotonic_ns() >= next_tick_ns) {
+			next_tick_ns = clock_monotonic_ns() + TICK_MS * NS_PER_MS;
+			tick(c);
+		}
+	}
+}
+
+static void
+log_counter(void *context, const char *room, const char *name, uint64_t value)
+{
+	if (value)
+		log_error(LOG_INFO, "counter %s.%s %lu", room, name, (unsigned long)value);
+}
+
+void
+control_free(struct control *c)
+{
+	if (!c)
+		return;
+	topology_refresh(&c->topology);
+	for (unsigned int i = 0; c->workers && i < c->shared.worker_count; i++)
+		if (c->workers[i].running) {
+			loop_stop(c->workers[i].loop);
+			pthread_join(c->workers[i].thread, NULL);
+			c->workers[i].running = false;
+		}
+	counter_sum(log_counter, NULL);
+	log_error(LOG_NOTICE, "exit");
+	for (unsigned int i = 0; c->workers && i < c->shared.worker_count; i++)
+		worker_fini(&c->workers[i]);
+	/* The logs of the configuration go with it. */
+	log_error_set(c->default_log);
+	generations_free(&c->generations);
+	handover_free(c->shared.received);
+	handover_free(c->shared.leaving);
+	topology_fini(&c->topology);
+	qsbr_fini();
+	if (c->signal_fd >= 0)
+		close(c->signal_fd);
+	if (c->address_fd >= 0)
+		close(c->address_fd);
+	free(c->workers);
+	free(c->worker_configs);
+	free(c);
+}

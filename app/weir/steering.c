@@ -1,0 +1,113 @@
+#include "weir/steering.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/hash.h"
+
+struct steering *
+steering_new(unsigned int workers, uint64_t hash_seed, uint16_t local_port_first, uint16_t local_port_last,
+	     const struct tcp_listener *listeners, uint32_t listener_count)
+{
+	struct steering *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return NULL;
+	s->workers = workers;
+	s->hash_seed = hash_seed;
+	s->local_port_first = local_port_first;
+	s->local_port_last = local_port_last;
+	s->listeners = listeners;
+	s->listener_count = listener_count;
+	for (uint32_t i = 0; i < listener_count; i++) {
+		uint16_t port = ntohs(listeners[i].local.port_be);
+
+		s->listening[port / 64] |= 1ull << (port % 64);
+	}
+	return s;
+}
+
+int
+steering_add_server(struct steering *s, const struct endpoint *server)
+{
+	struct endpoint *larger;
+
+	for (uint32_t i = 0; i < s->server_count; i++)
+		if (endpoint_equal(&s->servers[i], server))
+			return 0;
+	larger = realloc(s->servers, (s->server_count + 1) * sizeof(*larger));
+	if (!larger)
+		return -ENOMEM;
+	s->servers = larger;
+	s->servers[s->server_count++] = *server;
+	return 0;
+}
+
+void
+steering_free(struct steering *s)
+{
+	if (!s)
+		return;
+	free(s->servers);
+	free(s);
+}
+
+static bool
+port_listens(const struct steering *s, uint16_t port)
+{
+	return s->listening[port / 64] >> (port % 64) & 1;
+}
+
+static bool
+is_server(const struct steering *s, const struct endpoint *remote)
+{
+	for (uint32_t i = 0; i < s->server_count; i++)
+		if (endpoint_equal(&s->servers[i], remote))
+			return true;
+	return false;
+}
+
+/* A port that is listened on as well may still be that of an outgoing connection: its remote end is a server. */
+static bool
+is_answer(const struct steering *s, const struct endpoint *remote, uint16_t port)
+{
+	if (port < s->local_port_first || port > s->local_port_last)
+		return false;
+	return !port_listens(s, port) || is_server(s, remote);
+}
+
+unsigned int
+steering_owner(const struct steering *s, unsigned int self, bool flow_stable, const struct endpoint *remote,
+	       const struct endpoint *local)
+{
+	uint16_t port = ntohs(local->port_be);
+	uint32_t hash;
+
+	if (s->workers == 1)
+		return 0;
+	if (is_answer(s, remote, port))
+		return port % s->workers;
+	if (flow_stable)
+		return self;
+	hash = flow_hash(remote->ip.halves, local->ip.halves, remote->port_be, local->port_be, IPPROTO_TCP,
+			 s->hash_seed);
+	return (unsigned int)(((uint64_t)hash * s->workers) >> 32);
+}
+
+bool
+steering_listens(const struct steering *s, const struct endpoint *local, bool local_is_ours)
+{
+	if (!local_is_ours || !port_listens(s, ntohs(local->port_be)))
+		return false;
+	for (uint32_t i = 0; i < s->listener_count; i++) {
+		const struct endpoint *l = &s->listeners[i].local;
+
+		if (l->port_be != local->port_be)
+			continue;
+		if (ip_address_equal(&l->ip, &local->ip) ||
+		    (ip_address_is_any(&l->ip) && ip_address_is_v4(&l->ip) == ip_address_is_v4(&local->ip)))
+			return true;
+	}
+	return false;
+}

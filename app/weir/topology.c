@@ -1,0 +1,385 @@
+#include "weir/topology.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "weir/core.h"
+#include "xdp/xdp.h"
+
+/* A port and its queues' worth of mbufs: descriptors of both directions and the bursts in between. */
+#define MBUFS_PER_QUEUE 4096
+/* What a connection may hold: its receive and send buffers in full segments. Most hold nothing. */
+#define MBUFS_PER_CONNECTION 140
+#define MBUFS_PER_WORKER_MIN 8192
+#define MBUFS_PER_WORKER_MAX 49152
+
+/* In every network namespace. */
+#define LOOPBACK_IFINDEX 1
+
+/* Several of DPDK's drivers refuse packet buffers with less than 2 KB of room, whatever the MTU. */
+#define DPDK_DATA_ROOM 2048
+
+static int
+fail(struct topology *t, int code, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(t->error, sizeof(t->error), format, arguments);
+	va_end(arguments);
+	return code;
+}
+
+bool
+topology_needs_pci(struct config *config)
+{
+	for (const struct core_interface *i = core_settings(config)->interfaces; i; i = i->next)
+		if (port_name_is_dpdk(i->port.name) && strncmp(i->port.name, "vdev:", 5) != 0)
+			return true;
+	return false;
+}
+
+uint32_t
+topology_packet_buffers(struct config *config)
+{
+	const struct core_settings *core = core_settings(config);
+	int64_t per_worker = core_events(config)->worker_connections * MBUFS_PER_CONNECTION;
+
+	if (core->packet_buffers != CONFIG_UNSET_SIZE)
+		return core->packet_buffers < 2048 ? 2048 : (uint32_t)core->packet_buffers;
+	if (per_worker < MBUFS_PER_WORKER_MIN)
+		per_worker = MBUFS_PER_WORKER_MIN;
+	if (per_worker > MBUFS_PER_WORKER_MAX)
+		per_worker = MBUFS_PER_WORKER_MAX;
+	return (uint32_t)((per_worker + MBUFS_PER_QUEUE) * core->worker_processes);
+}
+
+int
+topology_init(struct topology *t, struct config *config, unsigned int workers)
+{
+	uint16_t mtu = 1500;
+	int result;
+
+	t->workers = workers;
+	t->named = core_settings(config)->interfaces != NULL;
+	for (const struct core_interface *i = core_settings(config)->interfaces; i; i = i->next) {
+		uint16_t needed =
+			port_name_is_dpdk(i->port.name) && i->port.mtu < DPDK_DATA_ROOM ? DPDK_DATA_ROOM : i->port.mtu;
+
+		if (needed > mtu)
+			mtu = needed;
+	}
+	result = net_mirror_new(&t->mirror, t->error, sizeof(t->error));
+	if (result < 0)
+		return result;
+	t->pool = port_pool_new(topology_packet_buffers(config), mtu, t->error, sizeof(t->error));
+	return t->pool ? 0 : -ENOMEM;
+}
+
+/* ---- ports ---- */
+
+static bool
+has_interface(const struct topology *t, int ifindex)
+{
+	for (uint32_t i = 0; i < t->port_count; i++)
+		if (t->ports[i]->ifindex == ifindex)
+			return true;
+	return false;
+}
+
+static bool
+has_name(const struct topology *t, const char *name)
+{
+	for (uint32_t i = 0; i < t->port_count; i++)
+		if (strcmp(t->ports[i]->name, name) == 0)
+			return true;
+	return false;
+}
+
+static int
+add_port(struct topology *t, const struct port_config *config)
+{
+	struct port_environment environment = { .workers = t->workers, .pool = t->pool };
+	struct port *port;
+	int result;
+
+	if (t->port_count == PORTS_MAX)
+		return fail(t, -ENOSPC, "more than %d interfaces", PORTS_MAX);
+	if (config->driver != PORT_DRIVER_DPDK && !port_name_is_dpdk(config->name) && !t->program) {
+		result = xdp_program_load(&t->program, t->error, sizeof(t->error));
+		if (result < 0)
+			return result;
+	}
+	environment.program = t->program;
+	result = port_new(config, &environment, (uint16_t)t->port_count, &port, t->error, sizeof(t->error));
+	if (result < 0)
+		return result;
+	t->ports[t->port_count++] = port;
+	return 0;
+}
+
+static int
+add_interface(struct topology *t, int ifindex)
+{
+	struct port_config config = { 0 };
+	char name[IF_NAMESIZE];
+
+	if (has_interface(t, ifindex))
+		return 0;
+	if (!if_indextoname((unsigned int)ifindex, name))
+		return fail(t, -ENODEV, "interface %d has gone", ifindex);
+	config.name = name;
+	return add_port(t, &config);
+}
+
+static int
+add_named(struct topology *t, struct config *config)
+{
+	for (const struct core_interface *i = core_settings(config)->interfaces; i; i = i->next) {
+		int result;
+
+		if (has_name(t, i->port.name))
+			continue;
+		result = add_port(t, &i->port);
+		if (result < 0)
+			return result;
+	}
+	net_mirror_ports(t->mirror, t->ports, t->port_count);
+	return 0;
+}
+
+/* Interfaces that carry addresses of one IP version, for a wildcard listener. */
+struct carriers {
+	bool v4;
+	int ifindexes[PORTS_MAX];
+	uint32_t count;
+};
+
+static void
+note_carrier(void *context, int ifindex, const struct ip_address *address, uint8_t prefix_len)
+{
+	struct carriers *carriers = context;
+
+	if (ip_address_is_v4(address) != carriers->v4 || carriers->count == PORTS_MAX)
+		return;
+	for (uint32_t i = 0; i < carriers->count; i++)
+		if (carriers->ifindexes[i] == ifindex)
+			return;
+	carriers->ifindexes[carriers->count++] = ifindex;
+}
+
+static int
+add_for_listener(struct topology *t, const struct endpoint *local)
+{
+	struct carriers carriers = { .v4 = ip_address_is_v4(&local->ip) };
+	char text[ENDPOINT_TEXT_MAX];
+	int ifindex, result = 0;
+
+	endpoint_format(local, text, sizeof(text));
+	if (ip_address_is_any(&local->ip)) {
+		if (t->named)
+			return 0;
+		net_each_address(t->mirror, note_carrier, &carriers);
+		for (uint32_t i = 0; i < carriers.count && result == 0; i++)
+			result = add_interface(t, carriers.ifindexes[i]);
+		return result;
+	}
+	ifindex = net_interface_of(t->mirror, &local->ip);
+	if (!ifindex)
+		return fail(t, -EADDRNOTAVAIL, "bind() to %s failed (99: Cannot assign requested address)", text);
+	if (!t->named) {
+		char reason[sizeof(t->error)];
+
+		result = add_interface(t, ifindex);
+		/* What this host itself sends to its own address comes in on lo. */
+		if (result == 0)
+			result = add_interface(t, LOOPBACK_IFINDEX);
+		if (result == 0)
+			return 0;
+		snprintf(reason, sizeof(reason), "%s", t->error);
+		return fail(t, result, "cannot listen on %s: %s", text, reason);
+	}
+	if (!has_interface(t, ifindex))
+		return fail(t, -EADDRNOTAVAIL, "%s is on interface %s, which no \"interface\" directive names", text,
+			    net_interface_name(t->mirror, ifindex));
+	return 0;
+}
+
+struct reach {
+	struct topology *topology;
+	bool warn; /* of servers that cannot be reached */
+	int result;
+};
+
+static void
+add_for_server(void *context, const struct endpoint *server)
+{
+	struct reach *reach = context;
+	struct topology *t = reach->topology;
+	int ifindex = net_interface_towards(t->mirror, &server->ip);
+	char text[ENDPOINT_TEXT_MAX];
+
+	if (reach->result < 0 || has_interface(t, ifindex))
+		return;
+	endpoint_format(server, text, sizeof(text));
+	if (ifindex && !t->named)
+		reach->result = add_interface(t, ifindex);
+	else if (reach->warn && !ifindex)
+		log_error(LOG_WARN, "there is no route to server %s", text);
+	else if (reach->warn)
+		log_error(LOG_WARN, "server %s is reached through interface %s, which no \"interface\" directive names",
+			  text, net_interface_name(t->mirror, ifindex));
+}
+
+int
+topology_ports_add(struct topology *t, struct config *config, const struct proxy_generation *generation, bool warn)
+{
+	struct reach reach = { .topology = t, .warn = warn };
+	const struct tcp_listener *listeners;
+	uint32_t count;
+	int result = add_named(t, config);
+
+	listeners = proxy_generation_listeners(generation, &count);
+	for (uint32_t i = 0; i < count && result == 0; i++)
+		result = add_for_listener(t, &listeners[i].local);
+	if (result < 0)
+		return result;
+	if (count)
+		proxy_generation_each_server(generation, add_for_server, &reach);
+	net_mirror_ports(t->mirror, t->ports, t->port_count);
+	return reach.result;
+}
+
+int
+topology_ports_start(struct topology *t, uint32_t from)
+{
+	for (uint32_t i = from; i < t->port_count; i++) {
+		int result = port_start(t->ports[i], t->error, sizeof(t->error));
+
+		if (result < 0)
+			return result;
+	}
+	return 0;
+}
+
+/* ---- XDP ---- */
+
+struct locals {
+	struct ip_address *addresses;
+	uint32_t count, capacity;
+};
+
+static void
+note_local(void *context, int ifindex, const struct ip_address *address, uint8_t prefix_len)
+{
+	struct locals *locals = context;
+
+	if (locals->count == locals->capacity) {
+		uint32_t capacity = locals->capacity ? locals->capacity * 2 : 64;
+		struct ip_address *larger = realloc(locals->addresses, capacity * sizeof(*larger));
+
+		if (!larger)
+			return;
+		locals->addresses = larger;
+		locals->capacity = capacity;
+	}
+	locals->addresses[locals->count++] = *address;
+}
+
+int
+topology_serve(struct topology *t, const struct steering *steering)
+{
+	struct locals locals = { 0 };
+	struct xdp_service *services;
+	int result = -ENOMEM;
+
+	if (!t->program)
+		return 0;
+	services = calloc(steering->listener_count + 1, sizeof(*services));
+	if (services) {
+		for (uint32_t i = 0; i < steering->listener_count; i++) {
+			services[i].endpoint = steering->listeners[i].local;
+			services[i].ip_protocol = IPPROTO_TCP;
+		}
+		net_each_address(t->mirror, note_local, &locals);
+		result = xdp_program_serve(t->program, services, steering->listener_count, steering->servers,
+					   steering->server_count, locals.addresses, locals.count);
+	}
+	free(services);
+	free(locals.addresses);
+	return result < 0 ? fail(t, result, "the XDP program's tables cannot be filled (%d: %s)", -result,
+				 strerror(-result))
+			  : 0;
+}
+
+void
+topology_port_used(void *context, uint16_t port_be, bool used)
+{
+	struct topology *t = context;
+
+	if (t->program)
+		xdp_port_used(t->program, port_be, used);
+}
+
+/* ---- the rest ---- */
+
+void
+topology_refresh(struct topology *t)
+{
+	for (uint32_t i = 0; i < t->port_count; i++)
+		port_refresh(t->ports[i]);
+}
+
+void
+topology_fini(struct topology *t)
+{
+	if (t->mirror)
+		net_mirror_ports(t->mirror, NULL, 0);
+	for (uint32_t i = 0; i < t->port_count; i++)
+		port_free(t->ports[i]);
+	t->port_count = 0;
+	if (t->program)
+		xdp_program_free(t->program);
+	net_mirror_free(t->mirror);
+	rte_mempool_free(t->pool);
+	t->program = NULL;
+	t->mirror = NULL;
+	t->pool = NULL;
+}
+
+/* Below it lie services; RFC 6335's registered ports are thin above 10240. */
+#define LOWEST_PORT 10240
+
+void
+topology_local_ports(uint16_t *first, uint16_t *last)
+{
+	FILE *file = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
+	int low = 32768, high = 60999;
+
+	if (file) {
+		if (fscanf(file, "%d %d", &low, &high) != 2) {
+			low = 32768;
+			high = 60999;
+		}
+		fclose(file);
+	}
+	if (low - LOWEST_PORT >= 65535 - high) {
+		*first = LOWEST_PORT;
+		*last = (uint16_t)(low - 1);
+	} else {
+		*first = (uint16_t)(high + 1);
+		*last = 65535;
+	}
+	if (*last - *first < 1024) {
+		/* Linux was given nearly everything: share, as there is nothing better. */
+		*first = LOWEST_PORT;
+		*last = 65535;
+		log_error(LOG_WARN,
+			  "net.ipv4.ip_local_port_range leaves no ports: weir's connections to servers use the "
+			  "host's range");
+	}
+}

@@ -1,0 +1,50 @@
+/*
+ * Which ports there are and who polls them: the one place that knows ports, net, xdp and workers at once.
+ *
+ * Built by control from a configuration; on reload it grows by the interfaces that new addresses and servers need. What
+ * is served, and which servers answer, is pushed down into XDP from here.
+ */
+#ifndef WEIR_TOPOLOGY_H
+#define WEIR_TOPOLOGY_H
+
+#include "config/config.h"
+#include "weir/worker.h"
+
+struct topology {
+	struct net_mirror *mirror;
+	struct xdp_program *program; /* NULL until the first XDP port */
+	struct rte_mempool *pool;
+	struct port *ports[PORTS_MAX];
+	uint32_t port_count;
+	unsigned int workers;
+	bool named; /* the configuration names its interfaces: no others are taken */
+	char error[512];
+};
+
+/* True when DPDK must look for PCI devices, so that EAL is started with its PCI bus. */
+bool topology_needs_pci(struct config *config);
+/* Packet buffers for all workers, by the configuration. */
+uint32_t topology_packet_buffers(struct config *config);
+
+/* Mirror, pool, ports and workers' shared part. 0 or -errno, the reason in topology->error. */
+int topology_init(struct topology *topology, struct config *config, unsigned int workers);
+/* The ports that this configuration needs and that are not there yet; new ones are ports[from..port_count). `warn`: of
+ * servers that no port leads to. */
+int topology_ports_add(struct topology *topology, struct config *config, const struct proxy_generation *generation,
+		       bool warn);
+/* Starts receiving on ports[from..port_count). */
+int topology_ports_start(struct topology *topology, uint32_t from);
+/* What XDP takes: services of the listeners, answers from the servers of `steering`. */
+int topology_serve(struct topology *topology, const struct steering *steering);
+/* Once a second: links, device counters. */
+void topology_refresh(struct topology *topology);
+void topology_fini(struct topology *topology);
+
+/* For worker_shared.port_used; the context is the topology. */
+void topology_port_used(void *context, uint16_t port_be, bool used);
+
+/* The larger range of ports outside Linux's own (net.ipv4.ip_local_port_range), host order: what Weir's outgoing
+ * connections use, so that they never meet the host's. */
+void topology_local_ports(uint16_t *first, uint16_t *last);
+
+#endif

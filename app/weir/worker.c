@@ -1,0 +1,489 @@
+#include "weir/worker.h"
+
+#include <errno.h>
+#include <rte_errno.h>
+#include <rte_lcore.h>
+#include <sched.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/counter.h"
+#include "base/log.h"
+#include "base/random.h"
+
+/* Idle this long before the first sleep: about what a sleep and a wake-up cost. */
+#define SPIN_NS (20 * NS_PER_US)
+#define LOG_RING_BYTES (1 << 20)
+/* What one connection may buffer in each direction. */
+#define RECEIVE_BUFFER 65536
+#define SEND_BUFFER 131072
+#define TIME_WAIT_MAX 65536
+
+static const char *const worker_counter_names[WORKER_COUNTER_COUNT] = {
+#define ROW(name, text) text,
+	WORKER_COUNTERS(ROW)
+#undef ROW
+};
+
+/* ---- packets ---- */
+
+static struct endpoint
+endpoint_of(const struct ip_address *ip, uint16_t port_be)
+{
+	return (struct endpoint){ *ip, port_be };
+}
+
+static void
+to_kernel(struct worker *worker, struct rte_mbuf *m)
+{
+	struct port *port = worker->ports[packet_view(m)->port_index].port;
+
+	worker->counters[WORKER_TO_KERNEL]++;
+	port_to_kernel(port, (uint16_t)(worker->index % port->queues), m);
+}
+
+static void
+hand_over(struct worker *worker, unsigned int owner, struct rte_mbuf *m)
+{
+	if (handover_send(worker->shared->received, worker->index, owner, m))
+		worker->counters[WORKER_HANDED_OVER]++;
+	else
+		worker->counters[WORKER_HANDOVER_FULL]++;
+}
+
+/* XDP has sorted already; what a DPDK port received may be for any program of this host. */
+static bool
+is_for_stack(const struct worker *worker, const struct port *port, const struct endpoint *remote,
+	     const struct endpoint *local)
+{
+	if (!port->ops->to_kernel)
+		return true;
+	return steering_listens(worker->steering, local, net_is_local(worker->shared->mirror, &local->ip)) ||
+	       tcp_knows(worker->tcp, local, remote);
+}
+
+static void
+tcp_packet(struct worker *worker, struct rte_mbuf *m, bool at_owner)
+{
+	const struct packet_view *view = packet_view(m);
+	const struct port *port = worker->ports[view->port_index].port;
+	struct endpoint remote = endpoint_of(&view->source, view->source_port_be);
+	struct endpoint local = endpoint_of(&view->destination, view->destination_port_be);
+	unsigned int owner = worker->index;
+
+	if (!at_owner)
+		owner = steering_owner(worker->steering, worker->index, port->features & PORT_FLOW_STABLE, &remote,
+				       &local);
+	if (owner != worker->index)
+		hand_over(worker, owner, m);
+	else if (is_for_stack(worker, port, &remote, &local))
+		tcp_input(worker->tcp, m);
+	else
+		to_kernel(worker, m);
+}
+
+static void
+icmp_packet(struct worker *worker, struct rte_mbuf *m, bool at_owner)
+{
+	struct packet_quote quote;
+	struct endpoint local, remote;
+	unsigned int owner = worker->index;
+
+	if (!packet_parse_icmp_error(m, &quote) || quote.ip_protocol != IPPROTO_TCP) {
+		to_kernel(worker, m);
+		return;
+	}
+	/* The quoted packet is one that we sent: its source is us. */
+	local = endpoint_of(&quote.source, quote.source_port_be);
+	remote = endpoint_of(&quote.destination, quote.destination_port_be);
+	if (!at_owner)
+		owner = steering_owner(worker->steering, worker->index, false, &remote, &local);
+	if (owner != worker->index) {
+		hand_over(worker, owner, m);
+	} else if (tcp_knows(worker->tcp, &local, &remote)) {
+		worker->counters[WORKER_ICMP_ERRORS]++;
+		tcp_icmp_error(worker->tcp, &quote);
+		rte_pktmbuf_free(m);
+	} else {
+		to_kernel(worker, m);
+	}
+}
+
+static void
+packet(struct worker *worker, struct rte_mbuf *m, bool at_owner)
+{
+	const struct packet_view *view = packet_view(m);
+
+	if (view->verdict > PACKET_NOT_IP) {
+		rte_pktmbuf_free(m);
+		return;
+	}
+	if (view->verdict == PACKET_OK && view->ip_protocol == IPPROTO_TCP && !(view->flags & PACKET_FRAGMENT))
+		tcp_packet(worker, m, at_owner);
+	else if (view->verdict == PACKET_OK &&
+		 (view->ip_protocol == IPPROTO_ICMP || view->ip_protocol == IPPROTO_ICMPV6))
+		icmp_packet(worker, m, at_owner);
+	else
+		to_kernel(worker, m);
+}
+
+/* ---- sources of the loop ---- */
+
+static unsigned int
+port_poll(void *context, uint64_t now_ns)
+{
+	struct worker_port *wp = context;
+	struct worker *worker = wp->worker;
+	struct rte_mbuf *burst[PORT_BURST];
+	uint16_t queue = (uint16_t)worker->index;
+	uint16_t count;
+
+	if (wp->armed) {
+		wp->armed = false;
+		if (wp->port->ops->disarm)
+			wp->port->ops->disarm(wp->port, queue);
+	}
+	count = port_rx_burst(wp->port, queue, burst, PORT_BURST);
+	if (!count)
+		return 0;
+	tcp_stack_time(worker->tcp, now_ns);
+	for (uint16_t i = 0; i < count; i++) {
+		struct packet_view *view = packet_view(burst[i]);
+
+		view->port_index = wp->port->index;
+		view->queue = queue;
+		worker->verdicts[packet_parse(burst[i])]++;
+	}
+	for (uint16_t i = 0; i < count; i++)
+		packet(worker, burst[i], worker->shared->worker_count == 1);
+	return count;
+}
+
+static bool
+port_prepare_sleep(void *context, uint64_t *wake_at_ns)
+{
+	struct worker_port *wp = context;
+
+	if (!wp->port->ops->arm)
+		return true;
+	wp->armed = true;
+	return wp->port->ops->arm(wp->port, (uint16_t)wp->worker->index);
+}
+
+static unsigned int
+twin_poll(void *context, uint64_t now_ns)
+{
+	struct worker_port *wp = context;
+
+	return port_from_kernel(wp->port, (uint16_t)wp->worker->index);
+}
+
+static unsigned int
+handover_poll(void *context, uint64_t now_ns)
+{
+	struct worker *worker = context;
+	struct worker_shared *shared = worker->shared;
+	struct rte_mbuf *burst[PORT_BURST];
+	unsigned int received, leaving;
+
+	received = handover_receive(shared->received, worker->index, burst, PORT_BURST);
+	if (received)
+		tcp_stack_time(worker->tcp, now_ns);
+	for (unsigned int i = 0; i < received; i++)
+		packet(worker, burst[i], true);
+	leaving = handover_receive(shared->leaving, worker->index, burst, PORT_BURST);
+	for (unsigned int i = 0; i < leaving; i++) {
+		struct port *port = worker->ports[packet_view(burst[i])->port_index].port;
+
+		if (port)
+			net_output_frame(worker->output, port, burst[i]);
+		else
+			rte_pktmbuf_free(burst[i]);
+	}
+	return received + leaving;
+}
+
+static void
+wake_others(struct worker *worker, uint64_t mask)
+{
+	for (unsigned int i = 0; mask; i++, mask >>= 1)
+		if (mask & 1)
+			loop_wake(worker->shared->workers[i].loop);
+}
+
+/* The last source of a round: time, users, and everything out. */
+static unsigned int
+stack_poll(void *context, uint64_t now_ns)
+{
+	struct worker *worker = context;
+	unsigned int done;
+
+	tcp_stack_time(worker->tcp, now_ns);
+	done = tcp_timers(worker->tcp);
+	done += proxy_worker_run(worker->proxy, now_ns, clock_real_ns());
+	tcp_flush(worker->tcp);
+	done += net_output_flush(worker->output, now_ns);
+	if (worker->shared->worker_count > 1)
+		wake_others(worker, handover_flush(worker->shared->received, worker->index) |
+					    handover_flush(worker->shared->leaving, worker->index));
+	return done;
+}
+
+static bool
+stack_prepare_sleep(void *context, uint64_t *wake_at_ns)
+{
+	struct worker *worker = context;
+	uint64_t times[] = {
+		tcp_next_timer_ns(worker->tcp),
+		proxy_worker_next_ns(worker->proxy),
+		net_output_next_ns(worker->output),
+	};
+
+	for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++)
+		if (times[i] < *wake_at_ns)
+			*wake_at_ns = times[i];
+	return true;
+}
+
+static void
+add_stack_source(struct worker *worker)
+{
+	struct loop_source handover = { .name = "handover", .context = worker, .poll = handover_poll, .fd = -1 };
+	struct loop_source stack = {
+		.name = "stack", .context = worker, .poll = stack_poll, .prepare_sleep = stack_prepare_sleep, .fd = -1
+	};
+
+	if (worker->shared->worker_count > 1)
+		loop_source_add(worker->loop, &handover);
+	loop_source_add(worker->loop, &stack);
+}
+
+void
+worker_port_add(struct worker *worker, struct port *port)
+{
+	struct worker_port *wp = &worker->ports[port->index];
+	bool polls = worker->index < port->queues;
+	struct loop_source receive = {
+		.name = "port",
+		.context = wp,
+		.poll = port_poll,
+		.prepare_sleep = port_prepare_sleep,
+		.fd = polls ? port->ops->wait_fd(port, (uint16_t)worker->index) : -1,
+	};
+	struct loop_source twin = { .name = "twin", .context = wp, .poll = twin_poll, .fd = port_kernel_fd(port) };
+
+	wp->worker = worker;
+	wp->port = port;
+	receive.blind = receive.fd < 0;
+	/* The stack's source stays the last of a round. */
+	loop_source_remove(worker->loop, worker);
+	if (polls)
+		loop_source_add(worker->loop, &receive);
+	if (worker->index == 0 && twin.fd >= 0)
+		loop_source_add(worker->loop, &twin);
+	add_stack_source(worker);
+}
+
+/* ---- what TCP and net ask for ---- */
+
+static void
+send_packet(void *context, struct rte_mbuf *m)
+{
+	net_output_send(((struct worker *)context)->output, m);
+}
+
+static bool
+route(void *context, const struct ip_address *remote, struct ip_address *local, uint16_t *mtu)
+{
+	return net_route_source(((struct worker *)context)->shared->mirror, remote, local, mtu);
+}
+
+static void
+port_used(void *context, uint16_t port_be, bool used)
+{
+	struct worker_shared *shared = ((struct worker *)context)->shared;
+
+	shared->port_used(shared->port_used_context, port_be, used);
+}
+
+static void
+frame_to(void *context, unsigned int to, struct rte_mbuf *m)
+{
+	struct worker *worker = context;
+
+	if (!handover_send(worker->shared->leaving, worker->index, to, m))
+		worker->counters[WORKER_HANDOVER_FULL]++;
+}
+
+/* ---- life ---- */
+
+static void
+register_counters(struct worker *worker)
+{
+	struct counter_block blocks[] = {
+		{ "packet", worker->index, packet_verdict_names, worker->verdicts, PACKET_VERDICT_COUNT },
+		{ "worker", worker->index, worker_counter_names, worker->counters, WORKER_COUNTER_COUNT },
+		{ "tcp", worker->index, tcp_counter_names, tcp_counters(worker->tcp), tcp_counter_count },
+		{ "net", worker->index, net_counter_names, net_output_counters(worker->output), NET_COUNTER_COUNT },
+		{ "proxy", worker->index, proxy_counter_names, proxy_worker_counters(worker->proxy),
+		  PROXY_COUNTER_COUNT },
+	};
+
+	for (size_t i = 0; i < sizeof(blocks) / sizeof(blocks[0]); i++)
+		counter_register(&blocks[i]);
+}
+
+static void
+unregister_counters(struct worker *worker)
+{
+	counter_unregister(worker->verdicts);
+	counter_unregister(worker->counters);
+	if (worker->tcp)
+		counter_unregister(tcp_counters(worker->tcp));
+	if (worker->output)
+		counter_unregister(net_output_counters(worker->output));
+	if (worker->proxy)
+		counter_unregister(proxy_worker_counters(worker->proxy));
+}
+
+int
+worker_init(struct worker *worker, struct worker_shared *shared, const struct worker_config *config, char *error,
+	    size_t size)
+{
+	uint64_t now_ns = clock_monotonic_ns(), seed;
+	struct loop_config loop = { .index = config->index, .busy = config->busy, .spin_ns = SPIN_NS };
+	struct tcp_config tcp = {
+		.pool = shared->pool,
+		/* Closing connections outlive the sessions and links that worker_connections counts. */
+		.connections_max = config->connections_max * 2 + 256,
+		.time_wait_max = TIME_WAIT_MAX,
+		.receive_buffer = RECEIVE_BUFFER,
+		.send_buffer = SEND_BUFFER,
+		.syn_backlog = config->connections_max < 1024 ? 1024 : config->connections_max,
+		.port_first = config->local_port_first,
+		.port_last = config->local_port_last,
+		.port_modulus = (uint16_t)shared->worker_count,
+		.port_remainder = (uint16_t)config->index,
+	};
+	struct tcp_env env = { .context = worker, .send = send_packet, .route = route, .port_used = port_used };
+	struct proxy_worker_config proxy = { .index = config->index, .connections_max = config->connections_max };
+	const char *reason = "out of memory";
+
+	random_fill(tcp.secret, sizeof(tcp.secret));
+	random_fill(&seed, sizeof(seed));
+	proxy.random_seed = seed;
+	worker->index = config->index;
+	worker->shared = shared;
+	worker->loop = loop_new(&loop);
+	worker->tcp = tcp_stack_new(&tcp, &env, now_ns, &reason);
+	worker->output = net_output_new(shared->mirror, config->index, now_ns);
+	proxy.tcp = worker->tcp;
+	worker->proxy = worker->tcp ? proxy_worker_new(&proxy, now_ns) : NULL;
+	if (!worker->loop || !worker->tcp || !worker->output || !worker->proxy) {
+		snprintf(error, size, "worker %u cannot be set up: %s", config->index,
+			 reason ? reason : "out of memory");
+		worker_fini(worker);
+		return -ENOMEM;
+	}
+	net_output_handover(worker->output, frame_to, worker);
+	add_stack_source(worker);
+	register_counters(worker);
+	return 0;
+}
+
+/* Of this thread alone, unlike the C library's functions: control stays as it is, as nginx's master does. */
+static int
+drop_privileges(int user, int group)
+{
+	if (group >= 0 && (syscall(SYS_setgroups, 0, NULL) < 0 || syscall(SYS_setresgid, group, group, group) < 0))
+		return -errno;
+	if (user >= 0 && syscall(SYS_setresuid, user, user, user) < 0)
+		return -errno;
+	return 0;
+}
+
+struct start {
+	struct worker *worker;
+	const struct worker_config *config;
+	pthread_barrier_t ready;
+	int result;
+};
+
+static int
+thread_prepare(struct worker *worker, const struct worker_config *config)
+{
+	char name[16];
+	cpu_set_t cpus;
+	int result;
+
+	snprintf(name, sizeof(name), "weir-worker-%u", worker->index);
+	prctl(PR_SET_NAME, name);
+	if (config->cpus) {
+		CPU_ZERO(&cpus);
+		for (unsigned int cpu = 0; cpu < 64; cpu++)
+			if (config->cpus >> cpu & 1)
+				CPU_SET(cpu, &cpus);
+		if (sched_setaffinity(0, sizeof(cpus), &cpus) < 0)
+			log_error(LOG_ALERT, "sched_setaffinity() failed (%d: %s)", errno, strerror(errno));
+	}
+	if (rte_thread_register() < 0)
+		return -rte_errno;
+	result = log_thread_attach(LOG_RING_BYTES);
+	return result < 0 ? result : drop_privileges(config->user, config->group);
+}
+
+static void *
+thread_main(void *argument)
+{
+	struct start *start = argument;
+	struct worker *worker = start->worker;
+
+	start->result = thread_prepare(worker, start->config);
+	worker->running = start->result == 0;
+	pthread_barrier_wait(&start->ready);
+	if (worker->running)
+		loop_run(worker->loop);
+	log_thread_detach();
+	rte_thread_unregister();
+	return NULL;
+}
+
+int
+worker_start(struct worker *worker, const struct worker_config *config)
+{
+	struct start start = { .worker = worker, .config = config };
+	int result;
+
+	pthread_barrier_init(&start.ready, NULL, 2);
+	result = -pthread_create(&worker->thread, NULL, thread_main, &start);
+	if (result == 0) {
+		pthread_barrier_wait(&start.ready);
+		result = start.result;
+		if (result < 0)
+			pthread_join(worker->thread, NULL);
+	}
+	pthread_barrier_destroy(&start.ready);
+	return result;
+}
+
+void
+worker_fini(struct worker *worker)
+{
+	if (worker->running) {
+		loop_stop(worker->loop);
+		pthread_join(worker->thread, NULL);
+		worker->running = false;
+	}
+	unregister_counters(worker);
+	proxy_worker_free(worker->proxy);
+	tcp_stack_free(worker->tcp);
+	net_output_free(worker->output);
+	loop_free(worker->loop);
+	worker->proxy = NULL;
+	worker->tcp = NULL;
+	worker->output = NULL;
+	worker->loop = NULL;
+}

@@ -1,0 +1,91 @@
+/*
+ * A worker: one thread with its queues, its TCP stack and its proxy, and the round it runs.
+ *
+ *     receive from every port -> parse -> steer (here, another worker, the kernel)
+ *     -> TCP -> proxy -> TCP flush -> next hop -> send
+ *
+ * Control creates and frees workers and talks to a running one by loop_post() alone.
+ */
+#ifndef WEIR_WORKER_H
+#define WEIR_WORKER_H
+
+#include <pthread.h>
+
+#include "net/net.h"
+#include "packet/verdict.h"
+#include "port/port.h"
+#include "proxy/proxy.h"
+#include "run/handover.h"
+#include "run/loop.h"
+#include "weir/steering.h"
+
+#define WORKER_COUNTERS(ROW)                                                                                           \
+	ROW(HANDED_OVER, "handed_over") /* to the worker that owns the flow */                                         \
+	ROW(HANDOVER_FULL, "drop_handover_full")                                                                       \
+	ROW(TO_KERNEL, "to_kernel")                                                                                    \
+	ROW(ICMP_ERRORS, "icmp_errors")
+
+enum worker_counter {
+#define ROW(name, text) WORKER_##name,
+	WORKER_COUNTERS(ROW)
+#undef ROW
+		WORKER_COUNTER_COUNT
+};
+
+struct worker;
+
+/* A port as one worker polls it: a source of its loop. */
+struct worker_port {
+	struct worker *worker;
+	struct port *port;
+	bool armed;
+};
+
+struct worker {
+	unsigned int index;
+	struct worker_shared *shared;
+	struct loop *loop;
+	struct tcp_stack *tcp;
+	struct proxy_worker *proxy;
+	struct net_output *output;
+	const struct steering *steering; /* replaced by messages */
+	struct worker_port ports[PORTS_MAX];
+	uint64_t verdicts[PACKET_VERDICT_COUNT];
+	uint64_t counters[WORKER_COUNTER_COUNT];
+	pthread_t thread;
+	bool running;
+};
+
+/* What all workers of the process have in common; set before the first starts, never changed. */
+struct worker_shared {
+	struct worker *workers;
+	unsigned int worker_count;
+	struct handover *received; /* packets for the worker that owns their flow */
+	struct handover *leaving;  /* finished frames for the worker that has a queue of the port */
+	struct net_mirror *mirror;
+	struct rte_mempool *pool;
+	void (*port_used)(void *context, uint16_t port_be, bool used);
+	void *port_used_context;
+	uint64_t hash_seed;
+};
+
+struct worker_config {
+	unsigned int index;
+	uint64_t cpus; /* a bit per CPU; 0: any */
+	bool busy;
+	uint32_t connections_max;
+	uint16_t local_port_first, local_port_last;
+	int user, group; /* ids to run as; -1: as control */
+};
+
+/* 0 or -errno with a reason. The thread does not run yet. */
+int worker_init(struct worker *worker, struct worker_shared *shared, const struct worker_config *config, char *error,
+		size_t size);
+int worker_start(struct worker *worker, const struct worker_config *config);
+/* Stops the thread, if it runs, and frees. */
+void worker_fini(struct worker *worker);
+
+/* On the worker (before it starts, or in a message): polls a port from now on. */
+void worker_port_add(struct worker *worker, struct port *port);
+
+#endif
