@@ -42,6 +42,8 @@ set_affinity(struct config_directive_call *call)
 	if (settings->affinity_count)
 		return config_fail(call, "\"worker_cpu_affinity\" directive is duplicate");
 	settings->affinity_count = call->word_count - 1;
+	if (bytes_equal_string(call->words[1], "auto") && call->word_count > 3)
+		return config_fail(call, "invalid number of arguments in \"worker_cpu_affinity\" directive");
 	settings->affinity = arena_alloc(config_arena(call->config), settings->affinity_count * sizeof(struct bytes));
 	for (size_t i = 0; i < settings->affinity_count; i++) {
 		struct bytes mask = call->words[i + 1];
@@ -69,15 +71,29 @@ parse_mask(struct bytes mask)
 	return bits;
 }
 
+/* One CPU of a mask, counted round and round; 0 of an empty one. */
+static uint64_t
+nth_bit(uint64_t mask, unsigned int n)
+{
+	uint64_t left = mask;
+
+	if (!mask)
+		return 0;
+	for (n %= (unsigned int)__builtin_popcountll(mask); n > 0; n--)
+		left &= left - 1;
+	return left & -left;
+}
+
 uint64_t
 core_affinity(const struct core_settings *settings, unsigned int index)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	uint64_t all = cpus < 1 ? 1 : cpus >= 64 ? UINT64_MAX : (1ull << cpus) - 1;
 
 	if (!settings->affinity_count)
 		return 0;
 	if (bytes_equal_string(settings->affinity[0], "auto"))
-		return 1ull << (index % (cpus < 1 ? 1 : cpus > 64 ? 64 : (unsigned long)cpus));
+		return nth_bit(settings->affinity_count > 1 ? parse_mask(settings->affinity[1]) : all, index);
 	/* As nginx: the last mask holds for all further workers. */
 	return parse_mask(settings->affinity[index < settings->affinity_count ? index : settings->affinity_count - 1]);
 }
@@ -335,6 +351,9 @@ set_multi_accept(struct config_directive_call *call)
 {
 	if (bytes_equal_string(call->words[1], "on"))
 		return 0; /* all connections of a burst are accepted */
+	if (!bytes_equal_string(call->words[1], "off"))
+		return config_fail(call, "invalid value \"%s\" in \"%s\" directive, it must be \"on\" or \"off\"",
+				   (const char *)call->words[1].data, call->directive->name);
 	return config_fail(call, "\"multi_accept %s\" is not supported: weir accepts all connections of a burst",
 			   (const char *)call->words[1].data);
 }

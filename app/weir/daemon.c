@@ -41,7 +41,7 @@ daemon_fork(void)
 }
 
 void
-daemon_ready(void)
+daemon_ready(bool keep_stderr)
 {
 	int null;
 
@@ -49,9 +49,10 @@ daemon_ready(void)
 		return;
 	null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (null >= 0) {
-		/* Standard error stays with the error log where that is "stderr", as with nginx. */
 		dup2(null, STDIN_FILENO);
 		dup2(null, STDOUT_FILENO);
+		if (!keep_stderr)
+			dup2(null, STDERR_FILENO);
 		close(null);
 	}
 	if (write(ready_fd, "1", 1) < 0)

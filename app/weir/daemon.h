@@ -5,10 +5,13 @@
 #ifndef WEIR_DAEMON_H
 #define WEIR_DAEMON_H
 
+#include <stdbool.h>
+
 /* The parent never returns: it exits with 0 once daemon_ready() is called, and with 1 when the daemon dies before. */
 int daemon_fork(void);
-/* Serving: lets the parent go and leaves its terminal. Without daemon_fork() it does nothing. */
-void daemon_ready(void);
+/* Serving: lets the parent go and leaves its terminal, standard error too unless it is a log. Without daemon_fork() it does
+ * nothing. */
+void daemon_ready(bool keep_stderr);
 
 /* 0 or -errno; logged. */
 int daemon_pid_write(const char *path);

@@ -35,8 +35,7 @@ struct arguments {
 	size_t used;
 };
 
-static void
-add(struct arguments *a, const char *format, ...)
+static void __attribute__((format(printf, 2, 3))) add(struct arguments *a, const char *format, ...)
 {
 	va_list list;
 	int len;

@@ -139,7 +139,7 @@ serve(const struct cmdline *cmdline, struct config *config, const struct log_tar
 		log_error(LOG_NOTICE, "weir/" WEIR_VERSION " serves with %d worker%s", (int)core->worker_processes,
 			  core->worker_processes == 1 ? "" : "s");
 		log_error_echo(NULL);
-		daemon_ready();
+		daemon_ready(log_target_is_stderr(core->error_targets ? core->error_targets : default_log));
 		control_run(control);
 		control_free(control);
 		daemon_pid_remove(pid_path);

@@ -11,7 +11,7 @@
 #include "xdp/xdp.h"
 
 /* A port and its queues' worth of mbufs: descriptors of both directions and the bursts in between. */
-#define MBUFS_PER_QUEUE 4096
+#define MBUFS_PER_QUEUE 7168
 /* What a connection may hold: its receive and send buffers in full segments. Most hold nothing. */
 #define MBUFS_PER_CONNECTION 140
 #define MBUFS_PER_WORKER_MIN 8192
@@ -23,8 +23,7 @@
 /* Several of DPDK's drivers refuse packet buffers with less than 2 KB of room, whatever the MTU. */
 #define DPDK_DATA_ROOM 2048
 
-static int
-fail(struct topology *t, int code, const char *format, ...)
+static int __attribute__((format(printf, 3, 4))) fail(struct topology *t, int code, const char *format, ...)
 {
 	va_list arguments;
 
@@ -136,6 +135,16 @@ add_interface(struct topology *t, int ifindex)
 	return add_port(t, &config);
 }
 
+/* Only of news: the mirror answers with a new snapshot, of which control is told in turn. */
+static void
+tell_mirror(struct topology *t)
+{
+	if (t->ports_told == t->port_count)
+		return;
+	net_mirror_ports(t->mirror, t->ports, t->port_count);
+	t->ports_told = t->port_count;
+}
+
 static int
 add_named(struct topology *t, struct config *config)
 {
@@ -148,7 +157,7 @@ add_named(struct topology *t, struct config *config)
 		if (result < 0)
 			return result;
 	}
-	net_mirror_ports(t->mirror, t->ports, t->port_count);
+	tell_mirror(t);
 	return 0;
 }
 
@@ -250,7 +259,7 @@ topology_ports_add(struct topology *t, struct config *config, const struct proxy
 		return result;
 	if (count)
 		proxy_generation_each_server(generation, add_for_server, &reach);
-	net_mirror_ports(t->mirror, t->ports, t->port_count);
+	tell_mirror(t);
 	return reach.result;
 }
 
@@ -338,7 +347,7 @@ void
 topology_fini(struct topology *t)
 {
 	if (t->mirror)
-		net_mirror_ports(t->mirror, NULL, 0);
+		net_mirror_ports(t->mirror, t->ports, 0);
 	for (uint32_t i = 0; i < t->port_count; i++)
 		port_free(t->ports[i]);
 	t->port_count = 0;

@@ -16,6 +16,7 @@ struct topology {
 	struct rte_mempool *pool;
 	struct port *ports[PORTS_MAX];
 	uint32_t port_count;
+	uint32_t ports_told; /* of which the mirror knows */
 	unsigned int workers;
 	bool named; /* the configuration names its interfaces: no others are taken */
 	char error[512];

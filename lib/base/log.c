@@ -57,6 +57,17 @@ log_target_level(const struct log_target *targets)
 	return level;
 }
 
+bool
+log_target_is_stderr(const struct log_target *targets)
+{
+	if (!targets)
+		return true;
+	for (; targets; targets = targets->next)
+		if (targets->file == log_file_stderr())
+			return true;
+	return false;
+}
+
 void
 log_error_set(const struct log_target *targets)
 {

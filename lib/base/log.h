@@ -83,6 +83,9 @@ struct log_target {
 /* The highest level that any of them takes. */
 enum log_level log_target_level(const struct log_target *targets);
 
+/* True when one of them is standard error; so is NULL, which stands for it. */
+bool log_target_is_stderr(const struct log_target *targets);
+
 /* The error logs in force (main context): where log_error() goes. The list is the caller's and must live until another is
  * set and every lcore has been quiescent. NULL, and at first: standard error at `notice`. */
 void log_error_set(const struct log_target *targets);

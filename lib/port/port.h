@@ -102,7 +102,7 @@ struct port_config {
 	enum { PORT_XDP_AUTO, PORT_XDP_NATIVE, PORT_XDP_GENERIC } xdp_mode;
 	uint16_t queues;                         /* 0: as many as workers, or as the device has */
 	uint16_t mtu;                            /* 0: the device's */
-	uint16_t rx_descriptors, tx_descriptors; /* 0: 1024 */
+	uint16_t rx_descriptors, tx_descriptors; /* 0: what suits the driver */
 	const char *twin;                        /* name of the TAP twin; NULL: made up ("weir0"); DPDK only */
 	const char *const *addresses;            /* "10.0.0.1/24", put on the twin; ends with NULL; may be NULL */
 };

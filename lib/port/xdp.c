@@ -26,7 +26,11 @@
 #include "port/loopback.h"
 #include "port/xsk.h"
 
-#define DESCRIPTORS_DEFAULT 1024
+/* Several senders with full windows at once, in full segments: one slot holds one packet. Where the device has more queues
+ * than the port, they share that, but none has less than a burst or two. */
+#define RECEIVE_DESCRIPTORS_DEFAULT 4096
+#define RECEIVE_DESCRIPTORS_LEAST 512
+#define SEND_DESCRIPTORS_DEFAULT 2048
 #define DESCRIPTORS_MAX 32768
 #define DEVICE_QUEUES_MAX 256
 
@@ -448,6 +452,17 @@ bring_up(struct xdp_port *xdp, const struct port_config *config, const struct po
 	return rc;
 }
 
+static void
+choose_descriptors(struct xdp_port *xdp, const struct port_config *config, uint32_t device_queues)
+{
+	uint32_t receive = RECEIVE_DESCRIPTORS_DEFAULT * xdp->base.queues / RTE_MAX(device_queues, 1u);
+
+	receive = RTE_MAX(receive, (uint32_t)RECEIVE_DESCRIPTORS_LEAST);
+	xdp->descriptors[0] = rte_align32pow2(config->rx_descriptors ? config->rx_descriptors : receive);
+	xdp->descriptors[1] =
+		rte_align32pow2(config->tx_descriptors ? config->tx_descriptors : SEND_DESCRIPTORS_DEFAULT);
+}
+
 int
 port_xdp_new(const struct port_config *config, const struct port_environment *environment, uint16_t index,
 	     struct port **out, char *error, size_t size)
@@ -466,11 +481,10 @@ port_xdp_new(const struct port_config *config, const struct port_environment *en
 	xdp->program = environment->program;
 	xdp->pool = environment->pool;
 	xdp->frames = frames;
-	xdp->descriptors[0] = rte_align32pow2(config->rx_descriptors ? config->rx_descriptors : DESCRIPTORS_DEFAULT);
-	xdp->descriptors[1] = rte_align32pow2(config->tx_descriptors ? config->tx_descriptors : DESCRIPTORS_DEFAULT);
 	for (int i = 0; i < PORT_QUEUES_MAX; i++)
 		xdp->queues[i].wait_fd = -1;
 	describe(xdp, config, &device);
+	choose_descriptors(xdp, config, device.rx_queues);
 	rc = bring_up(xdp, config, environment, &device, error, size);
 	if (rc < 0) {
 		xdp_free(&xdp->base);

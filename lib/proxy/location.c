@@ -141,19 +141,46 @@ prefix_find(const struct proxy_locations *l, struct bytes path)
 	return NULL;
 }
 
-/* A proxied "/dir/" answers "/dir" with a redirect; only where nothing matches "/dir" better than its parent. */
-static bool
-wants_slash(const struct proxy_locations *l, struct bytes path)
+/* Compares a name with the path and a slash behind it. */
+static int
+compare_with_slash(struct bytes name, struct bytes path)
 {
-	for (uint32_t i = 0; i < l->prefix_count; i++) {
-		const struct proxy_location *location = l->prefixes[i].location;
+	int order = memcmp(name.data, path.data, name.len < path.len ? name.len : path.len);
 
-		if (location->name.len == path.len + 1 && location->name.data[path.len] == '/' && location->group &&
-		    bytes_start_with(location->name, path))
-			return true;
-	}
-	return false;
+	if (order)
+		return order;
+	if (name.len <= path.len)
+		return -1;
+	if (name.data[path.len] != '/')
+		return name.data[path.len] < '/' ? -1 : 1;
+	return name.len > path.len + 1;
 }
+
+/* A proxied "/dir/" answers "/dir" with a redirect, where nothing has just that name. */
+static const struct proxy_location *
+slash_find(const struct proxy_locations *l, struct bytes path)
+{
+	for (int exact = 1; exact >= 0; exact--) {
+		uint32_t low = 0, high = exact ? l->exact_count : l->prefix_count;
+
+		while (low < high) {
+			uint32_t middle = (low + high) / 2;
+			const struct proxy_location *location = exact ? l->exact[middle] : l->prefixes[middle].location;
+			int order = compare_with_slash(location->name, path);
+
+			if (order == 0 && location->group)
+				return location;
+			if (order < 0)
+				low = middle + 1;
+			else
+				high = middle;
+		}
+	}
+	return NULL;
+}
+
+static bool find_in(const struct proxy_locations *l, struct bytes path, size_t *offsets, size_t max_groups,
+		    struct proxy_match *match);
 
 static bool
 regex_find(const struct proxy_locations *l, struct bytes path, size_t *offsets, size_t max_groups,
@@ -167,34 +194,40 @@ regex_find(const struct proxy_locations *l, struct bytes path, size_t *offsets, 
 		match->location = l->regexes[i];
 		match->regex = l->regexes[i]->regex;
 		match->groups = groups;
-		match->add_slash = false;
+		if (match->location->locations)
+			find_in(match->location->locations, path, offsets, max_groups, match);
 		return true;
 	}
 	return false;
 }
 
-/* True when the search is over: an exact match, `^~`, or a regular expression. */
+/* True when the search is over: an exact match, a redirect, or a regular expression. `^~` keeps the regular expressions
+ * beside it out, not those around the location that it is nested in. */
 static bool
 find_in(const struct proxy_locations *l, struct bytes path, size_t *offsets, size_t max_groups,
 	struct proxy_match *match)
 {
-	const struct proxy_location *found = exact_find(l, path);
+	const struct proxy_location *found = exact_find(l, path), *slash = NULL;
 
 	if (found) {
 		match->location = found;
-		match->add_slash = false;
 		return true;
 	}
 	found = prefix_find(l, path);
+	if (!found || found->name.len != path.len)
+		slash = slash_find(l, path);
+	if (slash) {
+		match->location = slash;
+		match->add_slash = true;
+		return true;
+	}
 	if (found)
 		match->location = found;
-	if (!found || found->name.len != path.len)
-		match->add_slash = wants_slash(l, path);
 	if (found && found->locations && find_in(found->locations, path, offsets, max_groups, match))
 		return true;
-	if (match->location && match->location->kind == PROXY_LOCATION_PREFERRED)
-		return true;
-	return !match->add_slash && regex_find(l, path, offsets, max_groups, match) && match->location;
+	if (found && found->kind == PROXY_LOCATION_PREFERRED)
+		return false;
+	return regex_find(l, path, offsets, max_groups, match);
 }
 
 void
@@ -202,16 +235,6 @@ proxy_location_find(const struct proxy_locations *locations, struct bytes path, 
 		    struct proxy_match *match)
 {
 	*match = (struct proxy_match){ 0 };
-	if (!locations)
-		return;
-	find_in(locations, path, offsets, max_groups, match);
-	/* A regular expression may have nested locations of its own. */
-	while (match->regex && match->location->locations) {
-		const struct proxy_location *outer = match->location;
-
-		match->regex = NULL;
-		find_in(outer->locations, path, offsets, max_groups, match);
-		if (match->location == outer)
-			break;
-	}
+	if (locations)
+		find_in(locations, path, offsets, max_groups, match);
 }

@@ -2,7 +2,8 @@
  * From a normalised path to a location.
  *
  * nginx's order: an exact location; else the longest prefix; where that prefix is not `^~`, the first regular expression
- * that matches (inside the longest prefix first, then around it) goes before it. Nested locations likewise.
+ * that matches (inside the longest prefix first, then around it) goes before it. `^~` keeps out the expressions beside it,
+ * not those around the location that it is nested in. Nested locations likewise.
  * Built by control, looked up by lcores in O(log n) for prefixes.
  */
 #ifndef PROXY_LOCATION_H

@@ -72,8 +72,7 @@ open_location(struct config_directive_call *call)
 	if (outer->kind == PROXY_LOCATION_EXACT)
 		return config_fail(call, "location \"%s\" cannot be inside the exact location \"%s\"",
 				   (const char *)location->name.data, (const char *)outer->name.data);
-	if (location->kind != PROXY_LOCATION_REGEX && outer->kind != PROXY_LOCATION_REGEX &&
-	    !bytes_start_with(location->name, outer->name))
+	if (location->kind != PROXY_LOCATION_REGEX && !bytes_start_with(location->name, outer->name))
 		return config_fail(call, "location \"%s\" is outside location \"%s\"",
 				   (const char *)location->name.data, (const char *)outer->name.data);
 	return 0;

@@ -139,8 +139,6 @@ proxy_set_next_upstream(struct config_directive_call *call)
 	};
 	struct proxy_location *location = call->settings;
 
-	if (location->next)
-		return config_fail(call, "\"proxy_next_upstream\" directive is duplicate");
 	for (size_t i = 1; i < call->word_count; i++) {
 		const struct config_word *word = words;
 
@@ -148,6 +146,8 @@ proxy_set_next_upstream(struct config_directive_call *call)
 			word++;
 		if (!word->word)
 			return config_fail(call, "invalid value \"%s\"", (const char *)call->words[i].data);
+		if (location->next & (uint32_t)word->value)
+			config_warn(call, "duplicate value \"%s\"", word->word);
 		location->next |= (uint32_t)word->value;
 	}
 	return 0;
@@ -167,24 +167,29 @@ int
 proxy_set_redirect(struct config_directive_call *call)
 {
 	struct proxy_location *location = call->settings;
+	bool off = call->word_count == 2 && bytes_equal_string(call->words[1], "off");
+	bool is_default = call->word_count == 2 && bytes_equal_string(call->words[1], "default");
 	struct proxy_redirect *redirect;
 
-	if (call->word_count == 2) {
-		bool off = bytes_equal_string(call->words[1], "off");
-
-		if (!off && !bytes_equal_string(call->words[1], "default"))
-			return config_fail(call, "invalid parameter \"%s\"", (const char *)call->words[1].data);
-		if (location->redirect_mode != CONFIG_UNSET)
-			return config_fail(call, "\"proxy_redirect\" directive is duplicate");
-		location->redirect_mode = off ? PROXY_REDIRECT_OFF : PROXY_REDIRECT_DEFAULT;
+	if (location->redirect_mode == PROXY_REDIRECT_OFF || (off && location->redirect_mode != CONFIG_UNSET))
+		return config_fail(call, "\"proxy_redirect\" directive is duplicate");
+	if (off) {
+		location->redirect_mode = PROXY_REDIRECT_OFF;
 		return 0;
 	}
+	if (call->word_count == 2 && !is_default)
+		return config_fail(call, "invalid parameter \"%s\"", (const char *)call->words[1].data);
+	if (is_default && !location->group)
+		return config_fail(call,
+				   "\"proxy_redirect default\" should be placed after the \"proxy_pass\" directive");
 	if (call->words[1].data[0] == '~' || bytes_index(call->words[1], '$') >= 0)
 		return config_fail(call, "\"proxy_redirect\" with variables or regular expressions is not supported by "
 					 "this version of weir");
 	location->redirect_mode = PROXY_REDIRECT_LIST;
 	redirect =
 		array_push(call->config, (void **)&location->redirects, &location->redirect_count, sizeof(*redirect));
+	if (is_default)
+		return 0;
 	redirect->from = call->words[1];
 	redirect->to = config_value_compile(call, call->words[2]);
 	return redirect->to ? 0 : -EINVAL;

@@ -485,7 +485,7 @@ await_body(struct proxy_exchange *x, bool moved)
 			proxy_exchange_client_gone(x);
 		return;
 	}
-	if (!x->response_started || x->response_done) {
+	if (!x->client_blocked) { /* else send_timeout runs */
 		if (client_is_awaited)
 			proxy_session_arm(session, x->location->client_body_timeout_ms);
 		else
@@ -523,7 +523,7 @@ proxy_request_body(struct proxy_exchange *x)
 		proxy_exchange_end(x);
 		return;
 	}
-	if (!x->response_started)
+	if (!x->client_blocked)
 		timer_cancel(x->worker->session_timers, &session->timer);
 	proxy_upstream_watch(x, moved);
 }

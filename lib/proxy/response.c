@@ -288,8 +288,7 @@ proxy_response_input(struct proxy_exchange *x, uint32_t events)
 			proxy_request_body(x); /* what the client said before it was asked to switch */
 		}
 	}
-	if (x->request_done)
-		proxy_link_arm(x->link, x->location->read_timeout_ms);
+	proxy_link_arm(x->link, x->location->read_timeout_ms);
 	proxy_response_pump(x);
 }
 
@@ -491,6 +490,7 @@ proxy_response_pump(struct proxy_exchange *x)
 		}
 	}
 	if (x->local) {
+		x->client_blocked = false;
 		response_complete(x);
 		return;
 	}
@@ -502,7 +502,10 @@ proxy_response_pump(struct proxy_exchange *x)
 	}
 	if (x->client_blocked) {
 		x->client_blocked = false;
-		timer_cancel(x->worker->session_timers, &x->session->timer);
+		if (x->request_done)
+			timer_cancel(x->worker->session_timers, &x->session->timer);
+		else
+			proxy_session_arm(x->session, x->location->client_body_timeout_ms);
 		if (result == PUMP_WAIT_SERVER)
 			proxy_link_arm(x->link, x->location->read_timeout_ms);
 	}

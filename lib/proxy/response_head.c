@@ -118,6 +118,11 @@ redirect_listed(struct proxy_exchange *x, struct bytes *value, struct bytes *pre
 	size_t len;
 
 	for (size_t i = 0; i < location->redirect_count; i++) {
+		if (!location->redirects[i].to) {
+			if (redirect_default(location, value, prefix))
+				return true;
+			continue;
+		}
 		if (!bytes_start_with(*value, location->redirects[i].from))
 			continue;
 		text = proxy_exchange_alloc(x, 1024);

@@ -144,12 +144,10 @@ set_large_buffers(struct config_directive_call *call)
 
 	if (server->large_header_buffers != CONFIG_UNSET)
 		return config_fail(call, "\"large_client_header_buffers\" directive is duplicate");
-	if (!bytes_parse_unsigned(call->words[1], 64, &number) || number == 0)
-		return config_fail(call, "invalid number of buffers \"%s\" (1 to 64)",
-				   (const char *)call->words[1].data);
-	if (config_parse_size(call->words[2], &server->large_header_buffer_size) < 0 ||
+	if (!bytes_parse_unsigned(call->words[1], 64, &number) || number == 0 ||
+	    config_parse_size(call->words[2], &server->large_header_buffer_size) < 0 ||
 	    server->large_header_buffer_size == 0)
-		return config_fail(call, "invalid size \"%s\"", (const char *)call->words[2].data);
+		return config_fail(call, "\"large_client_header_buffers\" directive invalid value");
 	server->large_header_buffers = (int64_t)number;
 	return 0;
 }

@@ -28,8 +28,9 @@ enum proxy_name_kind { PROXY_NAME_EXACT, PROXY_NAME_HEAD_WILDCARD, PROXY_NAME_TA
 
 struct proxy_name {
 	enum proxy_name_kind kind;
-	struct bytes text; /* lower case; wildcards without "*." or ".*" */
-	bool and_itself;   /* ".example.com": the bare name too */
+	struct bytes written; /* whole, in lower case too: for messages */
+	struct bytes text;    /* lower case; wildcards without "*." or ".*" */
+	bool and_itself;      /* ".example.com": the bare name too */
 	struct config_regex *regex;
 	struct proxy_name *next;
 };
@@ -39,7 +40,7 @@ struct proxy_server {
 	struct config_scope *scope;
 	struct proxy_listen *listens;
 	struct proxy_name *names;
-	struct bytes name; /* the first, as written: $server_name */
+	struct bytes name; /* the first, in lower case: $server_name */
 	int64_t client_header_timeout_ms;
 	size_t client_header_buffer_size;
 	int64_t large_header_buffers; /* how many */
@@ -84,7 +85,7 @@ enum proxy_redirect_mode { PROXY_REDIRECT_DEFAULT, PROXY_REDIRECT_OFF, PROXY_RED
 
 struct proxy_redirect {
 	struct bytes from;
-	struct config_value *to;
+	struct config_value *to; /* NULL: what `default` stands for */
 };
 
 struct proxy_name_list {

@@ -12,7 +12,7 @@
 			 size_t scratch_size, struct bytes *value)
 #define EXCHANGE const struct proxy_exchange *x = subject
 
-__attribute__((format(printf, 4, 5))) static bool
+static bool __attribute__((format(printf, 4, 5)))
 print(uint8_t *scratch, size_t size, struct bytes *value, const char *format, ...)
 {
 	va_list arguments;

@@ -68,6 +68,8 @@ proxy_name_add(struct config_directive_call *call, struct proxy_server *server, 
 	struct proxy_name **last = &server->names;
 	struct bytes rest = text;
 
+	if (bytes_equal_string(text, ".") || (text.len && text.data[0] == '*' && (text.len < 3 || text.data[1] != '.')))
+		return config_fail(call, "server name \"%s\" is invalid", (const char *)text.data);
 	name->kind = PROXY_NAME_EXACT;
 	if (text.len && text.data[0] == '~') {
 		name->kind = PROXY_NAME_REGEX;
@@ -88,34 +90,52 @@ proxy_name_add(struct config_directive_call *call, struct proxy_server *server, 
 	}
 	if (name->kind != PROXY_NAME_REGEX && bytes_index(rest, '*') >= 0)
 		return config_fail(call, "invalid server name or wildcard \"%s\"", (const char *)text.data);
+	name->written = name->kind == PROXY_NAME_REGEX ? arena_copy(arena, text) : lower_copy(arena, text);
 	name->text = name->kind == PROXY_NAME_REGEX ? arena_copy(arena, rest) : lower_copy(arena, rest);
 	while (*last)
 		last = &(*last)->next;
 	*last = name;
 	if (!server->name.data)
-		server->name = arena_copy(arena, name->and_itself ? rest : text);
+		server->name = name->and_itself ? bytes_from(name->written, 1) : name->written;
 	return 0;
 }
 
 /* ---- building ---- */
 
-static void
-table_insert(struct config *config, struct name_hash *hash, const struct proxy_name *name,
-	     const struct proxy_server *server, const struct proxy_address *address)
+/* False: another server has that name. */
+static bool
+table_insert(struct name_hash *hash, const struct proxy_name *name, const struct proxy_server *server)
 {
 	struct name_slot *slot = name_hash_slot(hash, name->text);
-	char place[ENDPOINT_TEXT_MAX];
 
-	if (slot->name) {
-		endpoint_format(&address->endpoint, place, sizeof(place));
-		if (slot->server != server)
-			config_warn_at(config, server->scope->file, server->scope->line,
-				       "conflicting server name \"%.*s\" on %s, ignored", (int)name->text.len,
-				       (const char *)name->text.data, place);
-		return;
-	}
+	if (slot->name)
+		return slot->server == server;
 	*slot = (struct name_slot){ name, server };
 	hash->count++;
+	return true;
+}
+
+static void
+table_add(struct config *config, struct proxy_name_table *table, const struct proxy_name *name,
+	  const struct proxy_server *server, const struct proxy_address *address)
+{
+	bool good = true;
+	char place[ENDPOINT_TEXT_MAX];
+
+	if (name->kind == PROXY_NAME_EXACT || name->and_itself)
+		good = table_insert(&table->exact, name, server);
+	if (name->kind == PROXY_NAME_HEAD_WILDCARD)
+		good &= table_insert(&table->head, name, server);
+	if (name->kind == PROXY_NAME_TAIL_WILDCARD)
+		good = table_insert(&table->tail, name, server);
+	if (name->kind == PROXY_NAME_REGEX)
+		table->regexes[table->regex_count++] = (struct name_slot){ name, server };
+	if (good)
+		return;
+	endpoint_format(&address->endpoint, place, sizeof(place));
+	config_warn_at(config, server->scope->file, server->scope->line,
+		       "conflicting server name \"%.*s\" on %s, ignored", (int)name->written.len,
+		       (const char *)name->written.data, place);
 }
 
 static bool
@@ -143,18 +163,10 @@ names_build(struct config *config, struct config_scope *http, struct proxy_addre
 			if (!server_listens(server, &address->endpoint))
 				continue;
 			for (const struct proxy_name *n = server->names; n; n = n->next) {
-				if (pass == 0) {
+				if (pass == 0)
 					names++;
-					continue;
-				}
-				if (n->kind == PROXY_NAME_EXACT || n->and_itself)
-					table_insert(config, &table->exact, n, server, address);
-				if (n->kind == PROXY_NAME_HEAD_WILDCARD)
-					table_insert(config, &table->head, n, server, address);
-				if (n->kind == PROXY_NAME_TAIL_WILDCARD)
-					table_insert(config, &table->tail, n, server, address);
-				if (n->kind == PROXY_NAME_REGEX)
-					table->regexes[table->regex_count++] = (struct name_slot){ n, server };
+				else
+					table_add(config, table, n, server, address);
 			}
 		}
 		if (pass == 0) {

@@ -6,6 +6,10 @@
 #include <rte_rcu_qsbr.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+/* A round of a busy worker takes about as long. */
+#define CHECK_EVERY_US 50
 
 static struct rte_rcu_qsbr *qsbr;
 
@@ -57,6 +61,12 @@ qsbr_worker_quiescent(unsigned int worker)
 void
 qsbr_synchronize(void)
 {
-	if (qsbr)
-		rte_rcu_qsbr_synchronize(qsbr, RTE_QSBR_THRID_INVALID);
+	uint64_t token;
+
+	if (!qsbr)
+		return;
+	/* Not rte_rcu_qsbr_synchronize(), which spins: a worker may share this thread's CPU. */
+	token = rte_rcu_qsbr_start(qsbr);
+	while (!rte_rcu_qsbr_check(qsbr, token, false))
+		usleep(CHECK_EVERY_US);
 }

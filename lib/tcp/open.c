@@ -1,3 +1,4 @@
+#include "base/clock.h"
 #include "tcp/input.h"
 #include "tcp/output.h"
 #include "tcp/recovery.h"
@@ -11,6 +12,9 @@
 /* RFC 9293 section 3.7.1. */
 #define MSS_DEFAULT_V4 536
 #define MSS_DEFAULT_V6 1220
+
+/* Time for a reset to reach the server before the SYN does. */
+#define STALE_RETRY_NS (2 * NS_PER_MS)
 
 static bool
 is_unicast(const struct ip_address *ip)
@@ -128,8 +132,16 @@ tcp_input_syn_sent(struct tcp_connection *c, const struct tcp_segment *segment)
 
 	if (acknowledges && (segment->acknowledgement != c->snd_iss + 1 || c->snd_max == c->snd_iss)) {
 		TCP_COUNT(c->stack, drop_bad_ack);
-		if (!(segment->flags & RTE_TCP_RST_FLAG))
-			tcp_output_refuse(c->stack, segment);
+		if (segment->flags & RTE_TCP_RST_FLAG)
+			return;
+		tcp_output_refuse(c->stack, segment);
+		/* The server still had a connection of an earlier Weir on this pair, which the reset has ended: the SYN goes
+		 * again soon, not after a second. Once, as a forged ACK can ask for it too; Linux does the same. */
+		if (c->retries == 0 && c->snd_max != c->snd_iss) {
+			c->retransmit_deadline_ns =
+				RTE_MIN(c->retransmit_deadline_ns, c->stack->now_ns + STALE_RETRY_NS);
+			tcp_timer_update(c);
+		}
 		return;
 	}
 	if (segment->flags & RTE_TCP_RST_FLAG) {

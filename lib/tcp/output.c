@@ -124,6 +124,7 @@ starved(struct tcp_connection *c)
 	c->flags |= TCP_STARVED;
 	if (c->ack_deadline_ns == TCP_NEVER)
 		c->ack_deadline_ns = c->stack->now_ns + STARVED_RETRY_NS;
+	tcp_timer_update(c); /* not every caller does it later: keepalive probes, windows */
 }
 
 static void

@@ -51,23 +51,45 @@ format_find(struct access_log_settings *http, struct bytes name)
 	return format;
 }
 
-/* The words behind the name are one text, as the file breaks it only for readers. */
+/* Where the name of a variable begins that the word ends with, as in "a$host"; its length when there is none. */
+static size_t
+last_name(struct bytes word)
+{
+	size_t at = word.len;
+
+	while (at > 0 && ((byte_lower(word.data[at - 1]) >= 'a' && byte_lower(word.data[at - 1]) <= 'z') ||
+			  (word.data[at - 1] >= '0' && word.data[at - 1] <= '9') || word.data[at - 1] == '_'))
+		at--;
+	if (at == 0 || at == word.len || word.data[at - 1] != '$' || word.data[at] <= '9')
+		return word.len; /* a capture, $1, is one digit and ends by itself */
+	return at;
+}
+
+/* The words behind the name are one text, as the file breaks it only for readers; but no name of a variable goes on in the
+ * next word: it gets brackets. */
 static struct bytes
 join(struct config_directive_call *call, size_t first)
 {
-	struct bytes out;
 	size_t len = 0, at = 0;
 	uint8_t *text;
 
 	for (size_t i = first; i < call->word_count; i++)
-		len += call->words[i].len;
+		len += call->words[i].len + 2;
 	text = arena_alloc(config_arena(call->config), len + 1);
 	for (size_t i = first; i < call->word_count; i++) {
-		memcpy(text + at, call->words[i].data, call->words[i].len);
-		at += call->words[i].len;
+		struct bytes word = call->words[i];
+		size_t name = last_name(word);
+
+		memcpy(text + at, word.data, name);
+		at += name;
+		if (name == word.len)
+			continue;
+		text[at++] = '{';
+		memcpy(text + at, word.data + name, word.len - name);
+		at += word.len - name;
+		text[at++] = '}';
 	}
-	out = bytes_of(text, len);
-	return out;
+	return bytes_of(text, at);
 }
 
 static int

@@ -17,6 +17,7 @@
 
 static char directory[] = "/tmp/weir-test-signal-XXXXXX", log_path[64], pid_path[64];
 static struct log_file *log_file;
+static struct log_target target; /* the one in force: it must outlive its setter */
 
 static int
 files_make(void **state)
@@ -27,7 +28,8 @@ files_make(void **state)
 	snprintf(pid_path, sizeof(pid_path), "%s/pid", directory);
 	if (log_file_get(log_path, &log_file) < 0)
 		return -1;
-	log_error_set(&(struct log_target){ log_file, LOG_NOTICE, NULL });
+	target = (struct log_target){ log_file, LOG_NOTICE, NULL };
+	log_error_set(&target);
 	return 0;
 }
 

@@ -27,7 +27,7 @@
 #include "support/namespace.h"
 #include "xdp/xdp.h"
 
-#define MBUFS 4096
+#define MBUFS 20480
 #define OUR_ADDRESS 0x0a000001
 #define PEER_ADDRESS 0x0a000002
 #define OUR_PORT 8080

@@ -196,6 +196,24 @@ a_wrong_ack_in_syn_sent_is_answered_with_rst(void **state)
 }
 
 static void
+a_syn_goes_again_soon_once_a_stale_connection_was_reset(void **state)
+{
+	harness_start(h);
+	harness_dial(h);
+	expect(h, "S 0:0");
+	inject(h, ". 900:900 ack 5");
+	expect(h, "R 5:5");
+	advance(h, 4);
+	expect(h, "S 0:0");
+	/* Only once: whoever forges ACKs does not get a SYN for each. */
+	inject(h, ". 900:900 ack 5");
+	expect(h, "R 5:5");
+	advance(h, 100);
+	expect_nothing(h);
+	tcp_abort(h->c);
+}
+
+static void
 both_sides_may_open_at_once(void **state)
 {
 	harness_start(h);
@@ -540,6 +558,7 @@ main(void)
 		TEST(a_syn_ack_is_sent_again_and_a_half_open_connection_goes_away),
 		TEST(a_refused_syn_says_so),
 		TEST(a_wrong_ack_in_syn_sent_is_answered_with_rst),
+		TEST(a_syn_goes_again_soon_once_a_stale_connection_was_reset),
 		TEST(both_sides_may_open_at_once),
 		TEST(both_sides_may_open_at_once_and_a_plain_ack_completes_it),
 		TEST(data_written_before_the_connection_is_up_follows_the_handshake),

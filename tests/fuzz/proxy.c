@@ -1,0 +1,163 @@
+/*
+ * A proxy worker under clients and servers that say and do anything, in pieces of any size, while time passes, packet
+ * buffers run out and configurations change. The input is a list of steps; bytes of messages come from it, too, or from a
+ * table of whole messages, so that deep states are reached. Nothing may be left at the end (tests/unit/proxy/world.h).
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "world.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#define STEPS_MAX 200
+#define LIVE_MAX 10
+
+static const char *const configurations[] = {
+	"upstream u { server 10.0.0.1; server 10.0.0.2:8080; server 10.0.0.3:81; keepalive 2; } "
+	"client_max_body_size 300; large_client_header_buffers 2 512; "
+	"server { proxy_read_timeout 5s; proxy_next_upstream error timeout http_503 http_404 invalid_header "
+	"non_idempotent; "
+	"location / { proxy_pass http://u; } "
+	"location /k/ { proxy_pass http://u/other/; proxy_http_version 1.1; proxy_set_header Connection \"\"; "
+	"proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; proxy_set_header X "
+	"$arg_a$cookie_b$http_c$remote_user; } "
+	"location /t { proxy_pass http://u; proxy_http_version 1.1; proxy_set_header Connection upgrade; "
+	"proxy_set_header Upgrade $http_upgrade; proxy_ignore_client_abort on; } "
+	"location ~ ^/(?<name>[a-z]+)/no { return 200 $name$1$uri$args; } location = /d { return 302 /x; } }",
+	"server { location / { proxy_pass http://10.0.0.1; proxy_buffer_size 128; proxy_pass_request_body off; } "
+	"server_name ~^(?<sub>.*)\\.example$ a.b *.c d.*; return 301 http://$sub$host$request_uri; } "
+	"server { location / { proxy_pass http://10.0.0.1; } }",
+};
+
+static const char *const requests[] = {
+	"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+	"GET /k/a%20b?a=1 HTTP/1.1\r\nHost: x.example\r\nCookie: b=2\r\nC: 3\r\n\r\n",
+	"POST /k/ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+	"PUT / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n",
+	"GET /t HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\nearly",
+	"HEAD /k/ HTTP/1.1\r\nHost: a\r\nAuthorization: Basic YTpi\r\n\r\n",
+	"GET /k HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+	"POST /abc/no HTTP/1.1\r\nHost: a\r\nContent-Length: 400\r\n\r\nabc",
+};
+
+static const char *const answers[] = {
+	"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+	"HTTP/1.1 200 OK\r\n\r\nhello",
+	"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+	"HTTP/1.1 100 Continue\r\n\r\n",
+	"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\nhello",
+	"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n",
+	"HTTP/1.1 302 Found\r\nLocation: http://u/other/y\r\nServer: x\r\nContent-Length: 0\r\n\r\n",
+	"HTTP/1.0 304 Not Modified\r\n\r\n",
+};
+
+struct input {
+	const uint8_t *data;
+	size_t left;
+};
+
+static uint8_t
+take(struct input *in)
+{
+	if (!in->left)
+		return 0;
+	in->left--;
+	return *in->data++;
+}
+
+static void
+say(struct peer *peer, struct input *in, const char *const *messages)
+{
+	uint8_t how = take(in);
+	const char *text = messages[how % 8];
+	size_t len = strlen(text);
+
+	if (how < 64) {
+		peer_send(peer, text, len);
+	} else if (how < 128) {
+		size_t cut = take(in) % (len + 1);
+
+		peer_send(peer, text, cut);
+		peer_send(peer, text + cut, len - cut);
+	} else {
+		len = how - 128 < (int)in->left ? (size_t)how - 128 : in->left;
+		peer_send(peer, in->data, len);
+		in->data += len;
+		in->left -= len;
+	}
+}
+
+static void
+act(struct peer *peer, struct input *in)
+{
+	switch (take(in) % 16) {
+	case 0:
+		peer_reset(peer);
+		break;
+	case 1:
+		peer_close(peer);
+		break;
+	case 2:
+		peer_shutdown(peer);
+		break;
+	case 3:
+		peer->slow = !peer->slow;
+		peer_read(peer, take(in));
+		break;
+	default:
+		say(peer, in, peer->port ? answers : requests);
+	}
+}
+
+static void
+step(struct world *w, struct input *in, struct peer **live, unsigned int *count)
+{
+	uint8_t what = take(in), which = take(in);
+	struct peer *server;
+
+	while (*count < LIVE_MAX && (server = world_accept(w)))
+		live[(*count)++] = server;
+	if (what < 40 && *count < LIVE_MAX) {
+		live[(*count)++] = world_connect(w);
+	} else if (what < 60) {
+		world_advance(w, (uint64_t)which * which / 2);
+	} else if (what < 64) {
+		world_starve(w, which);
+	} else if (what < 72) {
+		world_feed(w);
+	} else if (what < 74) {
+		if (!w->old || proxy_generation_unused(w->old))
+			world_reload(w, configurations[which % 2]);
+	} else if (what < 75) {
+		proxy_worker_drain(w->worker);
+		world_run(w);
+	} else if (*count) {
+		struct peer **peer = &live[which % *count];
+
+		act(*peer, in);
+		if (!(*peer)->tcp || (*peer)->closed) {
+			peer_reset(*peer);
+			*peer = live[--*count];
+		}
+	}
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static struct world w;
+	struct input in = { data, size };
+	struct peer *live[LIVE_MAX];
+	unsigned int count = 0;
+
+	world_init(&w);
+	w.worker_connections = 8;
+	w.peers_max = 512;
+	w.consistency = true;
+	world_start(&w, configurations[take(&in) % 2]);
+	for (int steps = 0; in.left && steps < STEPS_MAX; steps++)
+		step(&w, &in, live, &count);
+	world_stop(&w);
+	return 0;
+}

@@ -1,0 +1,298 @@
+"""The stages of tests/run: each runs its tests and says how many passed, failed and were skipped."""
+
+import argparse
+import glob
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree
+from concurrent.futures import ThreadPoolExecutor
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, f"{ROOT}/tests/net")
+
+import weirtest  # noqa: E402  (found through the line above)
+
+FUZZ_SECONDS = int(os.environ.get("WEIR_FUZZ_SECONDS", "10"))
+CLANG_BUILD = ["-Dfuzzers=true", "-Db_sanitize=address,undefined", "-Db_lundef=false"]
+# Run again with sanitizers: all of HTTP, and of the network what exercises most code.
+SANITIZED = ["http", "net/test_balancing.py", "net/test_failure.py", "net/test_reload.py", "net/test_packets.py",
+             "net/test_local.py", "net/test_ipv6.py", "net/test_workers.py", "net/test_ports.py"]
+
+
+class Counts:
+    def __init__(self, passed=0, failed=0, skipped=0):
+        self.passed, self.failed, self.skipped = passed, failed, skipped
+
+    def __iadd__(self, other):
+        self.passed += other.passed
+        self.failed += other.failed
+        self.skipped += other.skipped
+        return self
+
+    def __str__(self):
+        return f"{self.passed} passed, {self.failed} failed" + (f", {self.skipped} skipped" if self.skipped else "")
+
+
+def say(text):
+    print(text, flush=True)
+
+
+def one(name, done):
+    """A test that is one program: its output is only of interest when it failed."""
+    if done.returncode == 0:
+        return Counts(passed=1)
+    say(f"FAILED {name}")
+    say("\n".join(f"    {line}" for line in (done.stdout or "").strip().splitlines()[-40:]))
+    return Counts(failed=1)
+
+
+RUNNING = set()
+
+
+def call(*command, **options):
+    """A command to its end, in a session of its own: ^C reaches us alone, and we end the command."""
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "errors": "replace", "cwd": ROOT,
+               "start_new_session": True, **options}
+    process = subprocess.Popen([str(word) for word in command], **options)
+    RUNNING.add(process)
+    try:
+        output = process.communicate()[0]
+    except KeyboardInterrupt:
+        end_running()
+        raise
+    RUNNING.discard(process)
+    return subprocess.CompletedProcess(command, process.returncode, output)
+
+
+def end_running():
+    """Each cleans up behind itself when it is told to end; only the first of a session is told."""
+    for number in INTERRUPTS:
+        signal.signal(number, signal.SIG_IGN)
+    for process in list(RUNNING):
+        process.send_signal(signal.SIGTERM)
+    for process in list(RUNNING):
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+    RUNNING.clear()
+
+
+def build(directory, *options, compiler="gcc"):
+    """Through app/setup.sh, as app/demo does it. A build that fails is the stage's failure."""
+    script = 'ROOT=$1; . "$ROOT/app/setup.sh"; shift; setup_build "$@"'
+    done = call("bash", "-c", script, "setup", ROOT, directory, *options, env={**os.environ, "CC": compiler})
+    if done.returncode != 0:
+        say(done.stdout)
+    return done.returncode == 0
+
+
+def lint(_):
+    counts = Counts()
+    for path in sorted(glob.glob(f"{ROOT}/tests/lint/*")):
+        if os.access(path, os.X_OK) and os.path.isfile(path):
+            counts += one(f"lint/{os.path.basename(path)}", call(path))
+    return counts
+
+
+def unit_results(directory):
+    """Every cmocka test of every executable; one that ended badly without a failed test counts as a failure."""
+    counts = Counts()
+    with open(f"{ROOT}/{directory}/meson-logs/testlog.json") as log:
+        for line in log:
+            result = json.loads(line)
+            output = result.get("stdout", "") + result.get("stderr", "")
+            passed = len(re.findall(r"^ok \d+(?!.*# SKIP)", output, re.MULTILINE))
+            skipped = len(re.findall(r"^(?:not )?ok \d+.*# SKIP", output, re.MULTILINE))
+            failed = re.findall(r"^not ok \d+ - (?!.*# SKIP)(.*)", output, re.MULTILINE)
+            if result["result"] not in ("OK", "SKIP") and not failed:
+                failed = [f"exit code {result['returncode']}"]
+            if failed:
+                say(f"FAILED {directory} {result['name']}: {', '.join(failed)}")
+                say("\n".join(f"    {text}" for text in output.strip().splitlines()[-60:]))
+            counts += Counts(passed or int(result["result"] == "OK" and not skipped), len(failed), skipped)
+    return counts
+
+
+def unit(_):
+    counts = Counts()
+    for directory, compiler, options in (("build", "gcc", []), ("build-sanitized", "clang", CLANG_BUILD)):
+        if not build(directory, *options, compiler=compiler):
+            counts += Counts(failed=1)
+            continue
+        environment = {**os.environ, "CMOCKA_MESSAGE_OUTPUT": "TAP", "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"}
+        done = call("/usr/bin/meson", "test", "-C", directory, "--no-rebuild", "--timeout-multiplier", "4", env=environment)
+        if "No tests defined" in done.stdout:
+            say(f"FAILED {directory}: no unit tests")
+            counts += Counts(failed=1)
+        else:
+            counts += unit_results(directory)
+    return counts
+
+
+def fuzz_one(binary):
+    name = os.path.basename(binary)
+    with tempfile.TemporaryDirectory(prefix=f"{weirtest.PREFIX}-") as directory:
+        corpus = f"{ROOT}/tests/fuzz/corpus/{name.removeprefix('fuzz_')}"
+        os.mkdir(f"{directory}/new")
+        done = call(binary, f"-max_total_time={FUZZ_SECONDS}", "-rss_limit_mb=2048", "-timeout=5", "-print_final_stats=0",
+                    f"-artifact_prefix={ROOT}/build-sanitized/{name}-", "-verbosity=0", f"{directory}/new", corpus,
+                    cwd=directory)
+        if not os.path.isdir(corpus) or not os.listdir(corpus):
+            done.returncode, done.stdout = 1, f"{corpus} is empty"
+    return name, done
+
+
+def fuzz(_):
+    if not build("build-sanitized", *CLANG_BUILD, compiler="clang"):
+        return Counts(failed=1)
+    binaries = sorted(path for path in glob.glob(f"{ROOT}/build-sanitized/tests/fuzz/fuzz_*") if os.path.isfile(path))
+    if not binaries:
+        say("FAILED fuzz: no fuzzers")
+        return Counts(failed=1)
+    counts = Counts()
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        results = [pool.submit(fuzz_one, binary) for binary in binaries]
+        try:
+            for result in results:
+                counts += one(*result.result())
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            end_running()
+            raise
+    return counts
+
+
+def python_tests(paths, expression, sanitized=False):
+    directory = "build-sanitized" if sanitized else "build"
+    options, compiler = (CLANG_BUILD, "clang") if sanitized else ([], "gcc")
+    if "WEIR_BIN" not in os.environ and not build(directory, *options, compiler=compiler):
+        return Counts(failed=1)
+    environment = {"WEIR_BIN": f"{ROOT}/{directory}/app/weir/weir", "PYTHONDONTWRITEBYTECODE": "1", **os.environ}
+    if sanitized:
+        environment["WEIR_SANITIZED"] = "1"
+    with tempfile.TemporaryDirectory(prefix=f"{weirtest.PREFIX}-") as reports:
+        command = ["/usr/bin/python3", "-m", "pytest", "-q", "--no-header", f"--junitxml={reports}/xml",
+                   f"--basetemp={reports}/tmp", *(["-k", expression] if expression else []),
+                   *(f"{ROOT}/tests/{path}" for path in paths)]
+        code = call(*command, cwd=f"{ROOT}/tests", env=environment, stdout=None).returncode
+        try:
+            suite = xml.etree.ElementTree.parse(f"{reports}/xml").getroot().find("testsuite")
+        except (FileNotFoundError, xml.etree.ElementTree.ParseError):
+            return Counts(failed=1)
+    failed = int(suite.get("failures")) + int(suite.get("errors"))
+    skipped = int(suite.get("skipped"))
+    passed = max(0, int(suite.get("tests")) - failed - skipped)
+    if code not in (0, 5) and not failed:
+        failed = 1
+    return Counts(passed, failed, skipped)
+
+
+def http(arguments):
+    return python_tests(["http"], arguments.k)
+
+
+def net(arguments):
+    return python_tests(["net"], arguments.k)
+
+
+def nginx(arguments):
+    return python_tests(["nginx"], arguments.k)
+
+
+def sanitized(arguments):
+    return python_tests(SANITIZED, arguments.k, sanitized=True)
+
+
+def demo(_):
+    """The two demonstrations say with their exit code whether everything was as expected; --local in a namespace."""
+    counts = one("app/demo", call(f"{ROOT}/app/demo"))
+    local = weirtest.Namespace("demo")
+    try:
+        counts += one("app/demo --local", call(*local.command(f"{ROOT}/app/demo", "--local")))
+    finally:
+        local.delete()
+    return counts
+
+
+STAGES = {stage.__name__: stage for stage in (lint, unit, fuzz, http, net, nginx, demo, sanitized)}
+
+
+def state():
+    """What a run must leave as it found it, as a set of lines."""
+    commands = [("namespace", "ip", "netns", "list"), ("link", "ip", "-d", "-o", "link"),
+                ("sysctl", "sysctl", "-a", "-r", r"^net\.ipv[46]\.(conf\.(lo|all|default)|ip_forward)|^vm\.nr_hugepages$")]
+    lines = {f"{name}: {line}" for name, *command in commands for line in call(*command).stdout.splitlines()
+             if {"namespace": line.startswith("weir"), "link": "prog/xdp" in line}.get(name, True)}
+    for pattern in ("/tmp/weir*", "/dev/hugepages/*", "/dev/shm/*rte*", "/sys/fs/bpf/*weir*", "/run/weir*"):
+        lines |= {f"file: {path}" for path in glob.glob(pattern)}
+    with open("/proc/mounts") as file:
+        lines |= {f"mount: {line.strip()}" for line in file if "weir" in line}
+    return lines
+
+
+def left_behind(before):
+    """Other runs on this machine may come and go: what carries the id of a process that lives is theirs."""
+    new = [line for line in sorted(state() - before)
+           if not any(os.path.exists(f"/proc/{pid}") for pid in re.findall(r"weir[a-z]*-(\d+)", line))]
+    for line in new:
+        say(f"FAILED left behind: {line}")
+    return Counts(passed=int(not new), failed=int(bool(new)))
+
+
+INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def terminated(*_):
+    raise KeyboardInterrupt
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="tests/run")
+    parser.add_argument("stages", nargs="*", help=" ".join(STAGES))
+    parser.add_argument("-k", metavar="EXPRESSION", help="only Python tests whose name matches")
+    parser.add_argument("--list", action="store_true")
+    arguments = parser.parse_args()
+    if arguments.list:
+        say("\n".join(STAGES))
+        return 0
+    unknown = set(arguments.stages) - set(STAGES)
+    if unknown:
+        parser.error(f"no such stage: {', '.join(unknown)}")
+    chosen = arguments.stages or (["http", "net"] if arguments.k else list(STAGES))
+    for number in INTERRUPTS:
+        signal.signal(number, terminated)
+    weirtest.sweep()
+    weirtest.sweep_directories()
+    before, total, summary = state(), Counts(), []
+    try:
+        for name in chosen:
+            say(f"=== {name}")
+            start = time.monotonic()
+            counts = STAGES[name](arguments)
+            total += counts
+            summary.append(f"{name:10} {counts}  ({time.monotonic() - start:.0f} s)")
+            say(summary[-1])
+    except KeyboardInterrupt:
+        say("interrupted")
+        end_running()
+        total += Counts(failed=1)
+    finally:
+        weirtest.sweep()
+        weirtest.sweep_directories()
+    total += left_behind(before)
+    say("=== summary")
+    for line in summary:
+        say(line)
+    say(str(total))
+    return 1 if total.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,231 @@
+#include "support/cmocka.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "weir/core.h"
+
+static struct config_module *const modules[] = { &core_module, &events_module, NULL };
+static struct config *config;
+
+static const char *
+parse(const char *text)
+{
+	struct config_source source = {
+		.path = "t.conf", .text = bytes_of_string(text), .prefix = "/p/", .unsupported = core_unsupported
+	};
+
+	config_free(config);
+	config = config_parse(&source, modules);
+	return config_error(config);
+}
+
+static void
+assert_error(const char *text, const char *wanted)
+{
+	const char *error = parse(text);
+
+	if (!error != !wanted || (wanted && !strstr(error, wanted)))
+		fail_msg("%s\n wanted: %s\n got:    %s", text, wanted ? wanted : "nothing", error ? error : "nothing");
+}
+
+static void
+assert_warning_of(void *context, const char *text)
+{
+	bool *found = context;
+
+	*found |= strstr(text, "has no effect") != NULL;
+}
+
+/* Taken from `nginx -t`. */
+static void
+errors_are_nginxs(void **state)
+{
+	assert_error("worker_processes x; events {}", "\"worker_processes\" directive invalid value in t.conf:1");
+	assert_error("worker_processes 1; worker_processes 2; events {}",
+		     "\"worker_processes\" directive is duplicate in t.conf:1");
+	assert_error("worker_cpu_affinity 01 x; events {}",
+		     "invalid character \"x\" in \"worker_cpu_affinity\" in t.conf:1");
+	assert_error("worker_cpu_affinity 01; worker_cpu_affinity 10; events {}",
+		     "\"worker_cpu_affinity\" directive is duplicate");
+	assert_error("user nobodyx; events {}", "getpwnam(\"nobodyx\") failed in t.conf:1");
+	assert_error("user root nogroupx; events {}", "getgrnam(\"nogroupx\") failed in t.conf:1");
+	assert_error("user root; user root; events {}", "\"user\" directive is duplicate in t.conf:1");
+	assert_error("daemon maybe; events {}",
+		     "invalid value \"maybe\" in \"daemon\" directive, it must be \"on\" or \"off\" in t.conf:1");
+	assert_error("pid a; pid b; events {}", "\"pid\" directive is duplicate in t.conf:1");
+	assert_error("events {} events {}", "\"events\" directive is duplicate in t.conf:1");
+	assert_error("pid a;", "no \"events\" section in configuration");
+	assert_error("events { use foo; }", "invalid event type \"foo\" in t.conf:1");
+	assert_error("events { worker_connections 1; worker_connections 2; }",
+		     "\"worker_connections\" directive is duplicate in t.conf:1");
+	assert_error("events { multi_accept maybe; }",
+		     "invalid value \"maybe\" in \"multi_accept\" directive, it must be \"on\" or \"off\" in t.conf:1");
+	assert_error("worker_connections 5; events {}",
+		     "\"worker_connections\" directive is not allowed here in t.conf:1");
+}
+
+static void
+what_weir_has_not_or_bounds_is_said(void **state)
+{
+	assert_error("worker_processes 65; events {}", "\"worker_processes 65\" is more than the 64 that weir has");
+	assert_error("worker_processes 0; events {}", "\"worker_processes\" directive invalid value");
+	assert_error("events { worker_connections 0; }", "invalid number \"0\"");
+	assert_error("events { worker_connections x; }", "invalid number \"x\"");
+	assert_error("events { worker_connections 10000001; }", "invalid number \"10000001\"");
+	assert_error("events { multi_accept off; }", "\"multi_accept off\" is not supported");
+	assert_error("events { multi_accept on; }", NULL);
+	assert_error("events { accept_mutex off; }", "workers share no listening socket");
+	assert_error("stream {} events {}", "packet-level and TCP services are not there yet");
+	assert_error("worker_poll sometimes; events {}", "invalid value \"sometimes\"");
+}
+
+static void
+epoll_is_taken_with_a_warning(void **state)
+{
+	bool warned = false;
+
+	assert_error("events { use epoll; }", NULL);
+	config_each_warning(config, assert_warning_of, &warned);
+	assert_true(warned);
+}
+
+static void
+defaults_are_nginxs(void **state)
+{
+	assert_error("events {}", NULL);
+	assert_int_equal(core_settings(config)->worker_processes, 1);
+	assert_int_equal(core_settings(config)->daemon, 1);
+	assert_int_equal(core_settings(config)->worker_poll, CORE_POLL_ADAPTIVE);
+	assert_int_equal(core_settings(config)->worker_shutdown_timeout_ms, 0);
+	assert_int_equal(core_events(config)->worker_connections, 512);
+	assert_null(core_settings(config)->interfaces);
+	assert_int_equal(core_affinity(core_settings(config), 0), 0);
+}
+
+static void
+settings_are_taken(void **state)
+{
+	assert_error("daemon off; worker_processes auto; worker_poll busy; worker_shutdown_timeout 5s; pid run/x.pid; "
+		     "packet_buffers 16k; user root; events { worker_connections 10000; }",
+		     NULL);
+	assert_int_equal(core_settings(config)->daemon, 0);
+	assert_true(core_settings(config)->worker_processes >= 1);
+	assert_true(core_settings(config)->worker_processes_auto);
+	assert_int_equal(core_settings(config)->worker_poll, CORE_POLL_BUSY);
+	assert_int_equal(core_settings(config)->worker_shutdown_timeout_ms, 5000);
+	assert_int_equal(core_settings(config)->packet_buffers, 16384);
+	assert_string_equal((const char *)core_settings(config)->pid.data, "/p/run/x.pid");
+	assert_string_equal((const char *)core_settings(config)->group.data, "root");
+	assert_int_equal(core_events(config)->worker_connections, 10000);
+}
+
+static void
+masks_are_bits_from_the_right_and_the_last_holds_for_the_rest(void **state)
+{
+	assert_error("worker_cpu_affinity 0001 0110 10000000; events {}", NULL);
+	assert_int_equal(core_affinity(core_settings(config), 0), 1);
+	assert_int_equal(core_affinity(core_settings(config), 1), 6);
+	assert_int_equal(core_affinity(core_settings(config), 2), 128);
+	assert_int_equal(core_affinity(core_settings(config), 9), 128);
+	assert_error("worker_cpu_affinity 1000000000000000000000000000000000000000000000000000000000000000; events {}",
+		     NULL);
+	assert_int_equal(core_affinity(core_settings(config), 0), 1ull << 63);
+	assert_error("worker_cpu_affinity 00000000000000000000000000000000000000000000000000000000000000001; events {}",
+		     "\"worker_cpu_affinity\" supports up to 64 CPUs only");
+}
+
+static void
+automatic_affinity_takes_one_cpu_of_the_mask_after_the_other(void **state)
+{
+	assert_error("worker_cpu_affinity auto 01010100; events {}", NULL);
+	assert_int_equal(core_affinity(core_settings(config), 0), 4);
+	assert_int_equal(core_affinity(core_settings(config), 1), 16);
+	assert_int_equal(core_affinity(core_settings(config), 2), 64);
+	assert_int_equal(core_affinity(core_settings(config), 3), 4);
+	assert_error("worker_cpu_affinity auto; events {}", NULL);
+	assert_int_equal(core_affinity(core_settings(config), 0), 1);
+	assert_int_equal(__builtin_popcountll(core_affinity(core_settings(config), 63)), 1);
+	assert_error("worker_cpu_affinity auto 01 10; events {}",
+		     "invalid number of arguments in \"worker_cpu_affinity\"");
+}
+
+static void
+interfaces_keep_what_their_blocks_say(void **state)
+{
+	const struct core_interface *first, *second;
+
+	assert_error("interface eth0 { driver xdp; xdp_mode generic; queues 4; mtu 9000; rx_descriptors 512; "
+		     "tx_descriptors 64; } "
+		     "interface vdev:net_tap0 { driver dpdk; twin weir0; address 10.0.0.1/24; address 2001:db8::1/64; "
+		     "} events {}",
+		     NULL);
+	first = core_settings(config)->interfaces;
+	second = first->next;
+	assert_string_equal(first->port.name, "eth0");
+	assert_int_equal(first->port.driver, PORT_DRIVER_XDP);
+	assert_int_equal(first->port.xdp_mode, PORT_XDP_GENERIC);
+	assert_int_equal(first->port.queues, 4);
+	assert_int_equal(first->port.mtu, 9000);
+	assert_int_equal(first->port.rx_descriptors, 512);
+	assert_int_equal(first->port.tx_descriptors, 64);
+	assert_string_equal(second->port.name, "vdev:net_tap0");
+	assert_int_equal(second->port.driver, PORT_DRIVER_DPDK);
+	assert_string_equal(second->port.twin, "weir0");
+	assert_string_equal(second->port.addresses[0], "10.0.0.1/24");
+	assert_string_equal(second->port.addresses[1], "2001:db8::1/64");
+	assert_null(second->port.addresses[2]);
+	assert_null(second->next);
+}
+
+static void
+interfaces_that_are_wrong_are_refused(void **state)
+{
+	static const char *const rows[][2] = {
+		{ "interface a {} interface a {} events {}", "duplicate interface \"a\" in t.conf:1" },
+		{ "interface {} events {}", "invalid number of arguments in \"interface\" directive" },
+		{ "interface a { driver x; } events {}", "invalid value \"x\" in \"driver\" directive in t.conf:1" },
+		{ "interface a { xdp_mode x; } events {}", "invalid value \"x\" in \"xdp_mode\" directive" },
+		{ "interface a { queues 0; } events {}",
+		  "invalid value \"0\" in \"queues\" directive, it must be between 1 and" },
+		{ "interface a { queues 70000; } events {}", "invalid value \"70000\" in \"queues\" directive" },
+		{ "interface a { mtu 575; } events {}", "\"mtu\" directive, it must be between 576 and 9000" },
+		{ "interface a { mtu -1; } events {}", "invalid value \"-1\" in \"mtu\" directive" },
+		{ "interface a { rx_descriptors 8193; } events {}", "it must be between 64 and 8192" },
+		{ "interface a { twin abcdefghijklmnop; } events {}", "invalid interface name \"abcdefghijklmnop\"" },
+		{ "interface a { address 10.0.0.1; } events {}",
+		  "invalid address \"10.0.0.1\", it must be ADDRESS/PREFIX" },
+		{ "interface a { address 10.0.0.1/33; } events {}", "invalid address \"10.0.0.1/33\"" },
+		{ "interface a { address x/24; } events {}", "invalid address \"x/24\"" },
+		{ "interface a { listen 80; } events {}", "unknown directive \"listen\"" },
+		{ "queues 4; events {}", "\"queues\" directive is not allowed here" },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		assert_error(rows[i][0], rows[i][1]);
+}
+
+static int
+teardown(void **state)
+{
+	config_free(config);
+	return 0;
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(errors_are_nginxs),
+		cmocka_unit_test(what_weir_has_not_or_bounds_is_said),
+		cmocka_unit_test(epoll_is_taken_with_a_warning),
+		cmocka_unit_test(defaults_are_nginxs),
+		cmocka_unit_test(settings_are_taken),
+		cmocka_unit_test(masks_are_bits_from_the_right_and_the_last_holds_for_the_rest),
+		cmocka_unit_test(automatic_affinity_takes_one_cpu_of_the_mask_after_the_other),
+		cmocka_unit_test(interfaces_keep_what_their_blocks_say),
+		cmocka_unit_test(interfaces_that_are_wrong_are_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, teardown);
+}
