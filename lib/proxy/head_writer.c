@@ -21,3 +21,52 @@ proxy_head_field(struct proxy_head_writer *head, struct bytes name, struct bytes
 	proxy_head_put(head, value);
 	proxy_head_literal(head, "\r\n");
 }
+
+static size_t
+escape(uint8_t *out, size_t size, struct bytes in, uint8_t least)
+{
+	static const char hex[] = "0123456789ABCDEF";
+	size_t len = 0;
+
+	for (size_t i = 0; i < in.len; i++) {
+		uint8_t c = in.data[i];
+		bool plain = c >= least && c != 0x7f;
+
+		if (size - len < (plain ? 1 : 3))
+			return SIZE_MAX;
+		if (plain) {
+			out[len++] = c;
+			continue;
+		}
+		out[len++] = '%';
+		out[len++] = (uint8_t)hex[c >> 4];
+		out[len++] = (uint8_t)hex[c & 15];
+	}
+	return len;
+}
+
+size_t
+proxy_escape_field(uint8_t *out, size_t size, struct bytes in)
+{
+	return escape(out, size, in, ' ');
+}
+
+size_t
+proxy_escape_target(uint8_t *out, size_t size, struct bytes in)
+{
+	return escape(out, size, in, ' ' + 1);
+}
+
+size_t
+proxy_head_value(struct proxy_head_writer *head, const struct config_value *value, void *subject,
+		 config_escape_fn *escape_variables)
+{
+	size_t len = config_value_write(value, subject, head->data + head->len, head->capacity - head->len,
+					CONFIG_MISSING_EMPTY, escape_variables);
+
+	if (len == SIZE_MAX)
+		head->overflow = true;
+	else
+		head->len += len;
+	return len;
+}

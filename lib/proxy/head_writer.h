@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "config/variable.h"
 
 struct proxy_head_writer {
 	uint8_t *data;
@@ -35,5 +36,16 @@ proxy_head_put(struct proxy_head_writer *head, struct bytes text)
 void proxy_head_number(struct proxy_head_writer *head, uint64_t number);
 /* "Name: value\r\n" */
 void proxy_head_field(struct proxy_head_writer *head, struct bytes name, struct bytes value);
+
+/*
+ * Nobody ends a line of a head but us: control characters that a variable brings, as $uri can after "%0d%0a" was decoded,
+ * are percent-encoded again; in a request target, spaces too.
+ */
+config_escape_fn proxy_escape_field;
+config_escape_fn proxy_escape_target;
+
+/* Evaluates a value into the head; returns its length, SIZE_MAX (and overflow) when it does not fit. */
+size_t proxy_head_value(struct proxy_head_writer *head, const struct config_value *value, void *subject,
+			config_escape_fn *escape_variables);
 
 #endif

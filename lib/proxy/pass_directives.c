@@ -111,6 +111,10 @@ proxy_set_header(struct config_directive_call *call)
 	header = array_push(call->config, (void **)&location->headers, &location->header_count, sizeof(*header));
 	header->name = call->words[1];
 	header->id = (uint8_t)http_field_identify(call->words[1]);
+	if ((header->id == HTTP_FIELD_CONTENT_LENGTH || header->id == HTTP_FIELD_TRANSFER_ENCODING) &&
+	    call->words[2].len)
+		return config_fail(call, "\"proxy_set_header %s\" is not supported: weir frames the body itself",
+				   (const char *)call->words[1].data);
 	if (header->id != HTTP_FIELD_OTHER)
 		location->header_ids |= 1ull << header->id;
 	header->value = config_value_compile(call, call->words[2]);

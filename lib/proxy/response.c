@@ -96,14 +96,13 @@ proxy_exchange_answer_text(struct proxy_exchange *x, unsigned int status, struct
 {
 	uint8_t page[HTTP_ERROR_PAGE_MAX];
 	struct bytes html = BYTES("text/html");
-	bool redirect = status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
 
 	x->status = (uint16_t)status;
 	if (status == 444) {
 		proxy_exchange_answer(x, status);
 		return;
 	}
-	if (redirect)
+	if (proxy_status_redirects(status))
 		answer(x, html,
 		       http_error_page_write(page, sizeof(page), (uint16_t)status, x->location->server_tokens, false),
 		       text);

@@ -126,7 +126,8 @@ redirect_listed(struct proxy_exchange *x, struct bytes *value, struct bytes *pre
 		if (!bytes_start_with(*value, location->redirects[i].from))
 			continue;
 		text = proxy_exchange_alloc(x, 1024);
-		len = text ? config_value_write(location->redirects[i].to, x, text, 1024, CONFIG_MISSING_EMPTY, NULL)
+		len = text ? config_value_write(location->redirects[i].to, x, text, 1024, CONFIG_MISSING_EMPTY,
+						proxy_escape_field)
 			   : SIZE_MAX;
 		if (len == SIZE_MAX)
 			return false;

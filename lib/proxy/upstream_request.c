@@ -32,21 +32,6 @@ name_allowed(const struct proxy_server *server, struct bytes name)
 	return bytes_index(name, '_') < 0;
 }
 
-/* Returns the length. */
-static size_t
-write_value(struct proxy_exchange *x, struct proxy_head_writer *head, const struct config_value *value)
-{
-	size_t len = config_value_write(value, x, head->data + head->len, head->capacity - head->len,
-					CONFIG_MISSING_EMPTY, NULL);
-
-	if (len == SIZE_MAX) {
-		head->overflow = true;
-		return 0;
-	}
-	head->len += len;
-	return len;
-}
-
 static void
 write_target(struct proxy_exchange *x, struct proxy_head_writer *head)
 {
@@ -55,7 +40,7 @@ write_target(struct proxy_exchange *x, struct proxy_head_writer *head)
 	size_t cut;
 
 	if (location->pass_value) {
-		write_value(x, head, location->pass_value);
+		proxy_head_value(head, location->pass_value, x, proxy_escape_target);
 		return;
 	}
 	if (!location->pass_uri.data) {
@@ -97,7 +82,7 @@ write_set_headers(struct proxy_exchange *x, struct proxy_head_writer *head)
 
 		proxy_head_put(head, h->name);
 		proxy_head_literal(head, ": ");
-		if (write_value(x, head, h->value) == 0) {
+		if (proxy_head_value(head, h->value, x, proxy_escape_field) == 0) {
 			head->len = start; /* an empty string removes the field */
 			continue;
 		}

@@ -118,12 +118,22 @@ void proxy_exchange_free(struct proxy_exchange *exchange);
 /* Writes the log, frees, and tells the session. */
 void proxy_exchange_end(struct proxy_exchange *exchange);
 
+/* Answered with a Location: what `return` was given is an address then, not a body. */
+static inline bool
+proxy_status_redirects(unsigned int status)
+{
+	return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+}
+
 /* ---- request.c: from the head to the content ---- */
 
 void proxy_request_head(struct proxy_exchange *exchange);
-void proxy_request_body(struct proxy_exchange *exchange);
 /* Server, location, phases, content. */
 void proxy_request_handle(struct proxy_exchange *exchange);
+
+/* ---- request_body.c: on to the server, or to nowhere ---- */
+
+void proxy_request_body(struct proxy_exchange *exchange);
 
 /* ---- upstream_request.c: towards the server ---- */
 

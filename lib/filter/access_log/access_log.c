@@ -161,15 +161,16 @@ release_file(void *file)
 static int
 add_log(struct config *config, struct access_log_settings *settings, const char *path, const struct log_format *format)
 {
-	struct access_log *log = arena_alloc(config_arena(config), sizeof(*log));
+	struct access_log *log = arena_alloc(config_arena(config), sizeof(*log)), **last = &settings->logs;
 	int error = log_file_get(path, &log->file);
 
 	if (error < 0)
 		return error;
 	arena_on_free(config_arena(config), release_file, log->file);
 	log->format = format;
-	log->next = settings->logs;
-	settings->logs = log;
+	while (*last)
+		last = &(*last)->next;
+	*last = log;
 	return 0;
 }
 

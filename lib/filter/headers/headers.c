@@ -74,23 +74,16 @@ add_headers(struct proxy_exchange *x, struct proxy_head_writer *head)
 	const struct headers_settings *settings = proxy_exchange_settings(x, &module);
 
 	for (const struct added_header *h = settings->first; h; h = h->next) {
-		size_t start = head->len, len;
+		size_t start = head->len;
 
 		if (!h->always && !status_is_named(x->status))
 			continue;
 		proxy_head_put(head, h->name);
 		proxy_head_literal(head, ": ");
-		len = config_value_write(h->value, x, head->data + head->len, head->capacity - head->len,
-					 CONFIG_MISSING_EMPTY, NULL);
-		if (len == SIZE_MAX) {
-			head->overflow = true;
-			return;
-		}
-		if (len == 0) {
+		if (proxy_head_value(head, h->value, x, proxy_escape_field) == 0) {
 			head->len = start; /* nginx adds no empty fields */
 			continue;
 		}
-		head->len += len;
 		proxy_head_literal(head, "\r\n");
 	}
 }

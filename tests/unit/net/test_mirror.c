@@ -289,7 +289,6 @@ a_burst_of_routes_makes_few_snapshots(void **state)
 {
 	const uint64_t *counters = net_mirror_counters(mirror);
 	uint64_t tables = counters[NET_MIRROR_COUNT_TABLES], dumps = counters[NET_MIRROR_COUNT_DUMPS], started;
-	uint64_t overruns = counters[NET_MIRROR_COUNT_OVERRUNS];
 
 	started = clock_monotonic_ns();
 	batch("add", 20000);
@@ -302,9 +301,8 @@ a_burst_of_routes_makes_few_snapshots(void **state)
 	assert_in_range(counters[NET_MIRROR_COUNT_TABLES] - tables, 1, 1000);
 	batch("del", 20000);
 	assert_true(await(leaves_by("172.78.31.9", NULL) && leaves_by("172.0.0.9", NULL)));
-	/* All by events, unless a loaded machine made us lose some. */
-	if (counters[NET_MIRROR_COUNT_OVERRUNS] == overruns)
-		assert_int_equal(counters[NET_MIRROR_COUNT_DUMPS], dumps);
+	/* By events: a loaded machine may lose some, and then everything is read anew, but not for each of 40,000 changes. */
+	assert_in_range(counters[NET_MIRROR_COUNT_DUMPS] - dumps, 0, 20);
 }
 
 static void

@@ -1,0 +1,159 @@
+#include "proxy/worker.h"
+
+/* The request cannot go on: an answer, where none has begun. */
+static void
+give_up(struct proxy_exchange *x, unsigned int status)
+{
+	if (x->link)
+		proxy_upstream_release(x, UPSTREAM_ABANDONED, false);
+	x->keep_alive = false;
+	x->body_broken = true;
+	if (x->response_started) {
+		x->failed_under_way = !x->response_done;
+		proxy_exchange_end(x);
+	} else {
+		proxy_exchange_answer(x, status);
+	}
+}
+
+static void
+body_bad(struct proxy_exchange *x, unsigned int status, enum http1_error error)
+{
+	if (status == 413) {
+		PROXY_COUNT(x->worker, BODY_TOO_LARGE);
+		proxy_exchange_log(x, LOG_ERR, "client intended to send too large chunked body: %lu bytes",
+				   (unsigned long)x->request_content);
+	} else {
+		PROXY_COUNT(x->worker, BAD_REQUEST);
+		proxy_exchange_log(x, LOG_INFO, "client sent invalid body (%s)", http1_error_names[error]);
+	}
+	give_up(x, status);
+}
+
+static void
+tunnel_to_server(struct proxy_exchange *x)
+{
+	struct tcp_connection *from = x->session->tcp, *to = x->link->tcp;
+
+	if (tcp_readable(from)) {
+		tcp_move(to, from, tcp_readable(from));
+		proxy_link_arm(x->link, x->location->read_timeout_ms);
+	}
+	if (tcp_readable(from))
+		tcp_want_writable(to);
+	else if (x->session->input_ended)
+		tcp_shutdown(to);
+}
+
+enum step { STEP_MORE, STEP_WAIT, STEP_END };
+
+/* One run of contiguous bytes from the client to the server, or, for an answer of our own, to nowhere. */
+static enum step
+body_step(struct proxy_exchange *x)
+{
+	struct tcp_connection *from = x->session->tcp;
+	struct bytes run = tcp_peek(from);
+	size_t consumed, offset, size, limit = x->location->client_max_body_size;
+	enum http1_error error = HTTP1_NONE;
+	enum http1_result result;
+
+	if (run.len && !x->discard_body) {
+		uint32_t room = tcp_writable(x->link->tcp);
+
+		if (room == 0) {
+			tcp_want_writable(x->link->tcp);
+			return STEP_WAIT;
+		}
+		run.len = run.len < room ? run.len : room;
+	}
+	if (!run.len)
+		return STEP_WAIT;
+	result = http1_body_decode(&x->request_body, run.data, run.len, &consumed, &offset, &size, &error);
+	x->request_content += size;
+	if (result == HTTP1_BAD || (limit && x->request_content > limit)) {
+		body_bad(x, result == HTTP1_BAD ? 400 : 413, error);
+		return STEP_END;
+	}
+	if (x->discard_body) {
+		tcp_consume(from, (uint32_t)consumed);
+	} else {
+		x->body_sent = true;
+		if (!proxy_move_all(x, x->link->tcp, from, (uint32_t)consumed)) {
+			give_up(x, 500);
+			return STEP_END;
+		}
+	}
+	if (result == HTTP1_DONE)
+		x->request_done = true;
+	return STEP_MORE;
+}
+
+/* Expect: 100-continue is answered when the server is ready for the body and none of it has come. */
+static void
+say_continue(struct proxy_exchange *x)
+{
+	static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
+
+	if (!x->request.expect_continue || x->continued || x->discard_body || x->request.version_minor == 0)
+		return;
+	x->continued = true;
+	if (!tcp_readable(x->session->tcp) && tcp_writable(x->session->tcp) >= sizeof(text) - 1)
+		tcp_write(x->session->tcp, text, sizeof(text) - 1);
+}
+
+/* More of the body is to come. The client's time runs while it is the client that is waited for. */
+static void
+await_body(struct proxy_exchange *x, bool moved)
+{
+	struct proxy_session *session = x->session;
+	bool client_is_awaited = !tcp_readable(session->tcp);
+
+	if (client_is_awaited && session->input_ended) {
+		if (x->local && !x->response_done)
+			x->keep_alive = false; /* it may still want the answer, which is on its way */
+		else
+			proxy_exchange_client_gone(x);
+		return;
+	}
+	if (!x->client_blocked) { /* else send_timeout runs */
+		if (client_is_awaited)
+			proxy_session_arm(session, x->location->client_body_timeout_ms);
+		else
+			timer_cancel(x->worker->session_timers, &session->timer);
+	}
+	proxy_upstream_watch(x, moved);
+}
+
+void
+proxy_request_body(struct proxy_exchange *x)
+{
+	struct proxy_session *session = x->session;
+	enum step step = STEP_MORE;
+	bool moved = false;
+
+	if (x->tunnel) {
+		tunnel_to_server(x);
+		return;
+	}
+	if (!x->discard_body && (!x->link || !x->link->head_sent))
+		return; /* it waits in the receive queue */
+	if (!x->request_done)
+		say_continue(x);
+	while (step == STEP_MORE && !x->request_done) {
+		step = body_step(x);
+		moved |= step == STEP_MORE;
+	}
+	if (step == STEP_END)
+		return;
+	if (!x->request_done) {
+		await_body(x, moved);
+		return;
+	}
+	if (x->response_done) {
+		proxy_exchange_end(x);
+		return;
+	}
+	if (!x->client_blocked)
+		timer_cancel(x->worker->session_timers, &session->timer);
+	proxy_upstream_watch(x, moved);
+}
