@@ -134,14 +134,16 @@ tcp_input_syn_sent(struct tcp_connection *c, const struct tcp_segment *segment)
 		TCP_COUNT(c->stack, drop_bad_ack);
 		if (segment->flags & RTE_TCP_RST_FLAG)
 			return;
-		tcp_output_refuse(c->stack, segment);
-		/* The server still had a connection of an earlier Weir on this pair, which the reset has ended: the SYN goes
-		 * again soon, not after a second. Once, as a forged ACK can ask for it too; Linux does the same. */
-		if (c->retries == 0 && c->snd_max != c->snd_iss) {
-			c->retransmit_deadline_ns =
-				RTE_MIN(c->retransmit_deadline_ns, c->stack->now_ns + STALE_RETRY_NS);
-			tcp_timer_update(c);
+		if (c->retries > 0 || c->snd_max == c->snd_iss) {
+			tcp_output_refuse(c->stack, segment);
+			return;
 		}
+		/* The server still has a connection of an earlier Weir on this pair, perhaps in TIME-WAIT. The reset ends it, and
+		 * the SYN goes again soon, not after a second: after a restart under load there may be thousands. Once per
+		 * attempt, as a forged ACK can ask for it too. Linux does the same. */
+		tcp_output_disown(c->stack, segment);
+		c->retransmit_deadline_ns = RTE_MIN(c->retransmit_deadline_ns, c->stack->now_ns + STALE_RETRY_NS);
+		tcp_timer_update(c);
 		return;
 	}
 	if (segment->flags & RTE_TCP_RST_FLAG) {

@@ -67,14 +67,10 @@ tcp_header_send(struct tcp_stack *stack, struct tcp_header *header)
 }
 
 void
-tcp_output_refuse(struct tcp_stack *stack, const struct tcp_segment *segment)
+tcp_output_disown(struct tcp_stack *stack, const struct tcp_segment *segment)
 {
 	struct tcp_header header = { &segment->local, &segment->remote, .flags = RTE_TCP_RST_FLAG };
 
-	if (!tcp_stateless_answer_allowed(stack)) {
-		TCP_COUNT(stack, drop_reset_limited);
-		return;
-	}
 	if (segment->flags & RTE_TCP_ACK_FLAG) {
 		header.sequence = segment->acknowledgement;
 	} else {
@@ -83,6 +79,15 @@ tcp_output_refuse(struct tcp_stack *stack, const struct tcp_segment *segment)
 	}
 	if (tcp_header_send(stack, &header))
 		TCP_COUNT(stack, resets_sent);
+}
+
+void
+tcp_output_refuse(struct tcp_stack *stack, const struct tcp_segment *segment)
+{
+	if (tcp_stateless_answer_allowed(stack))
+		tcp_output_disown(stack, segment);
+	else
+		TCP_COUNT(stack, drop_reset_limited);
 }
 
 uint32_t

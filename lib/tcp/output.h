@@ -33,8 +33,11 @@ void tcp_output_ack(struct tcp_connection *c);
 /* An ACK of a byte that the peer has acknowledged long ago, so that it must answer (RFC 9293 section 3.8.4). */
 void tcp_output_keepalive(struct tcp_connection *c);
 void tcp_output_reset(struct tcp_connection *c);
-/* RST in answer to a segment that belongs to nothing, or must not have been sent (RFC 9293 section 3.10.7.1). */
+/* RST in answer to a segment that belongs to nothing, or must not have been sent (RFC 9293 section 3.10.7.1); limited, as
+ * anybody can ask for it. */
 void tcp_output_refuse(struct tcp_stack *stack, const struct tcp_segment *segment);
+/* The same without a limit, for callers that bound it themselves. */
+void tcp_output_disown(struct tcp_stack *stack, const struct tcp_segment *segment);
 
 /* The window that tcp_output would offer now, in bytes (receiver's silly window avoidance, RFC 9293 section 3.8.6.2.2).
  * */
