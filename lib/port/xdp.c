@@ -277,6 +277,17 @@ queues_for(const struct port_config *config, const struct port_environment *envi
 	return (uint16_t)(config->queues ? RTE_MIN(queues, config->queues) : queues);
 }
 
+static void
+choose_descriptors(struct xdp_port *xdp, const struct port_config *config, uint32_t device_queues)
+{
+	uint32_t receive = RECEIVE_DESCRIPTORS_DEFAULT * xdp->base.queues / RTE_MAX(device_queues, 1u);
+
+	receive = RTE_MAX(receive, (uint32_t)RECEIVE_DESCRIPTORS_LEAST);
+	xdp->descriptors[0] = rte_align32pow2(config->rx_descriptors ? config->rx_descriptors : receive);
+	xdp->descriptors[1] =
+		rte_align32pow2(config->tx_descriptors ? config->tx_descriptors : SEND_DESCRIPTORS_DEFAULT);
+}
+
 static int
 open_all(struct xdp_port *xdp, const struct port_config *config, const struct port_environment *environment,
 	 const struct port_device *device, char *error, size_t size)
@@ -287,6 +298,7 @@ open_all(struct xdp_port *xdp, const struct port_config *config, const struct po
 
 	for (;;) {
 		xdp->base.queues = queues_for(config, environment, count, device->tx_queues);
+		choose_descriptors(xdp, config, count);
 		rc = open_sockets_patiently(xdp, count, zero_copy, &failed);
 		if (rc == 0)
 			return 0;
@@ -452,17 +464,6 @@ bring_up(struct xdp_port *xdp, const struct port_config *config, const struct po
 	return rc;
 }
 
-static void
-choose_descriptors(struct xdp_port *xdp, const struct port_config *config, uint32_t device_queues)
-{
-	uint32_t receive = RECEIVE_DESCRIPTORS_DEFAULT * xdp->base.queues / RTE_MAX(device_queues, 1u);
-
-	receive = RTE_MAX(receive, (uint32_t)RECEIVE_DESCRIPTORS_LEAST);
-	xdp->descriptors[0] = rte_align32pow2(config->rx_descriptors ? config->rx_descriptors : receive);
-	xdp->descriptors[1] =
-		rte_align32pow2(config->tx_descriptors ? config->tx_descriptors : SEND_DESCRIPTORS_DEFAULT);
-}
-
 int
 port_xdp_new(const struct port_config *config, const struct port_environment *environment, uint16_t index,
 	     struct port **out, char *error, size_t size)
@@ -484,7 +485,6 @@ port_xdp_new(const struct port_config *config, const struct port_environment *en
 	for (int i = 0; i < PORT_QUEUES_MAX; i++)
 		xdp->queues[i].wait_fd = -1;
 	describe(xdp, config, &device);
-	choose_descriptors(xdp, config, device.rx_queues);
 	rc = bring_up(xdp, config, environment, &device, error, size);
 	if (rc < 0) {
 		xdp_free(&xdp->base);
