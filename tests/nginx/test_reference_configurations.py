@@ -22,7 +22,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, f"{HERE}/../net")
 
 import pytest  # noqa: E402  (found through the line above)
-from weirtest import BINARY, ROOT, Namespace, Stream, ok  # noqa: E402
+from weirtest import BINARY, ROOT, Namespace, Stream, adopt_orphans, ok  # noqa: E402
 
 REFERENCE = f"{ROOT}/../shared/nginx"
 RUN = ["01", "02", "03", "04", "08", "12", "18", "20", "21", *map(str, range(23, 33)), "34", "36", "37", "38", "39", "40"]
@@ -267,7 +267,6 @@ def finish(process, directory, text):
         return "does not end"
     if pid == process.pid:
         return code
-    # A daemon comes back to us as a child (weirtest makes this process a subreaper).
     end = time.monotonic() + 10
     while time.monotonic() < end:
         ended, status = os.waitpid(pid, os.WNOHANG)
@@ -289,6 +288,7 @@ def main():
     subprocess.run(["mount", "-t", "tmpfs", "none", "/var/log"], check=True)
     for program in ("nginx", "weir"):
         os.mkdir(f"/var/log/{program}")
+    adopt_orphans()
     global BACKENDS
     BACKENDS = Backends(open(sys.argv[2]).read())
     directory = os.environ["SBDIR"]

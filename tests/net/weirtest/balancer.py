@@ -22,8 +22,11 @@ IS_NGINX = os.path.basename(BINARY) == "nginx"
 WEIR_ONLY = re.compile(r"^\s*(interface|worker_poll|hash_seed)\b.*$", re.MULTILINE)
 PR_SET_CHILD_SUBREAPER = 36
 
-# A balancer that puts itself into the background comes back to us as a child, so that its exit code can be seen.
-ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+def adopt_orphans():
+    """From now on a balancer that puts itself into the background comes back to this process as a child: its exit code
+    can be seen, and must be asked for."""
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def sanitizer_environment(directory):
@@ -77,6 +80,7 @@ class Balancer:
         return [self.binary, "-p", self.directory, "-e", "error.log", "-c", "weir.conf", "-g", directives]
 
     def start(self):
+        adopt_orphans()
         os.chmod(self.directory, 0o755)
         self.output = open(f"{self.directory}/output", "ab")
         self.process = self.namespace.popen(*self.prefix, *self.arguments(), stdout=self.output, stderr=self.output,

@@ -5,7 +5,8 @@
     fd00:1::2               fd00:1::1   fd00:2::1               fd00:2::11, ...
 
 `front` and `back` are the balancer's interfaces. With `one_arm` there is `front` only, and the servers are
-10.0.1.11, ... beside the client.
+10.0.1.11, ... beside the client. Each wire ends at a switch (a bridge), so that there can be several servers; `direct` does
+without, for the one server of a benchmark.
 """
 
 import contextlib
@@ -24,14 +25,17 @@ NUMBERS = itertools.count(1)
 
 
 class Topology:
-    def __init__(self, servers=0, one_arm=False, mtu=1500, queues=1):
+    def __init__(self, servers=0, one_arm=False, mtu=1500, queues=1, direct=False):
         self.one_arm, self.mtu, self.queues = one_arm, mtu, queues
         self.number = next(NUMBERS)
         self.namespaces, self.running = [], []
         self.servers = []
         sweep()
         try:
-            self._build(servers)
+            if direct:
+                self._build_direct()
+            else:
+                self._build(servers)
         except BaseException:
             self.close()
             raise
@@ -49,6 +53,24 @@ class Topology:
             self._server(switch, number)
         self.client.ip("route", "add", "default", "via", "10.0.1.1")
         self.switch = switch
+
+    def _build_direct(self):
+        """client ---- front, back ---- s1"""
+        self.client, self.balancer_namespace = self._namespace("client"), self._namespace("balancer")
+        server = self._namespace("s1")
+        server.v4, server.v6 = "10.0.2.11", "fd00:2::11"
+        self._cable(self.client, 1, ["10.0.1.2/24", "fd00:1::2/64"], "front", ["10.0.1.1/24", "fd00:1::1/64"])
+        self._cable(server, 2, [f"{server.v4}/24", f"{server.v6}/64"], "back", ["10.0.2.1/24", "fd00:2::1/64"])
+        self.servers.append(server)
+
+    def _cable(self, namespace, net, addresses, name, own):
+        self.balancer_namespace.ip("link", "add", "name", name, "mtu", self.mtu, "type", "veth",
+                                   "peer", "name", "eth0", "mtu", self.mtu, "netns", namespace.name)
+        for end, device, given in ((self.balancer_namespace, name, own), (namespace, "eth0", addresses)):
+            for address in given:
+                end.ip("address", "add", address, "dev", device, *(["nodad"] if ":" in address else []))
+            end.ip("link", "set", device, "up")
+        namespace.ip("route", "add", "default", "via", f"10.0.{net}.1")
 
     def _namespace(self, name):
         namespace = Namespace(f"{self.number}-{name}")
