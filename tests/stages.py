@@ -237,6 +237,19 @@ def state():
     return lines
 
 
+def host_states():
+    """What Weirs that changed a loopback keep of it; see lib/port/README.md."""
+    return set(glob.glob("/run/weir/lo-*"))
+
+
+def forget_killed(before):
+    """A Weir that was killed leaves its note for the next start; here its namespace has gone, and nobody will come."""
+    for path in host_states() - before:
+        os.unlink(path)
+    if os.path.isdir("/run/weir") and not os.listdir("/run/weir"):
+        os.rmdir("/run/weir")
+
+
 def left_behind(before):
     """Other runs on this machine may come and go: what carries the id of a process that lives is theirs."""
     new = [line for line in sorted(state() - before)
@@ -270,7 +283,7 @@ def main():
         signal.signal(number, terminated)
     weirtest.sweep()
     weirtest.sweep_directories()
-    before, total, summary = state(), Counts(), []
+    before, notes, total, summary = state(), host_states(), Counts(), []
     try:
         for name in chosen:
             say(f"=== {name}")
@@ -286,6 +299,7 @@ def main():
     finally:
         weirtest.sweep()
         weirtest.sweep_directories()
+        forget_killed(notes)
     total += left_behind(before)
     say("=== summary")
     for line in summary:

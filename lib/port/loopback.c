@@ -202,8 +202,10 @@ port_loopback_restore(const struct port_loopback *loopback)
 		else
 			log_error(LOG_NOTICE, "interface lo: %s set back to %d", settings[i].name, original);
 	}
-	if (state_path(path, sizeof(path)) == 0)
+	if (state_path(path, sizeof(path)) == 0) {
 		unlink(path);
+		rmdir(STATE_DIRECTORY); /* when it was the last */
+	}
 }
 
 int
