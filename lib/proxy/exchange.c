@@ -43,7 +43,6 @@ proxy_exchange_new(struct proxy_session *session)
 	x->worker = worker;
 	x->share = worker->share;
 	x->started_ns = worker->now_ns;
-	x->started_real_ns = worker->real_ns;
 	x->server_index = -1;
 	x->address = proxy_address_find(x->share->generation->addresses, tcp_local(session->tcp));
 	if (!x->address) {

@@ -43,7 +43,7 @@ struct proxy_exchange {
 	const struct proxy_server *server;
 	const struct proxy_location *location; /* the server's own settings until one is found */
 	struct proxy_link *link;               /* NULL when no server is at work */
-	uint64_t started_ns, started_real_ns;
+	uint64_t started_ns;
 
 	/* request */
 	uint8_t *head;

@@ -6,12 +6,6 @@
 /* A chunk's size line, the CRLF behind it, and the last chunk. */
 #define CHUNK_FRAMING (HTTP1_CHUNK_HEAD_MAX + 2 + 5)
 
-static struct proxy_attempt *
-attempt_of(struct proxy_exchange *x)
-{
-	return &x->tried[(x->tried_count - 1) % PROXY_ATTEMPTS_MAX];
-}
-
 /* ---- answers of our own ---- */
 
 /* After these the client's stream cannot be trusted, or is not worth reading on (nginx's list). */
@@ -192,8 +186,8 @@ read_head(struct proxy_exchange *x, uint32_t events)
 	}
 	if (result == HTTP1_DONE) {
 		tcp_consume(tcp, (uint32_t)head_len);
-		attempt_of(x)->status = x->response.status;
-		attempt_of(x)->bytes_received += head_len;
+		proxy_attempt_now(x)->status = x->response.status;
+		proxy_attempt_now(x)->bytes_received += head_len;
 		return true;
 	}
 	if (result == HTTP1_BAD) {
@@ -242,7 +236,7 @@ proxy_response_start(struct proxy_exchange *x)
 	x->has_response_head = true;
 	x->status = x->response.status;
 	x->tunnel = x->status == 101;
-	attempt_of(x)->header_ms = (int32_t)((x->worker->now_ns - attempt_of(x)->started_ns) / NS_PER_MS);
+	proxy_attempt_now(x)->header_ms = (int32_t)((x->worker->now_ns - proxy_attempt_now(x)->started_ns) / NS_PER_MS);
 	choose_framing(x);
 	for (; !head.data || head.overflow; capacity *= 2) {
 		head = (struct proxy_head_writer){ .capacity = capacity };
@@ -329,8 +323,9 @@ bad_chunk(struct proxy_exchange *x)
 	return PUMP_BROKEN;
 }
 
+/* A body that is framed by itself: as it is, or, for a client that speaks HTTP/1.0, its content alone. */
 static enum pump
-pump_as_is(struct proxy_exchange *x)
+pump_framed(struct proxy_exchange *x)
 {
 	struct tcp_connection *client = x->session->tcp, *server = x->link->tcp;
 	struct bytes run = tcp_peek(server);
@@ -347,35 +342,16 @@ pump_as_is(struct proxy_exchange *x)
 	result = http1_body_decode(&x->response_body, run.data, run.len, &consumed, &offset, &size, &error);
 	if (result == HTTP1_BAD)
 		return bad_chunk(x);
-	if (!proxy_move_all(x, client, server, (uint32_t)consumed))
-		return PUMP_BROKEN;
-	x->body_bytes += consumed;
-	return result == HTTP1_DONE ? PUMP_DONE : PUMP_MORE;
-}
-
-/* From chunks to plain bytes, for a client that speaks HTTP/1.0. */
-static enum pump
-pump_plain(struct proxy_exchange *x)
-{
-	struct tcp_connection *client = x->session->tcp, *server = x->link->tcp;
-	struct bytes run = tcp_peek(server);
-	size_t consumed, offset, size;
-	enum http1_error error;
-	enum http1_result result;
-	uint32_t room = tcp_writable(client);
-
-	if (!run.len)
-		return server_silent(x);
-	if (!room)
-		return PUMP_WAIT_CLIENT;
-	run.len = run.len < room ? run.len : room;
-	result = http1_body_decode(&x->response_body, run.data, run.len, &consumed, &offset, &size, &error);
-	if (result == HTTP1_BAD)
-		return bad_chunk(x);
-	tcp_consume(server, (uint32_t)offset);
+	if (x->response_mode == PROXY_RESPONSE_AS_IS) {
+		offset = 0;
+		size = consumed;
+	}
+	if (offset)
+		tcp_consume(server, (uint32_t)offset);
 	if (!proxy_move_all(x, client, server, (uint32_t)size))
 		return PUMP_BROKEN;
-	tcp_consume(server, (uint32_t)(consumed - offset - size));
+	if (consumed > offset + size)
+		tcp_consume(server, (uint32_t)(consumed - offset - size));
 	x->body_bytes += size;
 	return result == HTTP1_DONE ? PUMP_DONE : PUMP_MORE;
 }
@@ -438,15 +414,7 @@ pump_body(struct proxy_exchange *x)
 		return pump_tunnel(x);
 	if (no_body(x))
 		return PUMP_DONE;
-	switch ((enum proxy_response_mode)x->response_mode) {
-	case PROXY_RESPONSE_CHUNKED:
-		return pump_chunked(x);
-	case PROXY_RESPONSE_PLAIN:
-		return pump_plain(x);
-	case PROXY_RESPONSE_AS_IS:
-		break;
-	}
-	return pump_as_is(x);
+	return x->response_mode == PROXY_RESPONSE_CHUNKED ? pump_chunked(x) : pump_framed(x);
 }
 
 static void
@@ -510,7 +478,7 @@ proxy_response_pump(struct proxy_exchange *x)
 	}
 	if (result == PUMP_WAIT_SERVER)
 		return;
-	attempt_of(x)->bytes_received += x->body_bytes;
+	proxy_attempt_now(x)->bytes_received += x->body_bytes;
 	reusable = result == PUMP_DONE && !x->tunnel && x->response.keep_alive && x->request_done &&
 		   x->link->head_sent && x->response.framing != HTTP_TO_CLOSE && !x->link_ended &&
 		   !tcp_readable(x->link->tcp);

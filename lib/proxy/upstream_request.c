@@ -158,12 +158,6 @@ proxy_upstream_head(struct proxy_exchange *x)
 
 /* ---- attempts ---- */
 
-static struct proxy_attempt *
-attempt_of(struct proxy_exchange *x)
-{
-	return &x->tried[(x->tried_count - 1) % PROXY_ATTEMPTS_MAX];
-}
-
 /* What the group's method hashes: bytes of the session, or in `buffer`. */
 static struct bytes
 balance_key(struct proxy_exchange *x, const struct upstream_group *group, uint8_t *buffer, size_t size)
@@ -212,7 +206,7 @@ static void
 attempt_record(struct proxy_exchange *x, struct bytes address)
 {
 	x->tried_count++;
-	*attempt_of(x) = (struct proxy_attempt){
+	*proxy_attempt_now(x) = (struct proxy_attempt){
 		.address = address,
 		.connect_ms = -1,
 		.header_ms = -1,
@@ -236,8 +230,8 @@ next_attempt(struct proxy_exchange *x)
 		if (index < 0) {
 			PROXY_COUNT(x->worker, UPSTREAM_NO_LIVE);
 			attempt_record(x, group->name);
-			attempt_of(x)->status = 502;
-			attempt_of(x)->response_ms = 0;
+			proxy_attempt_now(x)->status = 502;
+			proxy_attempt_now(x)->response_ms = 0;
 			proxy_exchange_log(x, LOG_ERR, "no live upstreams while connecting to upstream");
 			proxy_exchange_answer(x, 502);
 			return;
@@ -250,7 +244,7 @@ next_attempt(struct proxy_exchange *x)
 		PROXY_COUNT(x->worker, UPSTREAM_CONNECT_FAILED);
 		proxy_exchange_log(x, LOG_CRIT, "connect() failed (%d: %s) while connecting to upstream", -error,
 				   strerror(-error));
-		attempt_of(x)->status = 502;
+		proxy_attempt_now(x)->status = 502;
 		proxy_upstream_release(x, UPSTREAM_FAILED, false);
 		if (!proxy_upstream_may_retry(x, PROXY_NEXT_ERROR)) {
 			proxy_exchange_answer(x, 502);
@@ -289,7 +283,7 @@ proxy_upstream_release(struct proxy_exchange *x, enum upstream_result result, bo
 	struct proxy_link *link = x->link;
 
 	if (x->server_index >= 0) {
-		struct proxy_attempt *attempt = attempt_of(x);
+		struct proxy_attempt *attempt = proxy_attempt_now(x);
 
 		if (upstream_done(x->share->states[x->location->group->index], (uint32_t)x->server_index, result,
 				  x->worker->now_ns))
@@ -324,8 +318,8 @@ proxy_upstream_failed(struct proxy_exchange *x, uint32_t why, unsigned int statu
 	bool harmless = stale || (why & (PROXY_NEXT_403 | PROXY_NEXT_404));
 	bool retry = (stale || proxy_upstream_may_retry(x, why)) && !x->response_started && !sent_something_unsafe(x);
 
-	if (!attempt_of(x)->status)
-		attempt_of(x)->status = (uint16_t)status;
+	if (!proxy_attempt_now(x)->status)
+		proxy_attempt_now(x)->status = (uint16_t)status;
 	proxy_upstream_release(x, harmless ? UPSTREAM_ABANDONED : UPSTREAM_FAILED, false);
 	if (!retry) {
 		proxy_exchange_answer(x, status);
@@ -348,7 +342,7 @@ proxy_upstream_failed(struct proxy_exchange *x, uint32_t why, unsigned int statu
 void
 proxy_upstream_connected(struct proxy_exchange *x)
 {
-	struct proxy_attempt *attempt = attempt_of(x);
+	struct proxy_attempt *attempt = proxy_attempt_now(x);
 
 	x->link->connected = true;
 	attempt->connect_ms = (int32_t)((x->worker->now_ns - attempt->started_ns) / NS_PER_MS);
@@ -375,7 +369,7 @@ proxy_upstream_send(struct proxy_exchange *x)
 	if (x->request_pending.len) {
 		taken = tcp_write(x->link->tcp, x->request_pending.data, (uint32_t)x->request_pending.len);
 		x->request_pending = bytes_from(x->request_pending, taken);
-		attempt_of(x)->bytes_sent += taken;
+		proxy_attempt_now(x)->bytes_sent += taken;
 		if (x->request_pending.len)
 			return; /* goes on when there is space */
 		x->link->head_sent = true;

@@ -118,6 +118,13 @@ void proxy_exchange_free(struct proxy_exchange *exchange);
 /* Writes the log, frees, and tells the session. */
 void proxy_exchange_end(struct proxy_exchange *exchange);
 
+/* The attempt under way, or the last; there must have been one. */
+static inline struct proxy_attempt *
+proxy_attempt_now(struct proxy_exchange *exchange)
+{
+	return &exchange->tried[(exchange->tried_count - 1) % PROXY_ATTEMPTS_MAX];
+}
+
 /* Answered with a Location: what `return` was given is an address then, not a body. */
 static inline bool
 proxy_status_redirects(unsigned int status)
