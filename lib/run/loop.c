@@ -13,6 +13,9 @@
 #include "run/mailbox.h"
 #include "run/qsbr.h"
 
+/* Over how long it is judged whether work comes often. */
+#define LOAD_WINDOW_NS (200 * NS_PER_US)
+
 /*
  * No wake-up may be lost between the last look and the sleep. The sleeper sets `asleep`, then looks once more at
  * `wake_wanted`, messages and sources; the waker publishes its work, sets `wake_wanted`, then looks at `asleep`. With a
@@ -25,6 +28,8 @@ struct loop {
 	int wake_fd;
 	uint64_t now_ns;
 	uint64_t last_work_ns;
+	uint64_t window_start_ns, window_work; /* how much has come lately */
+	bool under_load;
 	struct loop_usage usage; /* written by the lcore alone */
 
 	bool asleep __attribute__((aligned(64)));
@@ -151,11 +156,28 @@ nap_ns(const struct loop *loop)
 	return nap < LOOP_NAP_NS ? LOOP_NAP_NS : nap > LOOP_NAP_LONGEST_NS ? LOOP_NAP_LONGEST_NS : nap;
 }
 
-/* The look after `asleep` is set. False when there is work; else what to poll, and until when. */
+static void
+note_work(struct loop *loop, unsigned int work, uint64_t now_ns)
+{
+	uint64_t passed_ns = now_ns - loop->window_start_ns;
+
+	loop->window_work += work;
+	if (passed_ns < LOAD_WINDOW_NS)
+		return;
+	loop->under_load = loop->window_work * LOOP_REST_GAP_NS >= passed_ns;
+	loop->window_work = 0;
+	loop->window_start_ns = now_ns;
+}
+
+/*
+ * The look after `asleep` is set. False when there is work; else what to poll, and until when. A rest is a sleep that no
+ * packet ends, so sources with a descriptor are not asked to watch it.
+ */
 static bool
 sleep_prepare(struct loop *loop, struct pollfd *fds, nfds_t *fds_count, uint64_t *wake_at_ns)
 {
-	bool blind = false;
+	uint64_t nap = loop->under_load ? LOOP_REST_NS : nap_ns(loop);
+	bool blind = loop->under_load;
 
 	if (__atomic_load_n(&loop->wake_wanted, __ATOMIC_ACQUIRE) || !mailbox_empty(&loop->mailbox))
 		return false;
@@ -165,14 +187,16 @@ sleep_prepare(struct loop *loop, struct pollfd *fds, nfds_t *fds_count, uint64_t
 	for (unsigned int i = 0; i < loop->sources_count; i++) {
 		const struct loop_source *source = &loop->sources[i];
 
+		if (loop->under_load && source->fd >= 0)
+			continue;
 		if (source->prepare_sleep && !source->prepare_sleep(source->context, wake_at_ns))
 			return false;
 		if (source->fd >= 0)
 			fds[(*fds_count)++] = (struct pollfd){ .fd = source->fd, .events = POLLIN };
 		blind |= source->blind;
 	}
-	if (blind && *wake_at_ns > loop->now_ns + nap_ns(loop))
-		*wake_at_ns = loop->now_ns + nap_ns(loop);
+	if (blind && *wake_at_ns > loop->now_ns + nap)
+		*wake_at_ns = loop->now_ns + nap;
 	return *wake_at_ns > loop->now_ns;
 }
 
@@ -233,12 +257,13 @@ loop_run(struct loop *loop)
 	/* The default of 50 us would be added to every deadline and nap. */
 	prctl(PR_SET_TIMERSLACK, 1000ul);
 	qsbr_worker_online(loop->config.index);
-	loop->now_ns = loop->last_work_ns = clock_monotonic_ns();
+	loop->now_ns = loop->last_work_ns = loop->window_start_ns = clock_monotonic_ns();
 	while (!__atomic_load_n(&loop->stop, __ATOMIC_ACQUIRE)) {
 		unsigned int work = loop_round(loop);
 		uint64_t end_ns = clock_monotonic_ns();
 
 		usage_add(&loop->usage.rounds, 1);
+		note_work(loop, work, end_ns);
 		if (work > 0) {
 			usage_add(&loop->usage.working_rounds, 1);
 			usage_add(&loop->usage.busy_ns, end_ns - loop->now_ns);

@@ -192,6 +192,37 @@ a_file_descriptor_wakes_it(void **state)
 	close(inbox.fd);
 }
 
+/* Under load what comes gathers: far fewer sleeps than arrivals. Afterwards an arrival wakes it again at once. */
+static void
+a_loop_under_load_rests(void **state)
+{
+	struct inbox inbox = { .wake_at_ns = UINT64_MAX, .fd = eventfd(0, EFD_NONBLOCK) };
+	struct loop_source source = inbox_source(&inbox);
+	uint64_t arrivals = 0, packets = 50, end_ns, at_load;
+
+	loop_free(loop);
+	loop = loop_new(&(struct loop_config){ .spin_ns = 0 });
+	loop_source_add(loop, &source);
+	start();
+	end_ns = clock_monotonic_ns() + 200 * NS_PER_MS;
+	while (clock_monotonic_ns() < end_ns) {
+		uint64_t pause_ns = clock_monotonic_ns() + 5 * NS_PER_US;
+
+		assert_int_equal(write(inbox.fd, &packets, sizeof(packets)), sizeof(packets));
+		arrivals++;
+		while (clock_monotonic_ns() < pause_ns)
+			continue;
+	}
+	at_load = usage().sleeps;
+	wait_until(taken(&inbox) == arrivals * packets);
+	assert_in_range(at_load, 1, 200 * NS_PER_MS / LOOP_REST_NS + arrivals / 10);
+	wait_for_sleep();
+	assert_int_equal(write(inbox.fd, &packets, sizeof(packets)), sizeof(packets));
+	wait_until(taken(&inbox) == (arrivals + 1) * packets);
+	stop();
+	close(inbox.fd);
+}
+
 static uint64_t late_ns;
 
 static unsigned int
@@ -508,6 +539,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(no_wake_is_lost, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_file_descriptor_wakes_it, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_loop_under_load_rests, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_deadline_wakes_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_source_with_work_keeps_it_awake, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_blind_source_is_looked_at_in_naps, setup, teardown),
