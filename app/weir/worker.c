@@ -19,8 +19,8 @@
 #define SPIN_NS (2 * NS_PER_US)
 #define LOG_RING_BYTES (1 << 20)
 /* What one connection may buffer in each direction. */
-#define RECEIVE_BUFFER 65536
-#define SEND_BUFFER 131072
+#define RECEIVE_BUFFER 262144
+#define SEND_BUFFER 262144
 #define TIME_WAIT_MAX 65536
 
 static const char *const worker_counter_names[WORKER_COUNTER_COUNT] = {
@@ -358,6 +358,7 @@ worker_init(struct worker *worker, struct worker_shared *shared, const struct wo
 	struct loop_config loop = { .index = config->index, .busy = config->busy, .spin_ns = SPIN_NS };
 	struct tcp_config tcp = {
 		.pool = shared->pool,
+		.large_segments = true,
 		/* Closing connections outlive the sessions and links that worker_connections counts. */
 		.connections_max = config->connections_max * 2 + 256,
 		.time_wait_max = TIME_WAIT_MAX,

@@ -284,9 +284,8 @@ fits(const struct rte_mbuf *m, const struct cache_entry *entry)
 {
 	if (likely(m->pkt_len <= entry->mtu))
 		return true;
-	/* The device cuts it: its segments count. */
-	return m->ol_flags & RTE_MBUF_F_TX_TCP_SEG && entry->port->features & PORT_TX_TSO &&
-	       (uint32_t)m->l3_len + m->l4_len + m->tso_segsz <= entry->mtu;
+	/* The port cuts it: its segments count. */
+	return m->ol_flags & RTE_MBUF_F_TX_TCP_SEG && (uint32_t)m->l3_len + m->l4_len + m->tso_segsz <= entry->mtu;
 }
 
 static void waiting_retry(struct net_output *output);

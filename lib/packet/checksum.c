@@ -124,8 +124,8 @@ sum_without(uint16_t field)
 	return (uint16_t)~field;
 }
 
-static void
-ipv4_checksum_fill(struct rte_mbuf *m, uint16_t l3_offset)
+void
+packet_checksum_fill_ipv4(struct rte_mbuf *m, uint16_t l3_offset)
 {
 	struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod_offset(m, struct rte_ipv4_hdr *, l3_offset);
 	uint32_t len;
@@ -146,7 +146,7 @@ packet_checksum_fill(struct rte_mbuf *m, uint16_t l3_offset)
 	uint16_t *field, checksum;
 	uint64_t sum;
 
-	ipv4_checksum_fill(m, l3_offset);
+	packet_checksum_fill_ipv4(m, l3_offset);
 	if (!l4_locate(m, l3_offset, &l4))
 		return;
 	offset = checksum_offset(l4.protocol, &header_len);
@@ -165,15 +165,26 @@ packet_checksum_fill(struct rte_mbuf *m, uint16_t l3_offset)
 	*field = checksum;
 }
 
-uint16_t
-packet_checksum_pseudo(const struct rte_mbuf *m, uint16_t l3_offset)
+static uint16_t
+pseudo_sum(const struct rte_mbuf *m, uint16_t l3_offset, bool with_length)
 {
 	struct l4_part l4;
 
 	if (!l4_locate(m, l3_offset, &l4))
 		return 0;
-	return packet_sum_fold(
-		packet_sum_pseudo(l4.addresses_sum, l4.protocol, m->ol_flags & RTE_MBUF_F_TX_TCP_SEG ? 0 : l4.len));
+	return packet_sum_fold(packet_sum_pseudo(l4.addresses_sum, l4.protocol, with_length ? l4.len : 0));
+}
+
+uint16_t
+packet_checksum_pseudo(const struct rte_mbuf *m, uint16_t l3_offset)
+{
+	return pseudo_sum(m, l3_offset, !(m->ol_flags & RTE_MBUF_F_TX_TCP_SEG));
+}
+
+uint16_t
+packet_checksum_pseudo_whole(const struct rte_mbuf *m, uint16_t l3_offset)
+{
+	return pseudo_sum(m, l3_offset, true);
 }
 
 uint16_t

@@ -66,6 +66,14 @@ device_fail(const struct dpdk_port *dpdk, const char *what, int code, char *erro
 
 /* ---- configuration ---- */
 
+/* The TAP driver cuts up in software as well, and takes no segments that fill the MTU: it counts Ethernet's header. */
+static bool
+can_cut_up(const struct dpdk_port *dpdk)
+{
+	return dpdk->info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_TCP_TSO &&
+	       strcmp(dpdk->info.driver_name, "net_tap") != 0;
+}
+
 static void
 features_choose(struct dpdk_port *dpdk, struct rte_eth_conf *conf)
 {
@@ -76,10 +84,11 @@ features_choose(struct dpdk_port *dpdk, struct rte_eth_conf *conf)
 		conf->txmode.offloads |= TX_CHECKSUMS;
 		dpdk->port.features |= PORT_TX_CHECKSUM;
 	}
+	dpdk->port.tx_segments_max = dpdk->info.tx_desc_lim.nb_seg_max;
 	if (tx & RTE_ETH_TX_OFFLOAD_MULTI_SEGS) {
 		conf->txmode.offloads |= RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
 		dpdk->port.features |= PORT_TX_SEGMENTS;
-		if (tx & RTE_ETH_TX_OFFLOAD_TCP_TSO && dpdk->port.features & PORT_TX_CHECKSUM) {
+		if (can_cut_up(dpdk) && dpdk->port.features & PORT_TX_CHECKSUM) {
 			conf->txmode.offloads |= RTE_ETH_TX_OFFLOAD_TCP_TSO;
 			dpdk->port.features |= PORT_TX_TSO;
 		}

@@ -5,11 +5,12 @@
  * `index` and `counters`, which port_new() fills afterwards; nothing is counted before port_start(). ops->free() frees
  * the struct, but not the counters.
  *
- * Who counts what: port.c counts RX_PACKETS and RX_BYTES. A driver counts the rest: TX_PACKETS and TX_BYTES for what the
+ * Who counts what: port.c counts RX_PACKETS, RX_BYTES and TX_SEGMENTED. A driver counts the rest: TX_PACKETS and TX_BYTES for what the
  * device took, TX_FULL for what it freed instead.
  *
- * What port.c does before ops->tx_burst(): checksums where PORT_TX_CHECKSUM is missing, one segment out of several where
- * PORT_TX_SEGMENTS is missing. So a driver sees only what it says it can do.
+ * What port.c does before ops->tx_burst(): large TCP packets cut up where PORT_TX_TSO is missing, or the chain is longer
+ * than tx_segments_max; checksums where PORT_TX_CHECKSUM is missing, one segment out of several where PORT_TX_SEGMENTS is
+ * missing (both not for packets that the device cuts up). So a driver sees only what it says it can do.
  */
 #ifndef PORT_DRIVER_H
 #define PORT_DRIVER_H

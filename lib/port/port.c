@@ -10,6 +10,7 @@
 #include "base/counter.h"
 #include "base/log.h"
 #include "packet/checksum.h"
+#include "packet/segment.h"
 #include "port/driver.h"
 
 #define TX_CHECKSUM_FLAGS (RTE_MBUF_F_TX_IP_CKSUM | RTE_MBUF_F_TX_L4_MASK)
@@ -185,19 +186,69 @@ prepare(struct rte_mbuf *m, uint32_t features)
 	return m;
 }
 
+static void
+cut_up_and_send(struct port *port, uint16_t queue, struct rte_mbuf *m, uint32_t features)
+{
+	struct rte_mbuf *segments[PORT_BURST];
+	struct packet_segmenter segmenter = { .left = m->pkt_len };
+	uint16_t count = 0;
+
+	if (packet_segmenter_start(&segmenter, m)) {
+		while (segmenter.left > 0) {
+			struct rte_mbuf *segment = packet_segmenter_next(&segmenter, m->pool);
+
+			if (!segment)
+				break;
+			segments[count++] = prepare(segment, features);
+			if (count == PORT_BURST) {
+				port->ops->tx_burst(port, queue, segments, count);
+				count = 0;
+			}
+		}
+		if (count)
+			port->ops->tx_burst(port, queue, segments, count);
+	}
+	if (segmenter.left > 0)
+		port_count(port, queue, PORT_TX_FULL, packet_segment_count(m) - segmenter.count);
+	rte_pktmbuf_free_bulk(&m, 1);
+}
+
+static bool
+device_cuts_up(const struct port *port, const struct rte_mbuf *m, uint32_t features)
+{
+	return features & PORT_TX_TSO && (!port->tx_segments_max || m->nb_segs <= port->tx_segments_max);
+}
+
 void
 port_tx_burst(struct port *port, uint16_t queue, struct rte_mbuf **m, uint16_t count)
 {
-	uint16_t ready = 0;
+	uint32_t features = __atomic_load_n(&port->features, __ATOMIC_RELAXED);
+	uint16_t ready = 0, dropped = 0, first = 0;
 
 	for (uint16_t i = 0; i < count; i++) {
-		struct rte_mbuf *prepared = prepare(m[i], port->features);
+		struct rte_mbuf *prepared;
 
+		if (!(m[i]->ol_flags & RTE_MBUF_F_TX_TCP_SEG)) {
+			prepared = prepare(m[i], features);
+		} else if (device_cuts_up(port, m[i], features)) {
+			prepared = m[i];
+			port_count(port, queue, PORT_TX_SEGMENTED, 1);
+		} else {
+			/* What comes before it goes first. */
+			if (ready > first)
+				port->ops->tx_burst(port, queue, m + first, (uint16_t)(ready - first));
+			cut_up_and_send(port, queue, m[i], features);
+			ready = first = (uint16_t)(i + 1);
+			continue;
+		}
 		if (prepared)
 			m[ready++] = prepared;
+		else
+			dropped++;
 	}
-	port_count(port, queue, PORT_TX_FULL, count - ready);
-	port->ops->tx_burst(port, queue, m, ready);
+	port_count(port, queue, PORT_TX_FULL, dropped);
+	if (ready > first)
+		port->ops->tx_burst(port, queue, m + first, (uint16_t)(ready - first));
 }
 
 void

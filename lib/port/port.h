@@ -8,6 +8,9 @@
  *
  * Checksums: received packets carry what the device verified in ol_flags. For sending, callers set ol_flags and lengths
  * as DPDK defines them (l2_len, l3_len, l4_len); port_tx_burst() fills in software what the device cannot.
+ *
+ * Segmentation: a TCP packet longer than the MTU may be sent with RTE_MBUF_F_TX_TCP_SEG and tso_segsz on every port. It
+ * is cut up by the device, by the kernel, or by port_tx_burst().
  */
 #ifndef PORT_PORT_H
 #define PORT_PORT_H
@@ -29,7 +32,7 @@ struct port_ops;
 enum port_feature {
 	PORT_TX_CHECKSUM = 1 << 0, /* IPv4, TCP and UDP sums by the device */
 	PORT_TX_SEGMENTS = 1 << 1, /* takes mbuf chains */
-	PORT_TX_TSO = 1 << 2,
+	PORT_TX_TSO = 1 << 2,      /* cuts up TCP packets, which may be chains */
 	PORT_RX_CHECKSUM = 1 << 3,
 	PORT_FLOW_STABLE = 1 << 4, /* RSS: all packets of a flow come in on one queue */
 	PORT_LOOPBACK = 1 << 5,    /* lo: no neighbours, frames with zero addresses come back in */
@@ -44,7 +47,8 @@ struct port {
 	struct rte_ether_addr mac;
 	uint16_t mtu; /* of the IP packet */
 	uint16_t queues;
-	uint32_t features;                    /* enum port_feature */
+	uint16_t tx_segments_max;             /* mbufs of a chain that the device takes; 0: any number */
+	uint32_t features;                    /* enum port_feature; PORT_TX_TSO may change at any time (control) */
 	struct port_queue_counters *counters; /* [queues] */
 };
 
@@ -56,9 +60,10 @@ struct port {
 	ROW(RX_MISSED, "rx_missed")     /* the queue was full: lost before Weir saw it */                              \
 	ROW(TX_PACKETS, "tx_packets")                                                                                  \
 	ROW(TX_BYTES, "tx_bytes")                                                                                      \
-	ROW(TX_FULL, "tx_full")               /* the queue did not take it: dropped */                                 \
-	ROW(TX_CALLS, "tx_calls")             /* system calls to send (AF_XDP) */                                      \
-	ROW(TO_KERNEL, "to_kernel")           /* through the twin */                                                   \
+	ROW(TX_FULL, "tx_full")           /* the queue did not take it: dropped */                                     \
+	ROW(TX_SEGMENTED, "tx_segmented") /* given to the device, or the kernel, to be cut up; also in tx_packets */   \
+	ROW(TX_CALLS, "tx_calls")         /* system calls to send (AF_XDP) */                                          \
+	ROW(TO_KERNEL, "to_kernel")       /* through the twin */                                                       \
 	ROW(TO_KERNEL_DROP, "to_kernel_drop") /* more than the twin may have, or took */                               \
 	ROW(FROM_KERNEL, "from_kernel")
 

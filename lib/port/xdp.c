@@ -9,6 +9,7 @@
 #include "xdp/xdp.h"
 
 #include <errno.h>
+#include <linux/ethtool.h>
 #include <linux/if_link.h>
 #include <net/if.h>
 #include <net/if_arp.h>
@@ -23,6 +24,7 @@
 #include "base/log.h"
 #include "port/device.h"
 #include "port/driver.h"
+#include "port/large.h"
 #include "port/loopback.h"
 #include "port/xsk.h"
 
@@ -41,6 +43,7 @@
 struct xdp_port_queue {
 	_Alignas(64) uint32_t next; /* which of its sockets is polled first, so that none starves */
 	int wait_fd;                /* of epoll where there are several sockets */
+	int large_fd;               /* for packets that the kernel, or the device, cuts up; -1 where there are none */
 };
 
 struct xdp_port {
@@ -103,7 +106,7 @@ own_frame(struct xdp_port *xdp, struct rte_mbuf *m)
 }
 
 static void
-xdp_tx_burst(struct port *port, uint16_t queue, struct rte_mbuf **m, uint16_t count)
+send_frames(struct port *port, uint16_t queue, struct rte_mbuf **m, uint16_t count)
 {
 	struct xdp_port *xdp = xdp_port(port);
 	struct port_xsk *sender = &xdp->sockets[queue];
@@ -134,6 +137,37 @@ xdp_tx_burst(struct port *port, uint16_t queue, struct rte_mbuf **m, uint16_t co
 	port_count(port, queue, PORT_TX_PACKETS, sent);
 	port_count(port, queue, PORT_TX_BYTES, bytes);
 	port_count(port, queue, PORT_TX_FULL, count - sent);
+}
+
+static void
+send_large(struct port *port, uint16_t queue, struct rte_mbuf *m)
+{
+	bool sent = port_large_send(xdp_port(port)->queues[queue].large_fd, m);
+
+	port_count(port, queue, PORT_TX_CALLS, 1);
+	port_count(port, queue, PORT_TX_PACKETS, sent);
+	port_count(port, queue, PORT_TX_BYTES, sent ? m->pkt_len : 0);
+	port_count(port, queue, PORT_TX_FULL, !sent);
+	/* Cheaper than one by one for what is many mbufs. */
+	rte_pktmbuf_free_bulk(&m, 1);
+}
+
+/* In the order given, whichever way they go. */
+static void
+xdp_tx_burst(struct port *port, uint16_t queue, struct rte_mbuf **m, uint16_t count)
+{
+	uint16_t first = 0;
+
+	for (uint16_t i = 0; i < count; i++) {
+		if (!(m[i]->ol_flags & RTE_MBUF_F_TX_TCP_SEG))
+			continue;
+		if (i > first)
+			send_frames(port, queue, m + first, (uint16_t)(i - first));
+		send_large(port, queue, m[i]);
+		first = (uint16_t)(i + 1);
+	}
+	if (count > first)
+		send_frames(port, queue, m + first, (uint16_t)(count - first));
 }
 
 static int
@@ -190,11 +224,27 @@ refresh_queue(struct xdp_port *xdp, uint16_t queue)
 	__atomic_store_n(&port->counters[queue].values[PORT_RX_OVERSIZE], oversize, __ATOMIC_RELAXED);
 }
 
+/* Where the device does not cut up, the kernel would; but then Weir's own way costs less than one over a second socket. */
+static void
+follow_segmentation(struct xdp_port *xdp)
+{
+	bool offered = xdp->queues[0].large_fd >= 0 && port_device_setting_read(xdp->base.name, ETHTOOL_GTSO) > 0;
+
+	if (offered == !!(xdp->base.features & PORT_TX_TSO))
+		return;
+	if (offered)
+		__atomic_or_fetch(&xdp->base.features, PORT_TX_TSO, __ATOMIC_RELAXED);
+	else
+		__atomic_and_fetch(&xdp->base.features, ~(uint32_t)PORT_TX_TSO, __ATOMIC_RELAXED);
+}
+
 static void
 xdp_refresh(struct port *port)
 {
 	struct xdp_port *xdp = xdp_port(port);
 	bool running = xdp_link_up(port);
+
+	follow_segmentation(xdp);
 
 	if (!xdp->running_known || running != xdp->running)
 		log_error(running ? LOG_NOTICE : LOG_WARN, "interface %s: link is %s", port->name,
@@ -338,6 +388,23 @@ watch_sockets(struct xdp_port *xdp, uint16_t queue)
 	return 0;
 }
 
+/* Copying makes them pay: where the driver sends from the packet buffers themselves, they would bring a copy back. On lo
+ * segmentation is off, for what Weir receives there. */
+static int
+open_large(struct xdp_port *xdp)
+{
+	if (xdp->zero_copy || xdp->base.features & PORT_LOOPBACK)
+		return 0;
+	for (uint16_t queue = 0; queue < xdp->base.queues; queue++) {
+		xdp->queues[queue].large_fd = port_large_open(xdp->base.ifindex);
+		if (xdp->queues[queue].large_fd < 0)
+			return xdp->queues[queue].large_fd;
+	}
+	xdp->base.tx_segments_max = PORT_LARGE_SEGMENTS_MAX;
+	follow_segmentation(xdp);
+	return 0;
+}
+
 static void
 xdp_free(struct port *port)
 {
@@ -350,6 +417,9 @@ xdp_free(struct port *port)
 	for (uint16_t queue = 0; xdp->sockets && queue < port->queues; queue++)
 		if (xdp->queues[queue].wait_fd >= 0 && xdp->queues[queue].wait_fd != port_xsk_fd(&xdp->sockets[queue]))
 			close(xdp->queues[queue].wait_fd);
+	for (uint16_t queue = 0; queue < PORT_QUEUES_MAX; queue++)
+		if (xdp->queues[queue].large_fd >= 0)
+			close(xdp->queues[queue].large_fd);
 	if (xdp->sockets)
 		close_sockets(xdp);
 	if (xdp->loopback_prepared)
@@ -457,6 +527,9 @@ bring_up(struct xdp_port *xdp, const struct port_config *config, const struct po
 		rc = watch_sockets(xdp, queue);
 	if (rc < 0)
 		return port_fail(error, size, rc, "interface %s: epoll: %s", port->name, strerror(-rc));
+	rc = open_large(xdp);
+	if (rc < 0)
+		return port_fail(error, size, rc, "interface %s: packet socket: %s", port->name, strerror(-rc));
 	if (port->features & PORT_LOOPBACK) {
 		rc = port_loopback_prepare(&xdp->loopback, error, size);
 		xdp->loopback_prepared = rc == 0;
@@ -483,7 +556,7 @@ port_xdp_new(const struct port_config *config, const struct port_environment *en
 	xdp->pool = environment->pool;
 	xdp->frames = frames;
 	for (int i = 0; i < PORT_QUEUES_MAX; i++)
-		xdp->queues[i].wait_fd = -1;
+		xdp->queues[i].wait_fd = xdp->queues[i].large_fd = -1;
 	describe(xdp, config, &device);
 	rc = bring_up(xdp, config, environment, &device, error, size);
 	if (rc < 0) {

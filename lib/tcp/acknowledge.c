@@ -27,7 +27,7 @@ fin_acknowledged(struct tcp_connection *c)
 static void
 tell_writer(struct tcp_connection *c)
 {
-	uint32_t buffer = c->stack->config.send_buffer;
+	uint32_t buffer = tcp_stack_buffer(c->stack, c->stack->config.send_buffer);
 
 	/* Not for every few bytes. */
 	if (c->flags & TCP_WANT_WRITE && c->sending.bytes <= buffer - buffer / 4) {

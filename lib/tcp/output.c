@@ -4,6 +4,8 @@
 
 #include "base/clock.h"
 #include "packet/build.h"
+#include "packet/segment.h"
+#include "tcp/payload.h"
 #include "tcp/reassembly.h"
 #include "tcp/recovery.h"
 #include "tcp/segment.h"
@@ -11,12 +13,35 @@
 
 #define HOP_LIMIT 64 /* RFC 1700's value, as Linux */
 
+/* Payload of a large segment at most: with all headers, Ethernet's and a VLAN tag included, 16 bits can say its length, as
+ * IP must and as Linux wants it. */
+#define LARGE_MAX (UINT16_MAX - 18 - 40 - 60)
+/* Devices refuse to cut up what would become very many packets. */
+#define LARGE_MSS_MIN 512
+
 /* How long to wait for mbufs to come back before the next try. */
 #define STARVED_RETRY_NS (10 * NS_PER_MS)
 
-/* A segment with room for `len` bytes of payload, which the caller fills in; NULL when no mbuf is to be had. */
+/* The payload of a segment. */
+struct content {
+	uint32_t len;
+	struct rte_mbuf *chain; /* of more than one segment; without, it is copied behind the header */
+	uint32_t full;          /* with a chain, the length of each segment but the last */
+};
+
+static void
+chain_append(struct rte_mbuf *m, const struct content *content)
+{
+	m->next = content->chain;
+	m->nb_segs = (uint16_t)(1 + content->chain->nb_segs);
+	m->pkt_len += content->len;
+	m->tso_segsz = (uint16_t)content->full;
+	m->ol_flags |= RTE_MBUF_F_TX_TCP_SEG;
+}
+
+/* A segment; without a chain, the caller fills in the payload. NULL when no mbuf is to be had; a chain is gone then. */
 static struct rte_mbuf *
-header_build(struct tcp_stack *stack, struct tcp_header *header, uint32_t len, uint8_t **payload)
+header_build(struct tcp_stack *stack, struct tcp_header *header, const struct content *content, uint8_t **payload)
 {
 	bool v4 = ip_address_is_v4(&header->local->ip);
 	uint32_t l4_len = sizeof(struct rte_tcp_hdr) + tcp_options_fit(&header->options);
@@ -25,15 +50,18 @@ header_build(struct tcp_stack *stack, struct tcp_header *header, uint32_t len, u
 
 	if (!m) {
 		TCP_COUNT(stack, no_mbuf);
+		rte_pktmbuf_free(content->chain);
 		return NULL;
 	}
 	/* The whole headroom stays for what the lower layers put in front of IP. */
 	m->data_off = RTE_PKTMBUF_HEADROOM + (v4 ? 20 : 40);
-	m->data_len = (uint16_t)(l4_len + len);
+	m->data_len = (uint16_t)(l4_len + (content->chain ? 0 : content->len));
 	m->pkt_len = m->data_len;
 	m->l4_len = l4_len;
 	m->ol_flags = v4 ? RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IP_CKSUM | RTE_MBUF_F_TX_TCP_CKSUM
 			 : RTE_MBUF_F_TX_IPV6 | RTE_MBUF_F_TX_TCP_CKSUM;
+	if (content->chain)
+		chain_append(m, content);
 	tcp = rte_pktmbuf_mtod(m, struct rte_tcp_hdr *);
 	*tcp = (struct rte_tcp_hdr){
 		.src_port = header->local->port_be,
@@ -56,8 +84,9 @@ header_build(struct tcp_stack *stack, struct tcp_header *header, uint32_t len, u
 bool
 tcp_header_send(struct tcp_stack *stack, struct tcp_header *header)
 {
+	const struct content none = { 0 };
 	uint8_t *payload;
-	struct rte_mbuf *m = header_build(stack, header, 0, &payload);
+	struct rte_mbuf *m = header_build(stack, header, &none, &payload);
 
 	if (!m)
 		return false;
@@ -93,7 +122,7 @@ tcp_output_refuse(struct tcp_stack *stack, const struct tcp_segment *segment)
 uint32_t
 tcp_window_offer(const struct tcp_connection *c)
 {
-	uint32_t buffer = c->stack->config.receive_buffer;
+	uint32_t buffer = tcp_stack_buffer(c->stack, c->stack->config.receive_buffer);
 	uint32_t space = buffer > c->received.bytes ? buffer - c->received.bytes : 0;
 	uint32_t offered = sequence_after(c->rcv_edge, c->rcv_nxt) ? c->rcv_edge - c->rcv_nxt : 0;
 
@@ -175,9 +204,10 @@ acknowledged_peer(struct tcp_connection *c)
 		c->ack_deadline_ns = TCP_NEVER;
 }
 
-/* `header` with its options decided; the payload comes from the send queue at header->sequence. */
+/* `header` with its options decided; what of the payload is not in a chain comes from the send queue at
+ * header->sequence. */
 static bool
-segment_send(struct tcp_connection *c, struct tcp_header *header, uint32_t len)
+content_send(struct tcp_connection *c, struct tcp_header *header, const struct content *content)
 {
 	struct tcp_stack *stack = c->stack;
 	uint8_t *payload;
@@ -188,31 +218,30 @@ segment_send(struct tcp_connection *c, struct tcp_header *header, uint32_t len)
 	if (header->flags & RTE_TCP_ACK_FLAG)
 		header->acknowledgement = c->rcv_nxt;
 	header->window = window_field(c, header->flags & RTE_TCP_SYN_FLAG);
-	m = header_build(stack, header, len, &payload);
+	m = header_build(stack, header, content, &payload);
 	if (!m) {
 		starved(c);
 		return false;
 	}
-	if (len > 0) {
-		uint32_t at = header->sequence;
-
-		if (!c->snd_cursor || sequence_before(at, c->snd_cursor_sequence)) {
-			c->snd_cursor = c->sending.head;
-			c->snd_cursor_sequence = c->snd_una;
-		}
-		while (at - c->snd_cursor_sequence >= c->snd_cursor->data_len && c->snd_cursor->next) {
-			c->snd_cursor_sequence += c->snd_cursor->data_len;
-			c->snd_cursor = c->snd_cursor->next;
-		}
-		tcp_queue_copy(c->snd_cursor, at - c->snd_cursor_sequence, payload, len);
-		stack->counters[TCP_COUNT_bytes_sent] += len;
+	if (content->len > 0) {
+		if (!content->chain)
+			tcp_payload_copy(c, header->sequence, payload, content->len);
+		stack->counters[TCP_COUNT_bytes_sent] += content->len;
 		c->sent_ms = stack->now_ms;
 	}
 	if (header->flags & RTE_TCP_ACK_FLAG)
 		acknowledged_peer(c);
-	TCP_COUNT(stack, segments_sent);
+	stack->counters[TCP_COUNT_segments_sent] += content->chain ? packet_segment_count(m) : 1;
 	stack->env.send(stack->env.context, m);
 	return true;
+}
+
+static bool
+segment_send(struct tcp_connection *c, struct tcp_header *header, uint32_t len)
+{
+	const struct content content = { .len = len };
+
+	return content_send(c, header, &content);
 }
 
 static void
@@ -252,16 +281,17 @@ usable_window(const struct tcp_connection *c)
 	return window > flight ? window - flight : 0;
 }
 
-/* Sender's silly window avoidance (RFC 9293 section 3.8.6.2.1), without Nagle's rule: tcp_flush() has gathered what
- * there is to gather. */
+/* Of less than a full segment: sender's silly window avoidance (RFC 9293 section 3.8.6.2.1), without Nagle's rule, as
+ * tcp_flush() has gathered what there is to gather. */
 static bool
-worth_sending(const struct tcp_connection *c, uint32_t len, uint32_t full, uint32_t available)
+worth_sending(const struct tcp_connection *c, uint32_t len, uint32_t available)
 {
-	return len > 0 && (len == full || len == available || len >= c->snd_wnd_max / 2);
+	return len > 0 && (len == available || len >= c->snd_wnd_max / 2);
 }
 
+/* `first_end`: where the first segment ends, of several that leave as one. */
 static void
-sent_up_to(struct tcp_connection *c, uint32_t end)
+sent_up_to(struct tcp_connection *c, uint32_t end, uint32_t first_end)
 {
 	bool again = sequence_before(c->snd_nxt, c->snd_max);
 
@@ -269,7 +299,7 @@ sent_up_to(struct tcp_connection *c, uint32_t end)
 	if (again)
 		TCP_COUNT(c->stack, retransmitted_segments);
 	else
-		tcp_recovery_time(c, end);
+		tcp_recovery_time(c, first_end);
 	c->snd_max = sequence_max(c->snd_max, end);
 	if (c->flags & TCP_PERSIST || c->retransmit_deadline_ns == TCP_NEVER)
 		tcp_recovery_arm(c);
@@ -288,12 +318,30 @@ output_window_probe(struct tcp_connection *c)
 	TCP_COUNT(c->stack, window_probes);
 }
 
-/* The next segment in order; false when nothing more may leave. */
+/* How much leaves next, of what is there and of what the windows allow: a segment, or several as one. Those are whole,
+ * but for the last bytes that there are. What is sent again goes one by one: the peer may have some of it. */
+static uint32_t
+next_len(const struct tcp_connection *c, uint32_t full, uint32_t available, uint32_t allowed)
+{
+	const struct tcp_stack *stack = c->stack;
+	uint32_t len = RTE_MIN(available, allowed), most = LARGE_MAX / full * full;
+
+	if (len <= full)
+		return len;
+	if (!stack->config.large_segments || stack->pool_is_low || full < LARGE_MSS_MIN || c->snd_nxt != c->snd_max)
+		return full;
+	if (len > most)
+		return most;
+	return len == available ? len : len / full * full;
+}
+
+/* The next segment in order, or several; false when nothing more may leave. */
 static bool
 output_next(struct tcp_connection *c)
 {
 	struct tcp_header header = { .sequence = c->snd_nxt, .flags = RTE_TCP_ACK_FLAG };
 	uint32_t end = tcp_send_end(c), available, full, len;
+	struct content content = { 0 };
 	bool probe = c->flags & TCP_PROBE, fin;
 
 	if (sequence_after(c->snd_nxt, end))
@@ -301,10 +349,17 @@ output_next(struct tcp_connection *c)
 	options_of(c, &header.options);
 	available = end - c->snd_nxt;
 	full = c->mss - tcp_options_fit(&header.options);
-	len = RTE_MIN(RTE_MIN(available, full), usable_window(c));
+	len = next_len(c, full, available, usable_window(c));
+	if (len > full) {
+		content.chain = tcp_payload_refer(c, c->snd_nxt, len);
+		if (!content.chain)
+			len = full;
+	}
+	content.len = len;
+	content.full = full;
 	fin = c->flags & TCP_SHUTDOWN && len == available;
 	if (available > 0) {
-		if (!worth_sending(c, len, full, available) && !(probe && len > 0))
+		if (len < full && !worth_sending(c, len, available) && !(probe && len > 0))
 			return false;
 	} else if (!fin) {
 		return false;
@@ -313,12 +368,12 @@ output_next(struct tcp_connection *c)
 		header.flags |= RTE_TCP_PSH_FLAG;
 	if (fin)
 		header.flags |= RTE_TCP_FIN_FLAG;
-	if (!segment_send(c, &header, len))
+	if (!content_send(c, &header, &content))
 		return false;
 	c->flags &= ~TCP_PROBE;
 	if (fin)
 		c->flags |= TCP_FIN_SENT;
-	sent_up_to(c, c->snd_nxt + len + fin);
+	sent_up_to(c, c->snd_nxt + len + fin, c->snd_nxt + (len > full ? full : len + fin));
 	return true;
 }
 

@@ -30,7 +30,8 @@ tcp_window_freed(struct tcp_connection *c)
 	gain = tcp_window_offer(c) - offered;
 	/* An ACK that is due anyway tells it. One of its own is worth while when much was freed, or when the peer may
 	 * be waiting for it. */
-	if (gain > 0 && (gain >= c->stack->config.receive_buffer / 4 || offered < 2u * c->rcv_mss)) {
+	if (gain > 0 &&
+	    (gain >= tcp_stack_buffer(c->stack, c->stack->config.receive_buffer) / 4 || offered < 2u * c->rcv_mss)) {
 		c->flags |= TCP_ACK_NOW;
 		tcp_connection_schedule(c);
 	}

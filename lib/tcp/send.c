@@ -7,7 +7,7 @@
 uint32_t
 tcp_writable(const struct tcp_connection *c)
 {
-	uint32_t buffer = c->stack->config.send_buffer;
+	uint32_t buffer = tcp_stack_buffer(c->stack, c->stack->config.send_buffer);
 
 	if (c->state == TCP_STATE_CLOSED || c->flags & TCP_SHUTDOWN || c->sending.bytes >= buffer)
 		return 0;

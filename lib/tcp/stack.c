@@ -153,13 +153,15 @@ tcp_stack_free(struct tcp_stack *stack)
 void
 tcp_stack_time(struct tcp_stack *stack, uint64_t now_ns)
 {
-	uint32_t now_ms = (uint32_t)(now_ns / NS_PER_MS);
+	uint32_t now_ms = (uint32_t)(now_ns / NS_PER_MS), left, size = stack->config.pool->size;
 
 	stack->now_ns = now_ns;
 	if (now_ms == stack->now_ms)
 		return;
 	stack->now_ms = now_ms;
-	stack->pool_is_low = rte_mempool_avail_count(stack->config.pool) < stack->pool_low;
+	left = rte_mempool_avail_count(stack->config.pool);
+	stack->pool_is_low = left < stack->pool_low;
+	stack->pressure = (uint8_t)((left < size / 2) + (left < size / 4));
 }
 
 unsigned int

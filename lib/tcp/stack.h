@@ -77,6 +77,7 @@ struct tcp_stack {
 	uint32_t now_ms;   /* modulo 2^32 */
 	uint32_t pool_low; /* mbufs: with fewer in the pool, only what drains buffers may take any */
 	bool pool_is_low;  /* as seen in this millisecond */
+	uint8_t pressure;  /* halvings of the buffers, as seen in this millisecond; see tcp_stack_buffer() */
 	struct tcp_table table;
 	struct slab *connections;
 	struct list ready;   /* connections with events, by `ready` */
@@ -100,6 +101,9 @@ struct tcp_stack {
 	uint64_t counters[TCP_COUNTER_COUNT];
 };
 
+/* However little there is left. */
+#define TCP_BUFFER_MIN 16384u
+
 #define TCP_COUNT(stack, name) ((void)(stack)->counters[TCP_COUNT_##name]++)
 
 /* A keyed hash of a connection's addresses and ports: its sequence numbers and timestamps start from it, so that both
@@ -118,6 +122,14 @@ struct tcp_connection *tcp_stack_find(const struct tcp_stack *stack, uint32_t ha
 				      const struct endpoint *remote, struct tcp_time_wait **record);
 void tcp_stack_insert_time_wait(struct tcp_stack *stack, const struct tcp_time_wait *record, uint32_t hash);
 void tcp_stack_remove_time_wait(struct tcp_stack *stack, const struct tcp_time_wait *record);
+
+/* What a connection may buffer now, of what the configuration gives it: half when less than half of the pool is left, a
+ * quarter below a quarter, so that a few connections whose peers do not read leave something to the others. */
+static inline uint32_t
+tcp_stack_buffer(const struct tcp_stack *stack, uint32_t configured)
+{
+	return RTE_MAX(configured >> stack->pressure, RTE_MIN(configured, TCP_BUFFER_MIN));
+}
 
 /* The largest MSS that the path and our mbufs bear, whatever the peer would take. */
 uint16_t tcp_mss_of_path(const struct tcp_connection *c);

@@ -40,7 +40,8 @@ struct tcp_connection;
 struct tcp_env {
 	void *context;
 	/* Takes ownership of `m` (data starts at the IP header; l2_len 0, l3_len and l4_len set; checksums are not yet
-	 * filled: the port does that, by offload or in software). */
+	 * filled: the port does that, by offload or in software). With tcp_config.large_segments it may be a chain with
+	 * up to 64 KB of whole segments, marked RTE_MBUF_F_TX_TCP_SEG with tso_segsz, for the port to cut up. */
 	void (*send)(void *context, struct rte_mbuf *m);
 	/* Source address and MTU of the path to `remote`. False: no route. `local->port_be` is not touched. */
 	bool (*route)(void *context, const struct ip_address *remote, struct ip_address *local, uint16_t *mtu);
@@ -53,9 +54,10 @@ struct tcp_config {
 	struct rte_mempool *pool; /* mbufs with PACKET_PRIVATE_SIZE; also for outgoing segments */
 	uint32_t connections_max; /* all states but TIME-WAIT */
 	uint32_t time_wait_max;   /* small records; the oldest goes when full */
-	uint32_t receive_buffer;  /* bytes per connection: the largest window offered */
+	uint32_t receive_buffer;  /* bytes per connection: the largest window offered; see the README on memory */
 	uint32_t send_buffer;     /* bytes per connection */
 	uint32_t syn_backlog;     /* half-open connections at most */
+	bool large_segments;      /* see tcp_env.send; the chains' mbufs are of `pool` and refer to those of the data */
 	/* Outgoing connections use ports p with first <= p <= last and p % modulus == remainder (host order), so that
 	 * an answer's destination port names the lcore that owns it. */
 	uint16_t port_first, port_last, port_modulus, port_remainder;

@@ -15,6 +15,7 @@
 #include "packet/build.h"
 #include "packet/checksum.h"
 #include "packet/parse.h"
+#include "packet/segment.h"
 #include "support/dpdk.h"
 
 #define OPTIONS_TEXT_MAX 160
@@ -244,13 +245,47 @@ inject(struct harness *h, const char *text)
 
 /* ---- segments out ---- */
 
+void
+harness_cut_up(struct rte_mbuf *m, void (*each)(void *context, struct rte_mbuf *m), void *context)
+{
+	struct packet_segmenter segmenter;
+
+	if (!(m->ol_flags & RTE_MBUF_F_TX_TCP_SEG)) {
+		each(context, m);
+		return;
+	}
+	assert_true(packet_segmenter_start(&segmenter, m));
+	/* More than one, and no longer than IP can say. */
+	assert_true(segmenter.left > m->tso_segsz && m->pkt_len <= UINT16_MAX);
+	while (segmenter.left > 0) {
+		struct rte_mbuf *segment = packet_segmenter_next(&segmenter, m->pool);
+
+		/* Without mbufs the rest is lost. */
+		if (!segment)
+			break;
+		each(context, segment);
+	}
+	rte_pktmbuf_free(m);
+}
+
 static void
-env_send(void *context, struct rte_mbuf *m)
+keep_sent(void *context, struct rte_mbuf *m)
 {
 	struct harness *h = context;
 
 	assert_true(h->sent_count < HARNESS_SENT_MAX);
 	h->sent[(h->sent_first + h->sent_count++) % HARNESS_SENT_MAX] = m;
+}
+
+static void
+env_send(void *context, struct rte_mbuf *m)
+{
+	const struct harness *h = context;
+
+	if (h->whole)
+		keep_sent(context, m);
+	else
+		harness_cut_up(m, keep_sent, context);
 }
 
 static bool
@@ -281,6 +316,13 @@ take_sent(struct harness *h)
 	h->sent_first = (h->sent_first + 1) % HARNESS_SENT_MAX;
 	h->sent_count--;
 	return m;
+}
+
+struct rte_mbuf *
+harness_take(struct harness *h)
+{
+	tcp_flush(h->stack);
+	return take_sent(h);
 }
 
 /* What must hold for whatever the stack sends. Leaves the mbuf parsed, behind an Ethernet header. */
@@ -415,6 +457,7 @@ harness_init(struct harness *h)
 			.receive_buffer = 65535,
 			.send_buffer = 65536,
 			.syn_backlog = 16,
+			.large_segments = true,
 			.port_first = 32768,
 			.port_last = 60999,
 			.port_modulus = 1,

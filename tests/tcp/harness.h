@@ -39,6 +39,7 @@ struct harness {
 	uint32_t written, read;   /* bytes, for the pattern */
 	uint16_t mtu;
 	bool no_route;
+	bool whole; /* large segments are kept as they are, for harness_take(); else they are cut up as a port does it */
 	struct rte_mbuf *sent[HARNESS_SENT_MAX];
 	uint32_t sent_first, sent_count;
 	uint32_t pool_available; /* before the stack was made */
@@ -59,6 +60,12 @@ void expect(struct harness *h, const char *text);
 void expect_nothing(struct harness *h);
 /* Flushes, and forgets what was sent; returns how many segments that were. */
 uint32_t harness_discard(struct harness *h);
+
+/* Flushes; the next segment as it left, or NULL. The caller's. */
+struct rte_mbuf *harness_take(struct harness *h);
+/* What a port does with a large segment: each piece is given to `each`, and the segment is gone. A segment that is none
+ * is passed on as it is. */
+void harness_cut_up(struct rte_mbuf *m, void (*each)(void *context, struct rte_mbuf *m), void *context);
 
 /* Time passes: timers fire when due, with a flush after each. */
 void advance(struct harness *h, uint64_t ms);

@@ -1,6 +1,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <rte_ip.h>
+#include <rte_tcp.h>
 #include <rte_udp.h>
 #include <string.h>
 
@@ -8,15 +9,16 @@
 #include "support/cmocka.h"
 #include "support/dpdk.h"
 
-/* A port that keeps what it is given. */
-static struct rte_mbuf *kept[PORT_BURST];
+/* A port that keeps what it is given; forget() before each use. */
+static struct rte_mbuf *kept[512];
 static uint16_t kept_count;
 
 static void
 keep(struct port *port, uint16_t queue, struct rte_mbuf **m, uint16_t count)
 {
-	memcpy(kept, m, count * sizeof(*m));
-	kept_count = count;
+	assert_true(count > 0 && count <= PORT_BURST && kept_count + count <= 512);
+	memcpy(kept + kept_count, m, count * sizeof(*m));
+	kept_count += count;
 }
 
 static uint16_t
@@ -29,6 +31,16 @@ give_back(struct port *port, uint16_t queue, struct rte_mbuf **out, uint16_t max
 static const struct port_ops ops = { .kind = "test", .tx_burst = keep, .rx_burst = give_back };
 static struct port_queue_counters counters;
 static struct port port = { .ops = &ops, .queues = 1, .counters = &counters };
+
+static int
+forget(void **state)
+{
+	kept_count = 0;
+	counters = (struct port_queue_counters){ 0 };
+	port.features = 0;
+	port.tx_segments_max = 0;
+	return 0;
+}
 
 static struct rte_mbuf *
 udp_packet(uint16_t payload)
@@ -153,6 +165,125 @@ a_chain_longer_than_a_buffer_is_dropped_and_counted(void **state)
 	assert_int_equal(support_pool_available(), SUPPORT_POOL_SIZE);
 }
 
+/* As a stack sends it: `payload` bytes of TCP in segments of 1000, in mbufs of 1000 behind that of the headers. */
+static struct rte_mbuf *
+large_packet(uint32_t payload)
+{
+	uint8_t frame[54] = { 2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0 }, data[1000];
+	struct rte_ipv4_hdr *ip = (struct rte_ipv4_hdr *)(void *)(frame + 14);
+	struct rte_mbuf *m;
+
+	*ip = (struct rte_ipv4_hdr){ .version_ihl = 0x45,
+				     .total_length = htons((uint16_t)(40 + payload)),
+				     .time_to_live = 64,
+				     .next_proto_id = IPPROTO_TCP,
+				     .src_addr = htonl(0x0a000001),
+				     .dst_addr = htonl(0x0a000002) };
+	*(struct rte_tcp_hdr *)(void *)(ip + 1) =
+		(struct rte_tcp_hdr){ .data_off = 5 << 4, .tcp_flags = RTE_TCP_ACK_FLAG };
+	m = support_mbuf_from(frame, sizeof(frame));
+	for (uint32_t at = 0; at < payload; at += 1000) {
+		memset(data, (int)(at / 1000), sizeof(data));
+		support_mbuf_append(m, data, RTE_MIN(payload - at, 1000u));
+	}
+	m->l2_len = 14;
+	m->l3_len = 20;
+	m->l4_len = 20;
+	m->tso_segsz = 1000;
+	m->ol_flags = RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IP_CKSUM | RTE_MBUF_F_TX_TCP_CKSUM | RTE_MBUF_F_TX_TCP_SEG;
+	return m;
+}
+
+static void
+assert_segment_of_large(const struct rte_mbuf *m, uint32_t number, uint32_t len)
+{
+	const struct rte_tcp_hdr *tcp = rte_pktmbuf_mtod_offset(m, const struct rte_tcp_hdr *, 34);
+
+	assert_int_equal(m->nb_segs, 1);
+	assert_int_equal(m->pkt_len, 54 + len);
+	assert_int_equal(ntohl(tcp->sent_seq), number * 1000);
+	for (uint32_t i = 0; i < len; i++)
+		assert_int_equal(rte_pktmbuf_mtod(m, const uint8_t *)[54 + i], (uint8_t)number);
+}
+
+static void
+large_packets_are_cut_up_in_their_place(void **state)
+{
+	struct rte_mbuf *m[] = { udp_packet(10),     large_packet(60500), udp_packet(11), udp_packet(12),
+				 large_packet(7000), large_packet(3001),  udp_packet(13) };
+
+	port_tx_burst(&port, 0, m, RTE_DIM(m));
+	assert_int_equal(kept_count, 1 + 61 + 2 + 7 + 4 + 1);
+	assert_int_equal(kept[0]->pkt_len, 52);
+	for (uint32_t i = 0; i < 61; i++)
+		assert_segment_of_large(kept[1 + i], i, i < 60 ? 1000 : 500);
+	assert_int_equal(kept[62]->pkt_len, 53);
+	assert_int_equal(kept[63]->pkt_len, 54);
+	for (uint32_t i = 0; i < 7; i++)
+		assert_segment_of_large(kept[64 + i], i, 1000);
+	for (uint32_t i = 0; i < 4; i++)
+		assert_segment_of_large(kept[71 + i], i, i < 3 ? 1000 : 1);
+	assert_int_equal(kept[75]->pkt_len, 55);
+	for (uint32_t i = 0; i < kept_count; i++)
+		assert_checksums_right(kept[i]);
+	rte_pktmbuf_free_bulk(kept, kept_count);
+	assert_int_equal(counters.values[PORT_TX_FULL], 0);
+	assert_int_equal(counters.values[PORT_TX_SEGMENTED], 0);
+	assert_int_equal(support_pool_available(), SUPPORT_POOL_SIZE);
+}
+
+static void
+more_segments_than_a_burst_leave_too(void **state)
+{
+	struct rte_mbuf *m = large_packet(60500);
+
+	m->tso_segsz = 300;
+	port.features = PORT_TX_CHECKSUM | PORT_TX_SEGMENTS;
+	port_tx_burst(&port, 0, &m, 1);
+	assert_int_equal(kept_count, 202);
+	assert_int_equal(kept[0]->ol_flags & RTE_MBUF_F_TX_TCP_SEG, 0);
+	assert_true(kept[0]->ol_flags & RTE_MBUF_F_TX_TCP_CKSUM);
+	rte_pktmbuf_free_bulk(kept, kept_count);
+	assert_int_equal(support_pool_available(), SUPPORT_POOL_SIZE);
+}
+
+static void
+a_device_that_cuts_up_gets_large_packets_whole(void **state)
+{
+	struct rte_mbuf *m[] = { large_packet(5000), large_packet(9000) };
+
+	port.features = PORT_TX_CHECKSUM | PORT_TX_SEGMENTS | PORT_TX_TSO;
+	port.tx_segments_max = 6;
+	port_tx_burst(&port, 0, m, 2);
+	/* The second has more mbufs than it takes. */
+	assert_int_equal(kept_count, 1 + 9);
+	assert_int_equal(kept[0]->nb_segs, 6);
+	assert_true(kept[0]->ol_flags & RTE_MBUF_F_TX_TCP_SEG);
+	assert_int_equal(counters.values[PORT_TX_SEGMENTED], 1);
+	rte_pktmbuf_free_bulk(kept, kept_count);
+	assert_int_equal(support_pool_available(), SUPPORT_POOL_SIZE);
+}
+
+static void
+segments_that_find_no_mbuf_are_dropped_and_counted(void **state)
+{
+	struct rte_mbuf *m = large_packet(60500), *hoard[SUPPORT_POOL_SIZE];
+	unsigned int available = support_pool_available();
+
+	assert_int_equal(rte_pktmbuf_alloc_bulk(support_pool(), hoard, available - 10), 0);
+	port_tx_burst(&port, 0, &m, 1);
+	assert_int_equal(kept_count, 10);
+	assert_int_equal(counters.values[PORT_TX_FULL], 51);
+	rte_pktmbuf_free_bulk(kept, kept_count);
+	rte_pktmbuf_free_bulk(hoard, available - 10);
+	/* Not as it must be: all of it. */
+	m = large_packet(60500);
+	m->tso_segsz = 0;
+	port_tx_burst(&port, 0, &m, 1);
+	assert_int_equal(counters.values[PORT_TX_FULL], 52);
+	assert_int_equal(support_pool_available(), SUPPORT_POOL_SIZE);
+}
+
 static void
 received_packets_and_bytes_are_counted(void **state)
 {
@@ -207,17 +338,23 @@ contradictory_drivers_are_refused(void **state)
 int
 main(void)
 {
+#define TEST(name) cmocka_unit_test_setup(name, forget)
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(checksums_are_filled_where_the_device_cannot),
-		cmocka_unit_test(checksums_are_left_to_a_device_that_can),
-		cmocka_unit_test(segments_become_one_where_the_device_takes_one),
-		cmocka_unit_test(a_shared_segment_is_copied),
-		cmocka_unit_test(a_chain_longer_than_a_buffer_is_dropped_and_counted),
-		cmocka_unit_test(received_packets_and_bytes_are_counted),
-		cmocka_unit_test(without_a_twin_packets_for_the_kernel_end),
-		cmocka_unit_test(names_tell_the_driver),
-		cmocka_unit_test(contradictory_drivers_are_refused),
+		TEST(checksums_are_filled_where_the_device_cannot),
+		TEST(checksums_are_left_to_a_device_that_can),
+		TEST(segments_become_one_where_the_device_takes_one),
+		TEST(a_shared_segment_is_copied),
+		TEST(a_chain_longer_than_a_buffer_is_dropped_and_counted),
+		TEST(large_packets_are_cut_up_in_their_place),
+		TEST(more_segments_than_a_burst_leave_too),
+		TEST(a_device_that_cuts_up_gets_large_packets_whole),
+		TEST(segments_that_find_no_mbuf_are_dropped_and_counted),
+		TEST(received_packets_and_bytes_are_counted),
+		TEST(without_a_twin_packets_for_the_kernel_end),
+		TEST(names_tell_the_driver),
+		TEST(contradictory_drivers_are_refused),
 	};
+#undef TEST
 
 	support_dpdk_init();
 	return cmocka_run_group_tests(tests, NULL, NULL);

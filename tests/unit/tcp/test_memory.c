@@ -9,6 +9,7 @@
 
 #include "harness.h"
 #include "support/dpdk.h"
+#include "tcp/output.h"
 #include "tcp/stack.h"
 
 static struct harness H, *const h = &H;
@@ -100,6 +101,38 @@ the_last_mbufs_are_kept_for_what_drains_the_buffers(void **state)
 	advance(h, 20);
 	assert_int_equal(harness_events(h), TCP_WRITABLE);
 	assert_int_equal(harness_write(h, 1), 1);
+}
+
+static void
+buffers_shrink_with_what_is_left(void **state)
+{
+	h->config.send_buffer = 1 << 18;
+	h->config.receive_buffer = 1 << 18;
+	harness_start(h);
+	harness_accept(h, "mss 1000,wscale 3", 65535);
+	assert_int_equal(tcp_writable(h->c), 1 << 18);
+	/* SYN's window is not scaled, so there is more to offer. */
+	assert_int_equal(tcp_window_offer(h->c), 1 << 18);
+	harness_starve(h, SUPPORT_POOL_SIZE / 2 - 1);
+	advance(h, 2);
+	assert_int_equal(tcp_writable(h->c), 1 << 17);
+	assert_int_equal(tcp_window_offer(h->c), 1 << 17);
+	harness_starve(h, SUPPORT_POOL_SIZE / 4 - 1);
+	advance(h, 2);
+	assert_int_equal(tcp_writable(h->c), 1 << 16);
+	/* As offered before: the right edge moves by no less than a segment. */
+	assert_int_equal(tcp_window_offer(h->c), 65535);
+	harness_feed(h);
+	advance(h, 2);
+	/* What was offered is not taken back. */
+	inject(h, ". 1:1001 ack 1");
+	inject(h, ". 1001:2001 ack 1");
+	harness_events(h);
+	harness_discard(h);
+	harness_starve(h, SUPPORT_POOL_SIZE / 4 - 1);
+	advance(h, 2);
+	assert_int_equal(h->c->rcv_edge - h->c->rcv_nxt, (1 << 18) - 2000);
+	assert_int_equal(tcp_window_offer(h->c), (1 << 18) - 2000);
 }
 
 static void
@@ -256,6 +289,7 @@ main(void)
 		TEST(a_syn_without_memory_is_sent_later),
 		TEST(a_write_without_memory_takes_nothing_and_tells_when_to_go_on),
 		TEST(the_last_mbufs_are_kept_for_what_drains_the_buffers),
+		TEST(buffers_shrink_with_what_is_left),
 		TEST(data_ack_and_fin_without_memory_are_sent_later),
 		TEST(part_of_a_burst_without_memory_is_sent_later),
 		TEST(a_retransmission_without_memory_is_sent_later),

@@ -77,7 +77,7 @@ wire_put(struct wire *wire, struct side *to, struct rte_mbuf *m)
 }
 
 static void
-wire_send(void *context, struct rte_mbuf *m)
+segment_send(void *context, struct rte_mbuf *m)
 {
 	struct side *from = context;
 	struct wire *wire = from->wire;
@@ -94,6 +94,12 @@ wire_send(void *context, struct rte_mbuf *m)
 			wire_put(wire, to, copy);
 	}
 	wire_put(wire, to, m);
+}
+
+static void
+wire_send(void *context, struct rte_mbuf *m)
+{
+	harness_cut_up(m, segment_send, context);
 }
 
 static bool
@@ -239,6 +245,7 @@ wire_open(struct wire *wire, const struct wire_config *config, struct tcp_listen
 		.receive_buffer = config->receive_buffer,
 		.send_buffer = config->pool ? 1 << 18 : 65536,
 		.syn_backlog = 4,
+		.large_segments = config->seed % 4 != 3,
 		.port_first = 32768,
 		.port_last = 60999,
 		.port_modulus = 1,
