@@ -18,6 +18,15 @@ unlock(const struct net_mirror *mirror)
 	pthread_mutex_unlock(&((struct net_mirror *)(uintptr_t)mirror)->lock);
 }
 
+/* The link whose port carries the packets of this one: below its tag, unless it has a port of its own. */
+static int
+carrier_of(const struct table *table, int32_t ifindex)
+{
+	const struct table_link *link = table_link_find(table, ifindex);
+
+	return link && link->vlan_id && table_link_find(table, link->lower) ? link->lower : ifindex;
+}
+
 int
 net_interface_of(const struct net_mirror *mirror, const struct ip_address *address)
 {
@@ -26,7 +35,7 @@ net_interface_of(const struct net_mirror *mirror, const struct ip_address *addre
 
 	for (uint32_t i = 0; i < table->address_count && !ifindex; i++)
 		if (ip_address_equal(&table->addresses[i].address, address))
-			ifindex = table->addresses[i].ifindex;
+			ifindex = carrier_of(table, table->addresses[i].ifindex);
 	/* 127.0.0.2 and what `ip route add local` makes ours belong to no interface but lo. */
 	if (!ifindex && table_is_local(table, address))
 		ifindex = table->loopback;
@@ -44,7 +53,7 @@ net_interface_towards(const struct net_mirror *mirror, const struct ip_address *
 	if (table_is_local(table, remote))
 		ifindex = table->loopback;
 	else if (set && set->rows[0].type == RTN_UNICAST)
-		ifindex = set->rows[0].ifindex;
+		ifindex = carrier_of(table, set->rows[0].ifindex);
 	unlock(mirror);
 	return ifindex;
 }
@@ -74,7 +83,7 @@ net_each_address(const struct net_mirror *mirror,
 	const struct table *table = lock(mirror);
 
 	for (uint32_t i = 0; i < table->address_count; i++)
-		each(context, table->addresses[i].ifindex, &table->addresses[i].address,
+		each(context, carrier_of(table, table->addresses[i].ifindex), &table->addresses[i].address,
 		     table->addresses[i].prefix_len);
 	unlock(mirror);
 }

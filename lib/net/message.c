@@ -3,9 +3,13 @@
 #include <libmnl/libmnl.h>
 #include <linux/if_addr.h>
 #include <linux/if_arp.h>
+#include <linux/if_ether.h>
+#include <linux/if_link.h>
 #include <linux/rtnetlink.h>
-#include <net/ethernet.h>
 #include <sys/socket.h>
+
+/* 12 bits; the highest is reserved (IEEE 802.1Q, table 9-2), and 0 is a tag without a VLAN. */
+#define VLAN_IDS 4095
 
 struct attributes {
 	const struct nlattr **table;
@@ -45,6 +49,15 @@ get_u32(const struct nlattr *attribute, uint32_t *value)
 }
 
 static bool
+get_u16(const struct nlattr *attribute, uint16_t *value)
+{
+	if (!attribute || mnl_attr_get_payload_len(attribute) < sizeof(uint16_t))
+		return false;
+	*value = mnl_attr_get_u16(attribute);
+	return true;
+}
+
+static bool
 get_address(const struct nlattr *attribute, int family, struct ip_address *address)
 {
 	uint32_t v4_be;
@@ -61,6 +74,31 @@ get_address(const struct nlattr *attribute, int family, struct ip_address *addre
 		return true;
 	}
 	return false;
+}
+
+/* What table_link has of a VLAN interface. Of another kind of tag (802.1ad), or above a link in another namespace, it is an
+ * interface like any other. */
+static void
+vlan_take(const struct nlattr **link_attributes, struct table_link *link)
+{
+	const struct nlattr *info[IFLA_INFO_MAX + 1] = { NULL }, *vlan[IFLA_VLAN_MAX + 1] = { NULL };
+	struct attributes in_info = { info, IFLA_INFO_MAX }, in_vlan = { vlan, IFLA_VLAN_MAX };
+	uint16_t protocol_be = htons(ETH_P_8021Q), id;
+	uint32_t lower;
+
+	if (!link_attributes[IFLA_LINKINFO] || link_attributes[IFLA_LINK_NETNSID])
+		return;
+	mnl_attr_parse_nested(link_attributes[IFLA_LINKINFO], attribute_take, &in_info);
+	if (!info[IFLA_INFO_KIND] || mnl_attr_validate(info[IFLA_INFO_KIND], MNL_TYPE_NUL_STRING) < 0 ||
+	    strcmp(mnl_attr_get_str(info[IFLA_INFO_KIND]), "vlan") != 0 || !info[IFLA_INFO_DATA])
+		return;
+	mnl_attr_parse_nested(info[IFLA_INFO_DATA], attribute_take, &in_vlan);
+	get_u16(vlan[IFLA_VLAN_PROTOCOL], &protocol_be);
+	if (protocol_be != htons(ETH_P_8021Q) || !get_u16(vlan[IFLA_VLAN_ID], &id) || id >= VLAN_IDS ||
+	    !get_u32(link_attributes[IFLA_LINK], &lower))
+		return;
+	link->vlan_id = id;
+	link->lower = (int32_t)lower;
 }
 
 bool
@@ -81,6 +119,7 @@ message_link(const struct nlmsghdr *header, struct table_link *link, bool *remov
 		strncpy(link->name, mnl_attr_get_str(attributes[IFLA_IFNAME]), sizeof(link->name) - 1);
 	if (attributes[IFLA_ADDRESS] && mnl_attr_get_payload_len(attributes[IFLA_ADDRESS]) == ETH_ALEN)
 		memcpy(link->mac, mnl_attr_get_payload(attributes[IFLA_ADDRESS]), ETH_ALEN);
+	vlan_take(attributes, link);
 	*removed = header->nlmsg_type == RTM_DELLINK;
 	return true;
 }

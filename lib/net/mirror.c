@@ -1,5 +1,6 @@
 #include "net/mirror.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -39,9 +40,16 @@ struct retired {
 	struct neighbor_table *neighbors;
 };
 
+static void
+generation_next(uint32_t *generation)
+{
+	/* 0 marks what is empty. */
+	__atomic_store_n(generation, *generation == UINT32_MAX ? 1 : *generation + 1, __ATOMIC_RELEASE);
+}
+
 /* Swaps in what is not NULL. */
 static struct retired
-swap(struct net_mirror *mirror, struct table *table, struct neighbor_table *neighbors)
+swap(struct net_mirror *mirror, struct table *table, struct neighbor_table *neighbors, bool links)
 {
 	struct retired old = { NULL, NULL };
 
@@ -54,14 +62,18 @@ swap(struct net_mirror *mirror, struct table *table, struct neighbor_table *neig
 		old.neighbors = mirror->neighbors;
 		__atomic_store_n(&mirror->neighbors, neighbors, __ATOMIC_RELEASE);
 	}
-	__atomic_store_n(&mirror->generation, mirror->generation + 1, __ATOMIC_RELEASE);
+	if (links)
+		generation_next(&mirror->links_generation);
+	if (table)
+		generation_next(&mirror->routes_generation);
+	generation_next(&mirror->generation);
 	pthread_mutex_unlock(&mirror->lock);
 	return old;
 }
 
-/* Publishes what changed and reclaims what it replaces. 0 or -ENOMEM, with everything as it was. */
-static int
-publish(struct net_mirror *mirror)
+/* And reclaims what it replaces. */
+int
+mirror_publish(struct net_mirror *mirror)
 {
 	struct port *ports[PORTS_MAX];
 	struct table *table = NULL;
@@ -69,7 +81,7 @@ publish(struct net_mirror *mirror)
 	struct retired old;
 	uint32_t port_count;
 	uint64_t version;
-	bool first = mirror->table == NULL, all;
+	bool first = mirror->table == NULL, all, links;
 
 	pthread_mutex_lock(&mirror->lock);
 	port_count = mirror->port_count;
@@ -92,8 +104,9 @@ publish(struct net_mirror *mirror)
 		}
 		mirror->counters[NET_MIRROR_COUNT_NEIGHBOR_TABLES]++;
 	}
+	links = all || mirror->model.changed & MODEL_LINKS;
 	mirror->model.changed = 0;
-	old = swap(mirror, table, neighbors);
+	old = swap(mirror, table, neighbors, links);
 	if (table)
 		lpm_seal(&mirror->model.lpm);
 	if (!first)
@@ -131,7 +144,7 @@ refresh_and_publish(struct net_mirror *mirror, uint64_t now_ns)
 		mirror->counters[NET_MIRROR_COUNT_DUMPS]++;
 	rc = model_refresh(&mirror->model, now_ns);
 	if (rc == 0)
-		rc = publish(mirror);
+		rc = mirror_publish(mirror);
 	if (rc < 0)
 		log_error(LOG_ERR, "net: cannot read Linux' addresses and routes: %s", strerror(-rc));
 	return rc;
@@ -303,17 +316,42 @@ thread_main(void *argument)
 
 /* ---- control ---- */
 
+struct net_mirror *
+mirror_alloc(void)
+{
+	struct net_mirror *mirror = aligned_alloc(64, (sizeof(*mirror) + 63) & ~(size_t)63);
+
+	if (!mirror)
+		return NULL;
+	memset(mirror, 0, sizeof(*mirror));
+	mirror->wake_fd = -1;
+	pthread_mutex_init(&mirror->lock, NULL);
+	pthread_cond_init(&mirror->applied, NULL);
+	return mirror;
+}
+
+void
+mirror_dispose(struct net_mirror *mirror)
+{
+	if (mirror->wake_fd >= 0)
+		close(mirror->wake_fd);
+	pthread_mutex_destroy(&mirror->lock);
+	pthread_cond_destroy(&mirror->applied);
+	free(mirror->table);
+	free(mirror->neighbors);
+	free(mirror);
+}
+
 int
 net_mirror_new(struct net_mirror **out, char *error, size_t size)
 {
-	struct net_mirror *mirror = aligned_alloc(64, (sizeof(*mirror) + 63) & ~(size_t)63);
+	struct net_mirror *mirror = mirror_alloc();
 	int rc;
 
 	if (!mirror) {
 		snprintf(error, size, "no memory for addresses and routes");
 		return -ENOMEM;
 	}
-	memset(mirror, 0, sizeof(*mirror));
 	rc = model_open(&mirror->model, error, size);
 	if (rc < 0)
 		goto no_model;
@@ -321,23 +359,19 @@ net_mirror_new(struct net_mirror **out, char *error, size_t size)
 	if (mirror->wake_fd < 0) {
 		rc = -errno;
 		snprintf(error, size, "eventfd: %s", strerror(errno));
-		goto no_eventfd;
+		goto failed;
 	}
-	pthread_mutex_init(&mirror->lock, NULL);
-	pthread_cond_init(&mirror->applied, NULL);
 	rc = refresh_and_publish(mirror, clock_monotonic_ns());
 	if (rc < 0) {
 		snprintf(error, size, "cannot read addresses and routes from the kernel: %s", strerror(-rc));
-		goto no_tables;
+		goto failed;
 	}
 	*out = mirror;
 	return 0;
-no_tables:
-	close(mirror->wake_fd);
-no_eventfd:
+failed:
 	model_close(&mirror->model);
 no_model:
-	free(mirror);
+	mirror_dispose(mirror);
 	return rc;
 }
 
@@ -346,6 +380,8 @@ net_mirror_start(struct net_mirror *mirror, void (*changed)(void *context), void
 {
 	sigset_t all, before;
 	int rc;
+
+	assert(mirror->wake_fd >= 0);
 
 	mirror->changed = changed;
 	mirror->changed_context = context;
@@ -373,13 +409,8 @@ net_mirror_free(struct net_mirror *mirror)
 		mirror_wake(mirror);
 		pthread_join(mirror->thread, NULL);
 	}
-	free(mirror->table);
-	free(mirror->neighbors);
 	model_close(&mirror->model);
-	close(mirror->wake_fd);
-	pthread_mutex_destroy(&mirror->lock);
-	pthread_cond_destroy(&mirror->applied);
-	free(mirror);
+	mirror_dispose(mirror);
 }
 
 void
@@ -390,7 +421,8 @@ net_mirror_ports(struct net_mirror *mirror, struct port *const *ports, uint32_t 
 
 	pthread_mutex_lock(&mirror->lock);
 	mirror->port_count = count < PORTS_MAX ? count : PORTS_MAX;
-	memcpy(mirror->ports, ports, mirror->port_count * sizeof(*ports));
+	for (uint32_t i = 0; i < mirror->port_count; i++)
+		mirror->ports[i] = ports[i];
 	version = ++mirror->ports_wanted;
 	if (own) {
 		mirror_wake(mirror);

@@ -43,7 +43,9 @@ struct net_mirror {
 	/* Read by lcores. */
 	struct table *table;
 	struct neighbor_table *neighbors;
-	uint32_t generation; /* of both together */
+	uint32_t generation;        /* of both together; written after the two below */
+	uint32_t routes_generation; /* of the table */
+	uint32_t links_generation;  /* of links and ports */
 
 	/* Written by lcores: the thread has been woken and has not looked yet. */
 	_Alignas(64) uint32_t woken;
@@ -57,7 +59,7 @@ struct net_mirror {
 	void *changed_context;
 	pthread_t thread;
 	bool running;
-	int wake_fd;
+	int wake_fd; /* -1: there is no thread */
 
 	/* Under `lock`: what control threads read and write. Snapshots are replaced under it too. */
 	pthread_mutex_t lock;
@@ -68,6 +70,12 @@ struct net_mirror {
 	uint64_t ports_wanted, ports_applied; /* versions of `ports` */
 	bool stopping;
 };
+
+/* Control: a mirror with nothing in it but its locks, NULL when memory is short; the end of one whose model is closed; and
+ * what publishes the model (0 or -ENOMEM, with everything as it was). */
+struct net_mirror *mirror_alloc(void);
+void mirror_dispose(struct net_mirror *mirror);
+int mirror_publish(struct net_mirror *mirror);
 
 /* Control. 0 or -ENOSPC. */
 int mirror_output_add(struct net_mirror *mirror, struct mirror_requests *requests);

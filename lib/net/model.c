@@ -19,7 +19,7 @@
 #define DUMP_TRIES 8
 
 int
-model_open(struct model *model, char *error, size_t size)
+model_init(struct model *model, char *error, size_t size)
 {
 	int rc;
 
@@ -29,10 +29,21 @@ model_open(struct model *model, char *error, size_t size)
 	model->neighbors = rc == 0 ? neighbor_table_new(0) : NULL;
 	if (!model->neighbors) {
 		snprintf(error, size, "no memory for addresses and routes");
-		rc = -ENOMEM;
-	} else {
-		rc = netlink_open(&model->netlink, error, size);
+		model_close(model);
+		return -ENOMEM;
 	}
+	model->changed = MODEL_ALL;
+	return 0;
+}
+
+int
+model_open(struct model *model, char *error, size_t size)
+{
+	int rc = model_init(model, error, size);
+
+	if (rc < 0)
+		return rc;
+	rc = netlink_open(&model->netlink, error, size);
 	if (rc < 0)
 		model_close(model);
 	model->stale = MODEL_ALL;
@@ -105,8 +116,8 @@ routes_are_stale(struct model *model)
 	model->routes_again_ns = model->now_ns + ROUTES_AGAIN_NS;
 }
 
-static void
-link_take(struct model *model, const struct table_link *link, bool removed)
+void
+model_link_take(struct model *model, const struct table_link *link, bool removed)
 {
 	uint32_t at = link_position(model, link->ifindex);
 	bool there = at < model->link_count && model->links[at].ifindex == link->ifindex;
@@ -133,8 +144,8 @@ link_take(struct model *model, const struct table_link *link, bool removed)
 
 /* ---- addresses, only from dumps ---- */
 
-static void
-address_take(struct model *model, const struct table_address *address)
+void
+model_address_take(struct model *model, const struct table_address *address)
 {
 	if (!grow((void **)&model->addresses, &model->address_size, model->address_count + 1, sizeof(*address))) {
 		model->failure = -ENOMEM;
@@ -145,8 +156,8 @@ address_take(struct model *model, const struct table_address *address)
 
 /* ---- routes ---- */
 
-static void
-route_take(struct model *model)
+void
+model_route_take(struct model *model)
 {
 	const struct route_message *message = &model->route;
 	struct lpm_node **tree =
@@ -177,8 +188,8 @@ route_take(struct model *model)
 
 /* ---- neighbours ---- */
 
-static void
-neighbor_take(struct model *model, const struct neighbor *neighbor, bool removed)
+void
+model_neighbor_take(struct model *model, const struct neighbor *neighbor, bool removed)
 {
 	int rc = 0;
 
@@ -195,8 +206,8 @@ neighbor_take(struct model *model, const struct neighbor *neighbor, bool removed
 
 /* ---- messages ---- */
 
-static void
-object_take(struct model *model, const struct nlmsghdr *header, bool dump)
+void
+model_message_take(struct model *model, const struct nlmsghdr *header, bool dump)
 {
 	struct neighbor neighbor = { .changed_ns = model->now_ns };
 	struct table_address address;
@@ -207,7 +218,7 @@ object_take(struct model *model, const struct nlmsghdr *header, bool dump)
 	case RTM_NEWLINK:
 	case RTM_DELLINK:
 		if (message_link(header, &link, &removed))
-			link_take(model, &link, removed);
+			model_link_take(model, &link, removed);
 		break;
 	case RTM_NEWADDR:
 	case RTM_DELADDR:
@@ -216,18 +227,18 @@ object_take(struct model *model, const struct nlmsghdr *header, bool dump)
 			if (header->nlmsg_type == RTM_DELADDR)
 				routes_are_stale(model);
 		} else if (message_address(header, &address)) {
-			address_take(model, &address);
+			model_address_take(model, &address);
 		}
 		break;
 	case RTM_NEWROUTE:
 	case RTM_DELROUTE:
 		if (message_route(header, &model->route))
-			route_take(model);
+			model_route_take(model);
 		break;
 	case RTM_NEWNEIGH:
 	case RTM_DELNEIGH:
 		if (message_neighbor(header, &neighbor, &removed))
-			neighbor_take(model, &neighbor, removed);
+			model_neighbor_take(model, &neighbor, removed);
 		break;
 	}
 }
@@ -235,14 +246,14 @@ object_take(struct model *model, const struct nlmsghdr *header, bool dump)
 static int
 dump_each(const struct nlmsghdr *header, void *context)
 {
-	object_take(context, header, true);
+	model_message_take(context, header, true);
 	return MNL_CB_OK;
 }
 
 static int
 event_each(const struct nlmsghdr *header, void *context)
 {
-	object_take(context, header, false);
+	model_message_take(context, header, false);
 	return MNL_CB_OK;
 }
 
@@ -393,6 +404,18 @@ port_of(int32_t ifindex, struct port *const *ports, uint32_t port_count)
 	return NULL;
 }
 
+/* Its own port, or that of the link below its tag. */
+static struct port *
+port_of_link(const struct table_link *link, struct port *const *ports, uint32_t port_count)
+{
+	struct port *port = port_of(link->ifindex, ports, port_count);
+
+	if (port || !link->vlan_id)
+		return port;
+	port = port_of(link->lower, ports, port_count);
+	return port && !(port->features & PORT_LOOPBACK) ? port : NULL;
+}
+
 struct table *
 model_table_new(const struct model *model, struct port *const *ports, uint32_t port_count)
 {
@@ -414,7 +437,10 @@ model_table_new(const struct model *model, struct port *const *ports, uint32_t p
 	for (uint32_t i = 0; i < table->link_count; i++) {
 		struct table_link *link = &table->links[i];
 
-		link->port = port_of(link->ifindex, ports, port_count);
+		link->port = port_of_link(link, ports, port_count);
+		/* Frames of a port that lies upon the VLAN interface itself get their tag below it. */
+		if (link->port && link->port->ifindex == link->ifindex)
+			link->vlan_id = 0;
 		if (link->flags & IFF_LOOPBACK && !table->loopback)
 			table->loopback = link->ifindex;
 	}

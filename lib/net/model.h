@@ -48,7 +48,9 @@ struct model {
 	struct route_row rows[ROUTE_ROWS_MAX];
 };
 
-/* 0 or -errno with a reason. Everything is stale after it. */
+/* 0 or -errno with a reason. The former knows nothing of any Linux, and nothing is stale; the latter listens to this one, and
+ * everything is. */
+int model_init(struct model *model, char *error, size_t size);
 int model_open(struct model *model, char *error, size_t size);
 /* No lcore may look up any more. */
 void model_close(struct model *model);
@@ -57,6 +59,14 @@ void model_close(struct model *model);
 bool model_receive(struct model *model, unsigned int datagrams, uint64_t now_ns);
 /* Reads what is stale. 0, or -errno with the rest still stale. */
 int model_refresh(struct model *model, uint64_t now_ns);
+
+/* One message of Linux, of a dump or an event; and what messages say, as structs (the route in model->route). Links are kept
+ * in order, addresses are appended. `failure` is set when memory is short. */
+void model_message_take(struct model *model, const struct nlmsghdr *header, bool dump);
+void model_link_take(struct model *model, const struct table_link *link, bool removed);
+void model_address_take(struct model *model, const struct table_address *address);
+void model_route_take(struct model *model);
+void model_neighbor_take(struct model *model, const struct neighbor *neighbor, bool removed);
 
 /* A snapshot of links, addresses and routes. NULL when memory is short. The caller frees it by free(), and publishes it
  * before the next change of the model (see net/lpm.h). */

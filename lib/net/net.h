@@ -33,6 +33,11 @@ void net_mirror_free(struct net_mirror *mirror);
  * when lcores see the new ports only, so that one that is missing may be freed once they have flushed (a round later). */
 void net_mirror_ports(struct net_mirror *mirror, struct port *const *ports, uint32_t count);
 
+/*
+ * Interfaces here are those that a port would be made for. For a VLAN interface (802.1Q, one tag) that is the one below it:
+ * eth0 for an address or a route of eth0.10, as eth0's port carries its packets, tagged. Only where eth0.10 itself is a
+ * port, it is eth0.10.
+ */
 /* The interface that has this address; 0 when none. */
 int net_interface_of(const struct net_mirror *mirror, const struct ip_address *address);
 /* The interface through which `remote` is reached (lo for addresses of this host), 0 when there is no route. */
@@ -59,6 +64,28 @@ enum net_mirror_counter {
 };
 extern const char *const net_mirror_counter_names[NET_MIRROR_COUNTER_COUNT];
 const uint64_t *net_mirror_counters(const struct net_mirror *mirror);
+
+/* ---- a mirror of nothing: for replays, which have no Linux below them ---- */
+
+struct net_fixed_address {
+	struct ip_address ip;
+	uint8_t prefix_len; /* of 32, or 128 */
+};
+
+struct net_fixed_neighbor {
+	struct ip_address
+		address; /* any: the gateway of what is not on the link, of both versions unless both have one */
+	uint8_t mac[6];
+};
+
+/*
+ * One port (with an ifindex, made up or not), its addresses and their links, and all neighbours there are. What is sent to
+ * an unknown neighbour waits and is dropped as ever, by the time that net_output_flush() is told. Never changes;
+ * net_mirror_start() is not called, and there is neither a thread nor a socket. 0 or -errno with a reason.
+ */
+int net_mirror_new_fixed(struct net_mirror **out, struct port *port, const struct net_fixed_address *addresses,
+			 uint32_t address_count, const struct net_fixed_neighbor *neighbors, uint32_t neighbor_count,
+			 char *error, size_t size);
 
 /* ---- lookups: any lcore, between two quiescent states ---- */
 
@@ -87,6 +114,8 @@ void net_output_handover(struct net_output *output,
  * puts it into the port's burst. Takes ownership. No route, dead link, full waiting queue: dropped and counted by name.
  */
 void net_output_send(struct net_output *output, struct rte_mbuf *m);
+/* As net_output_send(), but towards `next`, a neighbour, whatever the packet's destination is. */
+void net_output_via(struct net_output *output, struct rte_mbuf *m, const struct ip_address *next);
 /* Puts a complete frame into the burst of a port. Takes ownership. */
 void net_output_frame(struct net_output *output, struct port *port, struct rte_mbuf *m);
 /* Sends the bursts. Retries packets whose neighbour has been resolved, drops those that waited longer than 3 s. Once per
@@ -94,6 +123,36 @@ void net_output_frame(struct net_output *output, struct port *port, struct rte_m
 unsigned int net_output_flush(struct net_output *output, uint64_t now_ns);
 /* When a flush is needed although nothing was sent since (waiting packets); UINT64_MAX: never. */
 uint64_t net_output_next_ns(const struct net_output *output);
+
+/* ---- next hops by number: for those who forward, and keep the number with the flow ---- */
+
+#define NET_HOPS_MAX 4096
+#define NET_HOP_NONE 0
+
+/*
+ * A hop is a port, a neighbour and the finished Ethernet header, with the tag of a VLAN interface. Its number belongs to
+ * this lcore and is its own for the lcore's life: header and port are brought up to date in place. Which hop a destination
+ * has may change with Linux's routes; then the generation does, which is never 0, so that zeroed memory is out of date.
+ */
+uint16_t net_hop_generation(const struct net_output *output);
+/* The hop of `destination`, its neighbour resolved or not. NET_HOP_NONE: no route, or more than NET_HOPS_MAX hops; then
+ * net_output_send() counts the reason, or works without a number. */
+uint16_t net_hop_find(struct net_output *output, const struct ip_address *destination);
+/* Longest IP packet. */
+uint16_t net_hop_mtu(const struct net_output *output, uint16_t hop);
+/* Prepends the header and puts the packet (data starts at the IP header, not longer than the MTU) into the burst; one whose
+ * neighbour is unresolved waits, as in net_output_send(). Takes ownership. */
+void net_hop_send(struct net_output *output, uint16_t hop, struct rte_mbuf *m);
+/* What `weirctl explain` says of it; false when there is no such hop. */
+struct net_hop_facts {
+	const struct port *port; /* NULL while the link is down */
+	struct ip_address neighbor;
+	struct rte_ether_addr source, destination;
+	uint16_t vlan_id; /* 0: untagged */
+	uint16_t mtu;
+	bool resolved;
+};
+bool net_hop_describe(const struct net_output *output, uint16_t hop, struct net_hop_facts *out);
 
 #define NET_COUNTERS(ROW)                                                                                              \
 	ROW(SENT, "sent")                                                                                              \

@@ -2,14 +2,11 @@
  * Sending. A packet costs one probe of a direct-mapped cache, keyed by destination, that holds the finished Ethernet
  * header; an entry is good for one generation of the mirror's snapshots. All else is on the slow path below it.
  */
-#include <netinet/in.h>
 #include <rte_ip.h>
 #include <stdlib.h>
 
-#include "base/clock.h"
-#include "base/hash.h"
-#include "net/mirror.h"
-#include "net/waiting.h"
+#include "net/hop.h"
+#include "net/output.h"
 #include "packet/view.h"
 
 /* 128 KB per lcore. */
@@ -19,12 +16,6 @@
 /* Waiting packets are looked after this often: the latency of a resolution, beside the wire's. */
 #define WAIT_POLL_NS (1 * NS_PER_MS)
 #define WAIT_ASK_NS (250 * NS_PER_MS)
-/* A neighbour that failed is asked again after this, as a packet of Linux' own would do at once. */
-#define FAILED_PAUSE_NS (1 * NS_PER_SECOND)
-/* An unconfirmed neighbour in use is reported this often by each lcore; the mirror thins it out. */
-#define CONFIRM_NS (3 * NS_PER_SECOND)
-/* Neighbours that an lcore remembers to have reported; a place is overwritten by its next user. A power of two. */
-#define CONFIRMED 64
 /* Wakes of the mirror's thread by one lcore. */
 #define WAKE_PAUSE_NS (1 * NS_PER_MS)
 
@@ -35,42 +26,10 @@ struct cache_entry {
 	uint32_t generation; /* 0: empty */
 	uint16_t mtu;
 	uint8_t drop; /* enum net_counter of a drop, NET_COUNT_SENT for none */
-	uint8_t unused;
-	struct rte_ether_hdr ethernet;
+	struct output_header header;
 };
 
 static_assert(sizeof(struct cache_entry) <= 64, "one cache line per destination");
-
-struct confirmed {
-	uint64_t reported_ns;
-	uint32_t hash; /* of the neighbour */
-};
-
-struct burst {
-	struct port *port;
-	uint16_t count;
-	struct rte_mbuf *packets[PORT_BURST];
-};
-
-struct net_output {
-	struct cache_entry *cache;
-	struct net_mirror *mirror;
-	uint64_t now_ns;
-	unsigned int worker;
-	uint32_t generation;  /* seen by the last look after waiting packets */
-	uint32_t bursts_used; /* bit i: bursts[i] has packets */
-	unsigned int sent;    /* since the last flush */
-	bool request_posted;
-	bool retrying;
-	uint64_t wake_ns; /* do not wake the thread before */
-	uint64_t counters[NET_COUNTER_COUNT];
-	void (*handover)(void *context, unsigned int worker, struct rte_mbuf *m);
-	void *handover_context;
-	struct waiting waiting;
-	struct confirmed confirmed[CONFIRMED];
-	struct burst bursts[PORTS_MAX];
-	struct mirror_requests requests;
-};
 
 const char *const net_counter_names[NET_COUNTER_COUNT] = {
 #define ROW(name, text) [NET_COUNT_##name] = text,
@@ -78,19 +37,12 @@ const char *const net_counter_names[NET_COUNTER_COUNT] = {
 #undef ROW
 };
 
-static void
-drop(struct net_output *output, struct rte_mbuf *m, enum net_counter counter)
-{
-	output->counters[counter]++;
-	rte_pktmbuf_free(m);
-}
-
 /* ---- ports ---- */
 
-static void
-burst_send(struct net_output *output, struct burst *burst)
+void
+output_burst_send(struct net_output *output, struct output_burst *burst)
 {
-	port_tx_burst(burst->port, (uint16_t)output->worker, burst->packets, burst->count);
+	port_tx_burst(burst->port, (uint16_t)output->worker, burst->packets, (uint16_t)burst->count);
 	output->counters[NET_COUNT_SENT] += burst->count;
 	output->sent += burst->count;
 	burst->count = 0;
@@ -99,22 +51,18 @@ burst_send(struct net_output *output, struct burst *burst)
 void
 net_output_frame(struct net_output *output, struct port *port, struct rte_mbuf *m)
 {
-	struct burst *burst = &output->bursts[port->index];
-
 	if (unlikely(output->worker >= port->queues)) {
 		/* The worker that has a queue finds the port again by its index. */
 		packet_view(m)->port_index = port->index;
 		if (output->handover)
 			output->handover(output->handover_context, output->worker % port->queues, m);
 		else
-			drop(output, m, NET_COUNT_NO_PORT);
+			output_drop(output, m, NET_COUNT_NO_PORT);
 		return;
 	}
-	burst->port = port;
-	burst->packets[burst->count++] = m;
 	output->bursts_used |= 1u << port->index;
-	if (burst->count == PORT_BURST)
-		burst_send(output, burst);
+	output->bursts[port->index].port = port;
+	output_burst_add(output, &output->bursts[port->index], m);
 }
 
 /* ---- a destination that is not in the cache ---- */
@@ -128,16 +76,33 @@ ask_linux(struct net_output *output, int32_t ifindex, const struct ip_address *a
 }
 
 /* A gateway has many destinations, each with a cache entry of its own. */
-static void
-report_in_use(struct net_output *output, int32_t ifindex, const struct ip_address *address)
+void
+output_report_in_use(struct net_output *output, int32_t ifindex, const struct ip_address *address)
 {
 	uint32_t hash = neighbor_hash(ifindex, address);
-	struct confirmed *confirmed = &output->confirmed[hash & (CONFIRMED - 1)];
+	struct output_confirmed *confirmed = &output->confirmed[hash & (OUTPUT_CONFIRMED - 1)];
 
-	if (confirmed->hash == hash && output->now_ns < confirmed->reported_ns + CONFIRM_NS)
+	if (confirmed->hash == hash && output->now_ns < confirmed->reported_ns + OUTPUT_CONFIRM_NS)
 		return;
-	*confirmed = (struct confirmed){ .reported_ns = output->now_ns, .hash = hash };
+	*confirmed = (struct output_confirmed){ .reported_ns = output->now_ns, .hash = hash };
 	ask_linux(output, ifindex, address);
+}
+
+void
+output_header_fill(struct output_header *header, const struct table_link *link, const uint8_t *destination)
+{
+	memset(header, 0, sizeof(*header));
+	header->len = RTE_ETHER_HDR_LEN;
+	if (destination) {
+		memcpy(header->bytes, destination, RTE_ETHER_ADDR_LEN);
+		memcpy(header->bytes + RTE_ETHER_ADDR_LEN, link->mac, RTE_ETHER_ADDR_LEN);
+	}
+	if (link->vlan_id) {
+		uint16_t tag_be[2] = { RTE_BE16(RTE_ETHER_TYPE_VLAN), rte_cpu_to_be_16(link->vlan_id) };
+
+		memcpy(header->bytes + 12, tag_be, sizeof(tag_be));
+		header->len += RTE_VLAN_HLEN;
+	}
 }
 
 struct resolution {
@@ -154,13 +119,7 @@ header_fill(struct resolution *resolution, const struct table_hop *hop, const ui
 {
 	struct cache_entry *entry = resolution->entry;
 
-	memset(&entry->ethernet, 0, sizeof(entry->ethernet));
-	if (mac) {
-		memcpy(entry->ethernet.dst_addr.addr_bytes, mac, RTE_ETHER_ADDR_LEN);
-		memcpy(entry->ethernet.src_addr.addr_bytes, hop->link->mac, RTE_ETHER_ADDR_LEN);
-	}
-	entry->ethernet.ether_type =
-		htons(ip_address_is_v4(&entry->destination) ? RTE_ETHER_TYPE_IPV4 : RTE_ETHER_TYPE_IPV6);
+	output_header_fill(&entry->header, hop->link, mac);
 	entry->port = hop->link->port;
 	entry->mtu = hop->mtu;
 	entry->drop = NET_COUNT_SENT;
@@ -181,14 +140,14 @@ hop_take(void *context, const struct table_hop *hop)
 	n = neighbor_find(resolution->neighbors, hop->link->ifindex, &hop->neighbor);
 	if (n && n->state & NEIGHBOR_USABLE) {
 		if (n->state & NEIGHBOR_UNCONFIRMED) {
-			report_in_use(resolution->output, hop->link->ifindex, &hop->neighbor);
-			resolution->entry->expires_ns = now_ns + CONFIRM_NS;
+			output_report_in_use(resolution->output, hop->link->ifindex, &hop->neighbor);
+			resolution->entry->expires_ns = now_ns + OUTPUT_CONFIRM_NS;
 		}
 		return header_fill(resolution, hop, n->mac);
 	}
-	if (n && n->state & NUD_FAILED && now_ns < n->changed_ns + FAILED_PAUSE_NS) {
+	if (n && n->state & NUD_FAILED && now_ns < n->changed_ns + OUTPUT_FAILED_PAUSE_NS) {
 		resolution->has_failed = true;
-		resolution->failed_until_ns = n->changed_ns + FAILED_PAUSE_NS;
+		resolution->failed_until_ns = n->changed_ns + OUTPUT_FAILED_PAUSE_NS;
 	} else if (!resolution->has_unresolved) {
 		resolution->unresolved = *hop;
 		resolution->has_unresolved = true;
@@ -196,20 +155,22 @@ hop_take(void *context, const struct table_hop *hop)
 	return false;
 }
 
-static void
-packet_wait(struct net_output *output, const struct table_hop *hop, struct rte_mbuf *m)
+bool
+output_wait(struct net_output *output, int32_t ifindex, const struct ip_address *address, uint16_t hop,
+	    struct rte_mbuf *m)
 {
-	struct waiting_neighbor *n = waiting_find(&output->waiting, hop->link->ifindex, &hop->neighbor, output->now_ns);
+	struct waiting_neighbor *n = waiting_find(&output->waiting, ifindex, address, hop, output->now_ns);
 
 	if (!n || !waiting_add(&output->waiting, n, m)) {
-		drop(output, m, NET_COUNT_NEIGHBOR_QUEUE_FULL);
-		return;
+		output_drop(output, m, NET_COUNT_NEIGHBOR_QUEUE_FULL);
+		return false;
 	}
 	output->counters[NET_COUNT_NEIGHBOR_WAIT]++;
 	if (output->now_ns >= n->ask_ns) {
-		ask_linux(output, hop->link->ifindex, &hop->neighbor);
+		ask_linux(output, ifindex, address);
 		n->ask_ns = output->now_ns + WAIT_ASK_NS;
 	}
+	return true;
 }
 
 static enum net_counter
@@ -227,9 +188,28 @@ drop_reason(enum table_verdict verdict)
 	}
 }
 
+static bool fits(const struct rte_mbuf *m, const struct cache_entry *entry);
+
+/* The packet's own destination says nothing of where it goes: it waits for a hop. */
+static void
+via_wait(struct net_output *output, struct cache_entry *entry, const struct table_hop *hop, struct rte_mbuf *m)
+{
+	uint16_t number = hops_get(output, hop);
+
+	entry->port = hop->link->port;
+	entry->mtu = hop->mtu;
+	if (!fits(m, entry))
+		output_drop(output, m, NET_COUNT_TOO_BIG);
+	else if (number == NET_HOP_NONE)
+		output_drop(output, m, NET_COUNT_NEIGHBOR_QUEUE_FULL);
+	else
+		net_hop_send(output, number, m);
+}
+
 /* Fills the entry and returns true, or makes the packet wait. Snapshots are held during this call only. */
 static bool
-resolve(struct net_output *output, struct cache_entry *entry, const struct ip_address *destination, struct rte_mbuf *m)
+resolve(struct net_output *output, struct cache_entry *entry, const struct ip_address *destination, bool via,
+	struct rte_mbuf *m)
 {
 	struct net_mirror *mirror = output->mirror;
 	/* The generation first: pointers that are newer than it only make the entry short-lived. */
@@ -244,14 +224,19 @@ resolve(struct net_output *output, struct cache_entry *entry, const struct ip_ad
 	verdict = table_hop_find(table, destination, hop_take, &resolution);
 	if (verdict != TABLE_OK) {
 		if (resolution.has_unresolved) {
-			packet_wait(output, &resolution.unresolved, m);
+			const struct table_hop *hop = &resolution.unresolved;
+
+			if (via)
+				via_wait(output, entry, hop, m);
+			else
+				output_wait(output, hop->link->ifindex, &hop->neighbor, NET_HOP_NONE, m);
 			return false;
 		}
 		entry->drop = (uint8_t)(resolution.has_failed ? NET_COUNT_NEIGHBOR_FAILED : drop_reason(verdict));
 		entry->expires_ns = resolution.has_failed ? resolution.failed_until_ns : UINT64_MAX;
 	} else if (resolution.has_unresolved) {
 		/* Another hop of the route does for now; this one is to come back when it is known. */
-		report_in_use(output, resolution.unresolved.link->ifindex, &resolution.unresolved.neighbor);
+		output_report_in_use(output, resolution.unresolved.link->ifindex, &resolution.unresolved.neighbor);
 	}
 	entry->generation = generation;
 	return true;
@@ -290,37 +275,42 @@ fits(const struct rte_mbuf *m, const struct cache_entry *entry)
 
 static void waiting_retry(struct net_output *output);
 
+static inline void
+send_towards(struct net_output *output, struct rte_mbuf *m, const struct ip_address *destination, bool via)
+{
+	struct cache_entry *entry = cache_entry_of(output, destination);
+
+	if (unlikely(entry->generation != __atomic_load_n(&output->mirror->generation, __ATOMIC_RELAXED) ||
+		     !ip_address_equal(&entry->destination, destination) || entry->expires_ns <= output->now_ns)) {
+		/* Packets that wait go first, so that what follows does not overtake them. */
+		if (output->waiting.count && !output->retrying)
+			waiting_retry(output);
+		if (!resolve(output, entry, destination, via, m))
+			return;
+	}
+	if (unlikely(entry->drop != NET_COUNT_SENT)) {
+		output_drop(output, m, (enum net_counter)entry->drop);
+		return;
+	}
+	if (unlikely(!fits(m, entry) || !output_header_prepend(m, &entry->header))) {
+		output_drop(output, m, NET_COUNT_TOO_BIG);
+		return;
+	}
+	net_output_frame(output, entry->port, m);
+}
+
 void
 net_output_send(struct net_output *output, struct rte_mbuf *m)
 {
 	const struct ip_address destination = destination_of(m);
-	struct cache_entry *entry = cache_entry_of(output, &destination);
-	char *ethernet;
 
-	if (unlikely(entry->generation != __atomic_load_n(&output->mirror->generation, __ATOMIC_RELAXED) ||
-		     !ip_address_equal(&entry->destination, &destination) || entry->expires_ns <= output->now_ns)) {
-		/* Packets that wait go first, so that what follows does not overtake them. */
-		if (output->waiting.count && !output->retrying)
-			waiting_retry(output);
-		if (!resolve(output, entry, &destination, m))
-			return;
-	}
-	if (unlikely(entry->drop != NET_COUNT_SENT)) {
-		drop(output, m, (enum net_counter)entry->drop);
-		return;
-	}
-	if (unlikely(!fits(m, entry))) {
-		drop(output, m, NET_COUNT_TOO_BIG);
-		return;
-	}
-	ethernet = rte_pktmbuf_prepend(m, sizeof(entry->ethernet));
-	if (unlikely(!ethernet)) {
-		drop(output, m, NET_COUNT_TOO_BIG);
-		return;
-	}
-	memcpy(ethernet, &entry->ethernet, sizeof(entry->ethernet));
-	m->l2_len = sizeof(entry->ethernet);
-	net_output_frame(output, entry->port, m);
+	send_towards(output, m, &destination, false);
+}
+
+void
+net_output_via(struct net_output *output, struct rte_mbuf *m, const struct ip_address *next)
+{
+	send_towards(output, m, next, true);
 }
 
 /* ---- waiting packets ---- */
@@ -347,6 +337,7 @@ waiting_settle(struct net_output *output, struct waiting_neighbor *waiting)
 	enum fate fate = fate_of(output, waiting);
 	struct rte_mbuf *packets[WAITING_PACKETS];
 	uint32_t count;
+	uint16_t hop;
 
 	if (fate == FATE_WAIT) {
 		if (output->now_ns >= waiting->ask_ns) {
@@ -355,12 +346,17 @@ waiting_settle(struct net_output *output, struct waiting_neighbor *waiting)
 		}
 		return;
 	}
+	hop = waiting->hop;
 	count = waiting_take(&output->waiting, waiting, packets);
+	if (hop != NET_HOP_NONE)
+		hops_wait_end(output, hop);
 	for (uint32_t i = 0; i < count; i++) {
-		if (fate == FATE_SEND)
-			net_output_send(output, packets[i]);
+		if (fate != FATE_SEND)
+			output_drop(output, packets[i], NET_COUNT_NEIGHBOR_FAILED);
+		else if (hop != NET_HOP_NONE)
+			net_hop_send(output, hop, packets[i]);
 		else
-			drop(output, packets[i], NET_COUNT_NEIGHBOR_FAILED);
+			net_output_send(output, packets[i]);
 	}
 }
 
@@ -382,12 +378,13 @@ net_output_flush(struct net_output *output, uint64_t now_ns)
 	output->now_ns = now_ns;
 	if (unlikely(output->waiting.count))
 		waiting_retry(output);
+	hops_flush(output);
 	while (output->bursts_used) {
-		struct burst *burst = &output->bursts[__builtin_ctz(output->bursts_used)];
+		struct output_burst *burst = &output->bursts[__builtin_ctz(output->bursts_used)];
 
 		output->bursts_used &= output->bursts_used - 1;
 		if (burst->count)
-			burst_send(output, burst);
+			output_burst_send(output, burst);
 	}
 	if (unlikely(output->request_posted) && now_ns >= output->wake_ns) {
 		output->request_posted = false;
@@ -402,6 +399,8 @@ net_output_flush(struct net_output *output, uint64_t now_ns)
 uint64_t
 net_output_next_ns(const struct net_output *output)
 {
+	if (output->hops->left)
+		return output->now_ns;
 	if (output->waiting.count)
 		return output->now_ns + WAIT_POLL_NS;
 	return output->request_posted ? output->wake_ns : UINT64_MAX;
@@ -422,21 +421,25 @@ net_output_new(struct net_mirror *mirror, unsigned int worker, uint64_t now_ns)
 {
 	struct net_output *output = aligned_alloc(64, RTE_ALIGN(sizeof(*output), 64));
 	struct cache_entry *cache = aligned_alloc(64, RTE_ALIGN(CACHE_ENTRIES * sizeof(*cache), 64));
+	struct hops *hops = hops_new();
 
-	if (!output || !cache)
+	if (!output || !cache || !hops)
 		goto failed;
 	memset(output, 0, sizeof(*output));
 	memset(cache, 0, CACHE_ENTRIES * sizeof(*cache));
 	output->cache = cache;
+	output->hops = hops;
 	output->mirror = mirror;
 	output->worker = worker;
 	output->now_ns = now_ns;
 	if (mirror_output_add(mirror, &output->requests) < 0)
 		goto failed;
+	hops_start(output);
 	return output;
 failed:
 	free(output);
 	free(cache);
+	free(hops);
 	return NULL;
 }
 
@@ -451,6 +454,7 @@ net_output_free(struct net_output *output)
 	for (uint32_t i = 0; i < PORTS_MAX; i++)
 		rte_pktmbuf_free_bulk(output->bursts[i].packets, output->bursts[i].count);
 	free(output->cache);
+	free(output->hops);
 	free(output);
 }
 

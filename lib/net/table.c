@@ -29,6 +29,14 @@ table_link_is_up(const struct table_link *link)
 	return (link->flags & (IFF_UP | IFF_LOWER_UP)) == (IFF_UP | IFF_LOWER_UP);
 }
 
+uint16_t
+table_link_mtu(const struct table_link *link, uint32_t route_mtu)
+{
+	uint32_t mtu = route_mtu && route_mtu < link->mtu ? route_mtu : link->mtu;
+
+	return mtu < link->port->mtu ? (uint16_t)mtu : link->port->mtu;
+}
+
 static const struct route_set *
 lookup(const struct table *table, const struct ip_address *destination, bool local)
 {
@@ -58,12 +66,12 @@ table_is_local(const struct table *table, const struct ip_address *address)
 }
 
 static enum table_verdict
-hop_take(const struct table *table, const struct ip_address *destination, const struct route_row *row,
+hop_take(const struct table *table, const struct ip_address *destination, const struct route_set *set, uint32_t number,
 	 bool (*take)(void *context, const struct table_hop *hop), void *context)
 {
+	const struct route_row *row = &set->rows[number];
 	bool local = row->type == RTN_LOCAL || row->type == RTN_ANYCAST;
 	struct table_hop hop = { .link = table_link_find(table, local ? table->loopback : row->ifindex) };
-	uint32_t mtu;
 
 	if (!hop.link)
 		return TABLE_NO_ROUTE;
@@ -71,19 +79,19 @@ hop_take(const struct table *table, const struct ip_address *destination, const 
 		return TABLE_NO_PORT;
 	if (!table_link_is_up(hop.link))
 		return TABLE_LINK_DOWN;
-	mtu = row->mtu && row->mtu < hop.link->mtu ? row->mtu : hop.link->mtu;
-	if (mtu > hop.link->port->mtu)
-		mtu = hop.link->port->mtu;
-	hop.mtu = (uint16_t)mtu;
+	hop.route_mtu = row->mtu;
+	hop.mtu = table_link_mtu(hop.link, row->mtu);
+	hop.alternatives = set->count > 1;
 	hop.neighbor = !local && row->flags & ROUTE_HAS_GATEWAY ? row->gateway : *destination;
 	return take(context, &hop) ? TABLE_OK : TABLE_LINK_DOWN;
 }
 
 /* The rows of one route, beginning where the destination's hash falls. */
 static enum table_verdict
-member_take(const struct table *table, const struct ip_address *destination, const struct route_row *rows,
-	    uint32_t count, bool (*take)(void *context, const struct table_hop *hop), void *context)
+member_take(const struct table *table, const struct ip_address *destination, const struct route_set *set,
+	    uint32_t start, uint32_t count, bool (*take)(void *context, const struct table_hop *hop), void *context)
 {
+	const struct route_row *rows = &set->rows[start];
 	enum table_verdict verdict = TABLE_NO_ROUTE;
 	uint32_t weights = 0, first = 0;
 
@@ -97,7 +105,7 @@ member_take(const struct table *table, const struct ip_address *destination, con
 			point -= rows[first++].weight;
 	}
 	for (uint32_t i = 0; i < count; i++) {
-		verdict = hop_take(table, destination, &rows[(first + i) % count], take, context);
+		verdict = hop_take(table, destination, set, start + (first + i) % count, take, context);
 		if (verdict == TABLE_OK)
 			break;
 	}
@@ -120,7 +128,7 @@ table_hop_find(const struct table *table, const struct ip_address *destination,
 			;
 		if (row->type != RTN_UNICAST && row->type != RTN_LOCAL && row->type != RTN_ANYCAST)
 			return TABLE_UNREACHABLE;
-		verdict = member_take(table, destination, row, end - start, take, context);
+		verdict = member_take(table, destination, set, start, end - start, take, context);
 	}
 	return verdict;
 }

@@ -27,7 +27,9 @@ struct table_link {
 	char name[16];
 	uint8_t mac[6];
 	bool ethernet;
-	struct port *port; /* NULL: Weir does not have it */
+	uint16_t vlan_id;  /* 802.1Q; 0: no VLAN interface, or one of a kind that Weir does not send through */
+	int32_t lower;     /* of a VLAN interface: what it lies upon */
+	struct port *port; /* its own, or for a VLAN interface that of `lower`; NULL: Weir does not have it */
 };
 
 struct table_address {
@@ -50,7 +52,9 @@ struct table {
 struct table_hop {
 	const struct table_link *link;
 	struct ip_address neighbor; /* gateway, or the destination itself */
+	uint32_t route_mtu;         /* 0: the link's */
 	uint16_t mtu;               /* of the IP packet, by route and link */
+	bool alternatives;          /* the prefix has more hops than this */
 };
 
 enum table_verdict { TABLE_OK, TABLE_NO_ROUTE, TABLE_NO_PORT, TABLE_UNREACHABLE, TABLE_LINK_DOWN };
@@ -58,6 +62,8 @@ enum table_verdict { TABLE_OK, TABLE_NO_ROUTE, TABLE_NO_PORT, TABLE_UNREACHABLE,
 const struct table_link *table_link_find(const struct table *table, int32_t ifindex);
 /* Carrier and administrative state together. */
 bool table_link_is_up(const struct table_link *link);
+/* Longest IP packet that leaves through a link that has a port; route_mtu 0: the route does not say. */
+uint16_t table_link_mtu(const struct table_link *link, uint32_t route_mtu);
 
 /* By the local table first, then main, as Linux' rules are. NULL when there is none. */
 const struct route_set *table_route_find(const struct table *table, const struct ip_address *destination);

@@ -1,14 +1,14 @@
 #include "net/waiting.h"
 
 struct waiting_neighbor *
-waiting_find(struct waiting *waiting, int32_t ifindex, const struct ip_address *address, uint64_t now_ns)
+waiting_find(struct waiting *waiting, int32_t ifindex, const struct ip_address *address, uint16_t hop, uint64_t now_ns)
 {
 	struct waiting_neighbor *unused = NULL;
 
 	for (uint32_t i = 0; i < WAITING_NEIGHBORS; i++) {
 		struct waiting_neighbor *n = &waiting->neighbors[i];
 
-		if (n->count && n->ifindex == ifindex && ip_address_equal(&n->address, address))
+		if (n->count && n->ifindex == ifindex && n->hop == hop && ip_address_equal(&n->address, address))
 			return n;
 		if (!n->count && !unused)
 			unused = n;
@@ -16,6 +16,7 @@ waiting_find(struct waiting *waiting, int32_t ifindex, const struct ip_address *
 	if (unused) {
 		unused->address = *address;
 		unused->ifindex = ifindex;
+		unused->hop = hop;
 		unused->since_ns = unused->ask_ns = now_ns;
 	}
 	return unused;
@@ -24,11 +25,13 @@ waiting_find(struct waiting *waiting, int32_t ifindex, const struct ip_address *
 bool
 waiting_add(struct waiting *waiting, struct waiting_neighbor *neighbor, struct rte_mbuf *m)
 {
-	if (neighbor->count == WAITING_PACKETS)
+	if (neighbor->count == WAITING_PACKETS ||
+	    (waiting->packets >= WAITING_SHARED && neighbor->count >= WAITING_OWN))
 		return false;
 	if (neighbor->count == 0)
 		waiting->count++;
 	neighbor->packets[neighbor->count++] = m;
+	waiting->packets++;
 	return true;
 }
 
@@ -41,5 +44,6 @@ waiting_take(struct waiting *waiting, struct waiting_neighbor *neighbor, struct 
 		packets[i] = neighbor->packets[i];
 	neighbor->count = 0;
 	waiting->count--;
+	waiting->packets -= count;
 	return count;
 }

@@ -37,8 +37,10 @@ take(const struct nlmsghdr *header)
 	struct table_link link;
 	bool removed;
 
-	if (message_link(header, &link, &removed))
+	if (message_link(header, &link, &removed)) {
 		assert(strnlen(link.name, sizeof(link.name)) < sizeof(link.name));
+		assert(link.vlan_id < 4095);
+	}
 	if (message_address(header, &address))
 		assert(address.prefix_len <= 128);
 	message_neighbor(header, &neighbor, &removed);

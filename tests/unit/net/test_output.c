@@ -1,131 +1,16 @@
 /* Sending: a veth whose other end is a real Linux host in a namespace of its own, which answers ARP and NDP. */
 #include <linux/if_ether.h>
-#include <net/if.h>
-#include <rte_ip.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include "support/cmocka.h"
 
 #include "base/clock.h"
-#include "memory_port.h"
-#include "net/net.h"
+#include "hosts.h"
+#include "net/waiting.h"
 #include "packet/view.h"
-#include "run/qsbr.h"
 #include "support/dpdk.h"
 #include "support/namespace.h"
-
-#define MAC_V0 "02:00:00:00:00:01"
-#define MAC_W0 "02:00:00:00:00:02"
-#define MAC_PEER "02:00:00:00:01:01"
-#define MAC_PEER_W "02:00:00:00:01:02"
-
-static struct net_mirror *mirror;
-static struct net_output *output;
-static struct memory_port *v0, *w0, *lo;
-static pid_t peer;
-static unsigned int available;
-
-/* ---- the two hosts ---- */
-
-static int
-setup(void **state)
-{
-	struct port *ports[3];
-	char error[256];
-
-	peer = namespace_new();
-	namespace_run("ip link add v0 address " MAC_V0 " type veth peer name v1 address " MAC_PEER " netns %d;"
-		      "ip link add w0 address " MAC_W0 " type veth peer name w1 address " MAC_PEER_W " netns %d;"
-		      "for i in v0 w0; do sysctl -qw net.ipv6.conf.$i.accept_dad=0 net.ipv4.neigh.$i.mcast_solicit=2"
-		      " net.ipv4.neigh.$i.retrans_time_ms=100 net.ipv4.neigh.$i.delay_first_probe_time=1"
-		      " net.ipv4.neigh.$i.ucast_solicit=1; ip link set $i up; done;"
-		      "ip addr add 10.1.0.1/24 dev v0; ip -6 addr add 2001:db8:1::1/64 dev v0 nodad;"
-		      "ip addr add 10.2.0.1/24 dev w0",
-		      (int)peer, (int)peer);
-	namespace_run_in(peer, "for i in v1 w1; do sysctl -qw net.ipv6.conf.$i.accept_dad=0; ip link set $i up; done;"
-			       "ip addr add 10.1.0.2/24 dev v1; ip addr add 10.1.0.3/24 dev v1;"
-			       "ip -6 addr add 2001:db8:1::2/64 dev v1 nodad; ip -6 addr add fe80::99/64 dev v1 nodad;"
-			       "ip addr add 10.2.0.2/24 dev w1");
-	memory_port_init(v0, 0, "v0");
-	memory_port_init(w0, 1, "w0");
-	memory_port_init(lo, 2, "lo");
-	lo->port.features |= PORT_LOOPBACK;
-	lo->port.mtu = 65535;
-	ports[0] = &v0->port, ports[1] = &w0->port, ports[2] = &lo->port;
-	available = support_pool_available();
-	assert_int_equal(qsbr_init(2), 0);
-	assert_int_equal(net_mirror_new(&mirror, error, sizeof(error)), 0);
-	net_mirror_ports(mirror, ports, 3);
-	assert_int_equal(net_mirror_start(mirror, NULL, NULL), 0);
-	output = net_output_new(mirror, 0, clock_monotonic_ns());
-	assert_non_null(output);
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	net_output_free(output);
-	net_mirror_free(mirror);
-	qsbr_fini();
-	memory_port_clear(v0);
-	memory_port_clear(w0);
-	memory_port_clear(lo);
-	assert_int_equal(support_pool_available(), available);
-	namespace_run("ip link del v0; ip link del w0; ip route flush table main; ip -6 route flush table main");
-	namespace_free(peer);
-	return 0;
-}
-
-/* ---- the worker 0 that the test is ---- */
-
-static struct rte_mbuf *
-packet_to(const char *text, uint16_t payload)
-{
-	struct ip_address destination;
-	uint8_t data[40 + 2000] = { 0 };
-	struct rte_ipv4_hdr *v4 = (struct rte_ipv4_hdr *)data;
-	struct rte_ipv6_hdr *v6 = (struct rte_ipv6_hdr *)data;
-	struct rte_mbuf *m;
-	bool is_v4;
-
-	assert_int_equal(ip_address_parse(bytes_of_string(text), &destination), 0);
-	is_v4 = ip_address_is_v4(&destination);
-	if (is_v4) {
-		v4->version_ihl = 0x45;
-		v4->dst_addr = ip_address_v4_be(&destination);
-	} else {
-		v6->vtc_flow = htonl(6u << 28);
-		memcpy(v6->dst_addr, destination.bytes, 16);
-	}
-	m = support_mbuf_from(data, (is_v4 ? 20 : 40) + (size_t)payload);
-	m->l3_len = is_v4 ? 20 : 40;
-	return m;
-}
-
-static void
-send_to(const char *text)
-{
-	qsbr_worker_online(0);
-	net_output_send(output, packet_to(text, 64));
-	qsbr_worker_offline(0);
-}
-
-static void
-flush(void)
-{
-	qsbr_worker_online(0);
-	net_output_flush(output, clock_monotonic_ns());
-	qsbr_worker_offline(0);
-}
-
-static uint64_t
-counter(enum net_counter which)
-{
-	return net_output_counters(output)[which];
-}
 
 /* One packet, and the counter that it adds to. */
 static enum net_counter
@@ -141,36 +26,6 @@ outcome_of(const char *destination)
 			return (enum net_counter)i;
 	fail_msg("nothing was counted");
 	return NET_COUNTER_COUNT;
-}
-
-static bool
-received(struct memory_port *port, uint32_t count)
-{
-	flush();
-	return port->count >= count;
-}
-
-static const char *
-mac_text(const struct rte_ether_addr *mac)
-{
-	static char text[2][18];
-	static int next;
-
-	rte_ether_format_addr(text[next ^= 1], 18, mac);
-	for (char *c = text[next]; *c; c++)
-		*c = (char)(*c >= 'A' && *c <= 'F' ? *c + 32 : *c);
-	return text[next];
-}
-
-static void
-assert_frame(const struct rte_mbuf *m, const char *destination, const char *source, uint16_t type)
-{
-	const struct rte_ether_hdr *ethernet = rte_pktmbuf_mtod(m, const struct rte_ether_hdr *);
-
-	assert_string_equal(mac_text(&ethernet->dst_addr), destination);
-	assert_string_equal(mac_text(&ethernet->src_addr), source);
-	assert_int_equal(ntohs(ethernet->ether_type), type);
-	assert_int_equal(m->l2_len, 14);
 }
 
 /* ---- tests ---- */
@@ -215,17 +70,17 @@ packets_go_by_gateways_of_either_family(void **state)
 }
 
 static void
-few_packets_wait_and_keep_their_order(void **state)
+so_many_packets_wait_and_keep_their_order(void **state)
 {
-	for (int i = 0; i < 11; i++) {
+	for (int i = 0; i < 131; i++) {
 		struct rte_mbuf *m = packet_to("10.1.0.2", (uint16_t)(10 + i));
 
 		net_output_send(output, m);
 	}
-	assert_int_equal(counter(NET_COUNT_NEIGHBOR_WAIT), 8);
+	assert_int_equal(counter(NET_COUNT_NEIGHBOR_WAIT), 128);
 	assert_int_equal(counter(NET_COUNT_NEIGHBOR_QUEUE_FULL), 3);
-	assert_true(await(received(v0, 8)));
-	for (uint32_t i = 0; i < 8; i++)
+	assert_true(await(received(v0, 128)));
+	for (uint32_t i = 0; i < 128; i++)
 		assert_int_equal(v0->packets[i]->pkt_len, 14 + 20 + 10 + i);
 }
 
@@ -240,6 +95,80 @@ only_so_many_neighbors_are_waited_for(void **state)
 	}
 	assert_int_equal(counter(NET_COUNT_NEIGHBOR_WAIT), 32);
 	assert_int_equal(counter(NET_COUNT_NEIGHBOR_QUEUE_FULL), 8);
+}
+
+static void
+neighbors_that_do_not_answer_leave_room_for_others(void **state)
+{
+	char text[32];
+
+	for (int i = 0; i < 20 * 128; i++) {
+		snprintf(text, sizeof(text), "10.1.0.%d", 100 + i / 128);
+		send_to(text);
+	}
+	/* Eight have all that they may have, and the others a little. */
+	assert_int_equal(counter(NET_COUNT_NEIGHBOR_WAIT), 8 * 128 + 12 * 8);
+	assert_int_equal(counter(NET_COUNT_NEIGHBOR_QUEUE_FULL), 12 * 120);
+	send_to("10.1.0.2");
+	assert_true(await(received(v0, 1)));
+	assert_frame(v0->packets[0], MAC_PEER, MAC_V0, ETH_P_IP);
+}
+
+static void
+room_is_given_back(void **state)
+{
+	static struct waiting waiting;
+	struct ip_address address = hosts_address("10.1.0.2");
+	struct rte_mbuf *packets[WAITING_PACKETS], *m = packet_to("10.1.0.2", 64);
+
+	for (int round = 0; round < 20; round++) {
+		struct waiting_neighbor *n = waiting_find(&waiting, 7, &address, NET_HOP_NONE, 0);
+
+		for (int i = 0; i < WAITING_PACKETS; i++)
+			assert_true(waiting_add(&waiting, n, m));
+		assert_false(waiting_add(&waiting, n, m));
+		assert_int_equal(waiting_take(&waiting, n, packets), WAITING_PACKETS);
+		assert_int_equal(waiting.count, 0);
+	}
+	rte_pktmbuf_free(m);
+}
+
+static void
+a_packet_goes_by_the_neighbor_that_it_is_given(void **state)
+{
+	struct ip_address next = hosts_address("10.1.0.2"), next_v6 = hosts_address("2001:db8:1::2"),
+			  nowhere = hosts_address("192.0.2.1");
+
+	/* One that waits, and one whose destination is this very host. */
+	net_output_via(output, packet_to("203.0.113.7", 64), &next);
+	assert_int_equal(counter(NET_COUNT_NEIGHBOR_WAIT), 1);
+	assert_true(await(received(v0, 1)));
+	net_output_via(output, packet_to("10.1.0.1", 64), &next);
+	flush();
+	assert_int_equal(v0->count, 2);
+	for (uint32_t i = 0; i < 2; i++)
+		assert_frame(v0->packets[i], MAC_PEER, MAC_V0, ETH_P_IP);
+	/* The type of the frame is that of the packet, not of the neighbour. */
+	net_output_via(output, packet_to("203.0.113.7", 64), &next_v6);
+	assert_true(await(received(v0, 3)));
+	assert_frame(v0->packets[2], MAC_PEER, MAC_V0, ETH_P_IP);
+	net_output_via(output, packet_to("2001:db8:77::1", 64), &next);
+	flush();
+	assert_frame(v0->packets[3], MAC_PEER, MAC_V0, ETH_P_IPV6);
+	net_output_via(output, packet_to("10.1.0.2", 64), &nowhere);
+	assert_int_equal(counter(NET_COUNT_NO_ROUTE), 1);
+	net_output_via(output, packet_to("203.0.113.7", 1481), &next);
+	assert_int_equal(counter(NET_COUNT_TOO_BIG), 1);
+}
+
+static void
+a_packet_too_big_for_the_neighbor_that_it_is_given_does_not_wait(void **state)
+{
+	struct ip_address next = hosts_address("10.1.0.2");
+
+	net_output_via(output, packet_to("203.0.113.7", 1481), &next);
+	assert_int_equal(counter(NET_COUNT_TOO_BIG), 1);
+	assert_int_equal(counter(NET_COUNT_NEIGHBOR_WAIT), 0);
 }
 
 static bool
@@ -502,12 +431,16 @@ a_known_destination_is_cheap(void **state)
 int
 main(void)
 {
-#define ROW(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define ROW(name) cmocka_unit_test_setup_teardown(name, hosts_setup, hosts_teardown)
 	const struct CMUnitTest tests[] = {
 		ROW(a_neighbor_nobody_knows_is_resolved_while_the_packet_waits),
 		ROW(packets_go_by_gateways_of_either_family),
-		ROW(few_packets_wait_and_keep_their_order),
+		ROW(so_many_packets_wait_and_keep_their_order),
 		ROW(only_so_many_neighbors_are_waited_for),
+		ROW(neighbors_that_do_not_answer_leave_room_for_others),
+		ROW(room_is_given_back),
+		ROW(a_packet_goes_by_the_neighbor_that_it_is_given),
+		ROW(a_packet_too_big_for_the_neighbor_that_it_is_given_does_not_wait),
 		ROW(a_neighbor_that_does_not_answer_fails_and_is_asked_again_later),
 		ROW(a_changed_mac_address_is_used_at_once),
 		ROW(a_stale_neighbor_in_use_is_confirmed_by_linux),
@@ -521,9 +454,6 @@ main(void)
 	};
 #undef ROW
 
-	namespace_enter();
-	support_dpdk_init();
-	v0 = calloc(3, sizeof(*v0));
-	w0 = v0 + 1, lo = v0 + 2;
+	hosts_init();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

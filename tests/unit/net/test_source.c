@@ -93,7 +93,7 @@ static const struct situation situations[] = {
 	  "ip -6 addr add 2001:db8:2::1/64 dev w0; ip -6 route add default via 2001:db8:1::9",
 	  "2001:db8:2:2::1" },
 	{ "IPv6: a preferred source",
-	  "ip -6 addr add 2001:db8:1::1/64 dev v0 nodad; ip -6 addr add 2001:db8:9::9/128 dev lo;"
+	  "ip -6 addr add 2001:db8:1::1/64 dev v0 nodad; ip -6 addr add 2001:db8:9::9/128 dev lo nodad;"
 	  "ip -6 route add default via 2001:db8:1::9 src 2001:db8:9::9",
 	  "2620::1 2001:db8:1::5" },
 };
