@@ -45,6 +45,9 @@ enum config_context {
 	CONFIG_UPSTREAM = 1 << 5, /* in http */
 	CONFIG_INTERFACE = 1 << 6,
 	CONFIG_TYPES = 1 << 7, /* `types { }`: free-form rows */
+	CONFIG_STREAM = 1 << 8,
+	CONFIG_STREAM_SERVER = 1 << 9,
+	CONFIG_STREAM_UPSTREAM = 1 << 10,
 };
 
 struct config_scope {

@@ -4,9 +4,9 @@
 #include "upstream/internal.h"
 
 struct upstream_settings *
-upstream_http_settings(const struct config_scope *scope)
+upstream_space_settings(const struct config_scope *scope)
 {
-	while (scope && scope->context != CONFIG_HTTP)
+	while (scope && !(scope->context & (CONFIG_HTTP | CONFIG_STREAM)))
 		scope = scope->parent;
 	return scope ? config_settings(scope, &upstream_module) : NULL;
 }
@@ -23,9 +23,9 @@ upstream_entry_new(struct config_directive_call *call, struct bytes name)
 }
 
 struct upstream_entry *
-upstream_entry_find(const struct upstream_settings *http, struct bytes name)
+upstream_entry_find(const struct upstream_settings *space, struct bytes name)
 {
-	struct upstream_entry *entry = http->defined;
+	struct upstream_entry *entry = space->defined;
 
 	while (entry && !bytes_equal_ignoring_case(entry->group.name, name))
 		entry = entry->next;
@@ -33,9 +33,9 @@ upstream_entry_find(const struct upstream_settings *http, struct bytes name)
 }
 
 static struct upstream_entry *
-reference_find(const struct upstream_settings *http, const struct upstream_host *host)
+reference_find(const struct upstream_settings *space, const struct upstream_host *host)
 {
-	struct upstream_entry *entry = http->referred;
+	struct upstream_entry *entry = space->referred;
 
 	while (entry && !(entry->host.port == host->port && entry->host.has_port == host->has_port &&
 			  bytes_equal_ignoring_case(entry->group.name, host->host)))
@@ -46,7 +46,7 @@ reference_find(const struct upstream_settings *http, const struct upstream_host 
 struct upstream_group *
 upstream_group_refer(struct config_directive_call *call, struct bytes host_port, uint16_t default_port)
 {
-	struct upstream_settings *http = upstream_http_settings(call->scope);
+	struct upstream_settings *space = upstream_space_settings(call->scope);
 	struct upstream_entry *entry;
 	struct upstream_host host;
 	const char *error;
@@ -55,7 +55,7 @@ upstream_group_refer(struct config_directive_call *call, struct bytes host_port,
 		config_fail(call, "%s in upstream \"%.*s\"", error, (int)host_port.len, (const char *)host_port.data);
 		return NULL;
 	}
-	entry = reference_find(http, &host);
+	entry = reference_find(space, &host);
 	if (entry)
 		return &entry->group;
 	entry = upstream_entry_new(call, host.host);
@@ -63,8 +63,8 @@ upstream_group_refer(struct config_directive_call *call, struct bytes host_port,
 	entry->group.default_port = default_port;
 	entry->host = host;
 	entry->host.host = entry->group.name;
-	*http->referred_end = entry;
-	http->referred_end = &entry->next;
+	*space->referred_end = entry;
+	space->referred_end = &entry->next;
 	return &entry->group;
 }
 
@@ -76,10 +76,16 @@ resolve_reference(struct config *config, struct upstream_entry *entry)
 	const char *name = (const char *)group->name.data;
 	struct upstream_server model = upstream_server_default(group->name);
 	struct endpoint *addresses;
-	size_t count = upstream_host_resolve(config_arena(config), &entry->host, &addresses);
+	size_t count;
 
+	/* nginx asks for the port before it asks a name server. */
+	if (entry->host.port == 0 && !entry->host.is_address)
+		return config_fail_at(config, group->file, group->line, "no port in upstream \"%s\"", name);
+	count = upstream_host_resolve(config_arena(config), &entry->host, &addresses);
 	if (count == 0)
 		return config_fail_at(config, group->file, group->line, "host not found in upstream \"%s\"", name);
+	model.file = group->file;
+	model.line = group->line;
 	if (upstream_servers_add(config_arena(config), entry, &model, addresses, count) < 0)
 		return config_fail_at(config, group->file, group->line, "more than %d servers in upstream \"%s\"",
 				      UPSTREAM_SERVERS_MAX, name);
@@ -98,6 +104,7 @@ sort_servers(struct arena *arena, struct upstream_group *group)
 	group->servers = sorted;
 }
 
+/* `table` NULL: only whether there could be one. */
 static int
 build_table(struct config *config, const struct upstream_group *group, const struct upstream_server *servers,
 	    uint32_t count, void **table)
@@ -123,6 +130,8 @@ build_table(struct config *config, const struct upstream_group *group, const str
 		return config_fail_at(config, group->file, group->line,
 				      "the weights in upstream \"%s\" are too large for \"%s\"",
 				      (const char *)group->name.data, method->name);
+	if (!table)
+		return 0;
 	*table = arena_alloc(arena, size);
 	if (method->build(*table, facts, count, group->method_options, group->method_size) < 0)
 		return config_fail_at(config, group->file, group->line, "cannot build the table of \"%s\"",
@@ -131,7 +140,7 @@ build_table(struct config *config, const struct upstream_group *group, const str
 }
 
 static int
-complete(struct config *config, struct upstream_settings *http, struct upstream_group *group)
+complete(struct config *config, struct upstream_settings *space, struct upstream_group *group)
 {
 	const struct upstream_server *backups;
 
@@ -139,26 +148,28 @@ complete(struct config *config, struct upstream_settings *http, struct upstream_
 		return config_fail_at(config, group->file, group->line, "no servers in upstream \"%s\"",
 				      (const char *)group->name.data);
 	if (!group->method)
-		group->method = balance_methods[0];
+		group->method = space->stream ? balance_method_find("maglev", 6) : balance_methods[0];
 	sort_servers(config_arena(config), group);
 	backups = group->servers + group->primary_count;
-	if (build_table(config, group, group->servers, group->primary_count, &group->primary_table) < 0)
+	/* In stream tables depend on what the operator says at run time: they are made where that is known. */
+	if (build_table(config, group, group->servers, group->primary_count,
+			space->stream ? NULL : &group->primary_table) < 0)
 		return -EINVAL;
 	if (!(group->method->properties & BALANCE_NO_BACKUP) &&
-	    build_table(config, group, backups, group->backup_count, &group->backup_table) < 0)
+	    build_table(config, group, backups, group->backup_count, space->stream ? NULL : &group->backup_table) < 0)
 		return -EINVAL;
-	group->index = http->group_count;
-	http->groups[http->group_count++] = group;
+	group->index = space->group_count;
+	space->groups[space->group_count++] = group;
 	return 0;
 }
 
 static int
-finish_reference(struct config *config, struct upstream_settings *http, struct upstream_entry *entry)
+finish_reference(struct config *config, struct upstream_settings *space, struct upstream_entry *entry)
 {
-	struct upstream_entry *defined = upstream_entry_find(http, entry->group.name);
+	struct upstream_entry *defined = upstream_entry_find(space, entry->group.name);
 
 	if (!defined)
-		return resolve_reference(config, entry) < 0 ? -EINVAL : complete(config, http, &entry->group);
+		return resolve_reference(config, entry) < 0 ? -EINVAL : complete(config, space, &entry->group);
 	if (entry->host.has_port)
 		return config_fail_at(config, entry->group.file, entry->group.line,
 				      "upstream \"%s\" may not have port %u", (const char *)entry->group.name.data,
@@ -169,48 +180,67 @@ finish_reference(struct config *config, struct upstream_settings *http, struct u
 }
 
 int
-upstream_groups_finish(struct config *config, struct upstream_settings *http)
+upstream_groups_finish(struct config *config, struct upstream_settings *space)
 {
 	size_t count = 0;
 
-	for (const struct upstream_entry *entry = http->defined; entry; entry = entry->next)
+	for (const struct upstream_entry *entry = space->defined; entry; entry = entry->next)
 		count++;
-	for (const struct upstream_entry *entry = http->referred; entry; entry = entry->next)
+	for (const struct upstream_entry *entry = space->referred; entry; entry = entry->next)
 		count++;
-	http->groups = arena_alloc(config_arena(config), (count + 1) * sizeof(struct upstream_group *));
-	for (struct upstream_entry *entry = http->defined; entry; entry = entry->next)
-		if (complete(config, http, &entry->group) < 0)
+	space->groups = arena_alloc(config_arena(config), (count + 1) * sizeof(struct upstream_group *));
+	for (struct upstream_entry *entry = space->defined; entry; entry = entry->next)
+		if (complete(config, space, &entry->group) < 0)
 			return -EINVAL;
-	for (struct upstream_entry *entry = http->referred; entry; entry = entry->next)
-		if (finish_reference(config, http, entry) < 0)
+	for (struct upstream_entry *entry = space->referred; entry; entry = entry->next)
+		if (finish_reference(config, space, entry) < 0)
 			return -EINVAL;
 	return 0;
 }
 
-static const struct upstream_settings *
-settings_of(struct config *config)
+static struct upstream_group **
+groups_of(struct config *config, enum config_context context, uint32_t *count)
 {
-	return upstream_http_settings(config_child(config_root(config), CONFIG_HTTP));
+	const struct upstream_settings *space = upstream_space_settings(config_child(config_root(config), context));
+
+	*count = space ? space->group_count : 0;
+	return space ? space->groups : NULL;
+}
+
+static struct upstream_group *
+group_find(struct config *config, enum config_context context, struct bytes name)
+{
+	uint32_t count;
+	struct upstream_group **groups = groups_of(config, context, &count);
+
+	for (uint32_t i = 0; i < count; i++)
+		if (bytes_equal_ignoring_case(groups[i]->name, name))
+			return groups[i];
+	return NULL;
 }
 
 struct upstream_group **
 upstream_groups(struct config *config, uint32_t *count)
 {
-	const struct upstream_settings *http = settings_of(config);
-
-	*count = http ? http->group_count : 0;
-	return http ? http->groups : NULL;
+	return groups_of(config, CONFIG_HTTP, count);
 }
 
 struct upstream_group *
 upstream_group_find(struct config *config, struct bytes name)
 {
-	const struct upstream_settings *http = settings_of(config);
+	return group_find(config, CONFIG_HTTP, name);
+}
 
-	for (uint32_t i = 0; http && i < http->group_count; i++)
-		if (bytes_equal_ignoring_case(http->groups[i]->name, name))
-			return http->groups[i];
-	return NULL;
+struct upstream_group **
+upstream_stream_groups(struct config *config, uint32_t *count)
+{
+	return groups_of(config, CONFIG_STREAM, count);
+}
+
+struct upstream_group *
+upstream_stream_group_find(struct config *config, struct bytes name)
+{
+	return group_find(config, CONFIG_STREAM, name);
 }
 
 uint32_t

@@ -21,9 +21,10 @@ struct upstream_entry {
 	uint32_t server_space;     /* allocated places in group.servers */
 };
 
-/* The settings of http (the lists) and of an `upstream` block (the rest). */
+/* The settings of http and stream (the lists) and of an `upstream` block (the rest). */
 struct upstream_settings {
-	/* in http */
+	/* in http and stream */
+	bool stream;
 	struct upstream_entry *defined, **defined_end;
 	struct upstream_entry *referred, **referred_end;
 	struct upstream_group **groups; /* when finished */
@@ -52,10 +53,11 @@ int upstream_servers_add(struct arena *arena, struct upstream_entry *entry, cons
 
 /* ---- group.c ---- */
 
-struct upstream_settings *upstream_http_settings(const struct config_scope *scope);
+/* Of the http or stream scope that this one is in, or is. */
+struct upstream_settings *upstream_space_settings(const struct config_scope *scope);
 struct upstream_entry *upstream_entry_new(struct config_directive_call *call, struct bytes name);
-struct upstream_entry *upstream_entry_find(const struct upstream_settings *http, struct bytes name);
-/* Resolves references and builds tables: the finish() of http. */
-int upstream_groups_finish(struct config *config, struct upstream_settings *http);
+struct upstream_entry *upstream_entry_find(const struct upstream_settings *space, struct bytes name);
+/* Resolves references and builds tables: the finish() of http and stream. */
+int upstream_groups_finish(struct config *config, struct upstream_settings *space);
 
 #endif

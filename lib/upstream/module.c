@@ -9,6 +9,9 @@
 #define KEEPALIVE_TIMEOUT_DEFAULT_MS 60000
 #define KEEPALIVE_TIME_DEFAULT_MS 3600000
 
+#define UPSTREAM_SPACES (CONFIG_HTTP | CONFIG_STREAM)
+#define UPSTREAM_BLOCKS (CONFIG_UPSTREAM | CONFIG_STREAM_UPSTREAM)
+
 static void
 settings_init(struct config *config, void *settings)
 {
@@ -22,15 +25,40 @@ settings_init(struct config *config, void *settings)
 static int
 set_upstream(struct config_directive_call *call)
 {
-	struct upstream_settings *http = call->settings;
+	struct upstream_settings *space = call->settings;
 	struct upstream_settings *own = config_settings(call->block, &upstream_module);
 
-	if (upstream_entry_find(http, call->words[1]))
+	if (upstream_entry_find(space, call->words[1]))
 		return config_fail(call, "duplicate upstream \"%s\"", (const char *)call->words[1].data);
 	own->entry = upstream_entry_new(call, call->words[1]);
-	*http->defined_end = own->entry;
-	http->defined_end = &own->entry->next;
+	*space->defined_end = own->entry;
+	space->defined_end = &own->entry->next;
 	return 0;
+}
+
+/* Of a packet there is nothing but its addresses and ports. */
+static int
+set_stream_key(struct config_directive_call *call, struct upstream_group *group, struct bytes key)
+{
+	if (!bytes_equal_string(key, "$remote_addr") && !bytes_equal_string(key, "${remote_addr}"))
+		return config_fail(call, "the key \"%s\" of \"%s\" is not supported in stream: it may be $remote_addr",
+				   (const char *)key.data, call->directive->name);
+	group->by_address = true;
+	return 0;
+}
+
+static int
+set_key(struct config_directive_call *call, struct upstream_group *group)
+{
+	bool written = call->word_count > 1;
+	struct bytes key = BYTES("$remote_addr");
+
+	if (written)
+		key = call->words[1];
+	if (call->scope->context == CONFIG_STREAM_UPSTREAM)
+		return written ? set_stream_key(call, group, key) : 0;
+	group->key = config_value_compile(call, key);
+	return group->key ? 0 : -EINVAL;
 }
 
 /* The method's words: the key where it has one, then its options. */
@@ -38,16 +66,12 @@ static int
 set_method_words(struct config_directive_call *call, struct upstream_group *group)
 {
 	const struct balance_method *method = group->method;
-	struct bytes key = BYTES("$remote_addr");
-	size_t first_option = 1;
+	bool has_key = method->properties & BALANCE_NEEDS_KEY;
+	size_t first_option = has_key ? 2 : 1;
 
-	if (method->properties & BALANCE_NEEDS_KEY) {
-		if (call->word_count > 1)
-			key = call->words[first_option++];
-		group->key = config_value_compile(call, key);
-		if (!group->key)
-			return -EINVAL;
-	}
+	group->by_address = method->properties & BALANCE_NEEDS_ADDRESS;
+	if (has_key && set_key(call, group) < 0)
+		return -EINVAL;
 	for (size_t i = first_option; i < call->word_count; i++) {
 		const char *word = (const char *)call->words[i].data, *error = "invalid parameter";
 
@@ -100,8 +124,10 @@ settings_merge(struct config *config, struct config_scope *scope, const void *pa
 	struct upstream_settings *own = settings;
 	struct upstream_group *group;
 
-	if (scope->context != CONFIG_UPSTREAM)
+	if (!(scope->context & UPSTREAM_BLOCKS)) {
+		own->stream = scope->context == CONFIG_STREAM;
 		return 0;
+	}
 	group = &own->entry->group;
 	if (group->primary_count + group->backup_count == 0)
 		return config_fail_at(config, scope->file, scope->line, "no servers are inside upstream");
@@ -118,7 +144,7 @@ settings_merge(struct config *config, struct config_scope *scope, const void *pa
 static int
 settings_finish(struct config *config, struct config_scope *scope, void *settings)
 {
-	return scope->context == CONFIG_HTTP ? upstream_groups_finish(config, settings) : 0;
+	return scope->context & UPSTREAM_SPACES ? upstream_groups_finish(config, settings) : 0;
 }
 
 static const struct config_limits requests_limits = { .least = 0, .most = INT32_MAX };
@@ -126,9 +152,9 @@ static const struct config_limits requests_limits = { .least = 0, .most = INT32_
 #define IN_UPSTREAM(word, least, most)                                                                                 \
 	.name = word, .contexts = CONFIG_UPSTREAM, .arguments_min = least, .arguments_max = most
 #define SETTING(field) .offset = offsetof(struct upstream_settings, field)
-#define REFUSED(word, reason)                                                                                          \
+#define REFUSED(word, where, reason)                                                                                   \
 	{                                                                                                              \
-		IN_UPSTREAM(word, 0, 255), .set = refuse, .extra = reason                                              \
+		.name = word, .contexts = where, .arguments_max = 255, .set = refuse, .extra = reason                  \
 	}
 
 static const struct config_directive fixed_rows[] = {
@@ -139,18 +165,29 @@ static const struct config_directive fixed_rows[] = {
 	  .kind = CONFIG_BLOCK,
 	  .opens = CONFIG_UPSTREAM,
 	  .set = set_upstream },
-	{ IN_UPSTREAM("server", 1, 255), .set = upstream_server_set },
+	{ .name = "upstream",
+	  .contexts = CONFIG_STREAM,
+	  .arguments_min = 1,
+	  .arguments_max = 1,
+	  .kind = CONFIG_BLOCK,
+	  .opens = CONFIG_STREAM_UPSTREAM,
+	  .set = set_upstream },
+	{ .name = "server",
+	  .contexts = UPSTREAM_BLOCKS,
+	  .arguments_min = 1,
+	  .arguments_max = 255,
+	  .set = upstream_server_set },
 	{ IN_UPSTREAM("keepalive", 1, 1), .set = set_keepalive },
 	{ IN_UPSTREAM("keepalive_requests", 1, 1), .set = config_set_number, SETTING(keepalive_requests),
 	  .extra = &requests_limits },
 	{ IN_UPSTREAM("keepalive_timeout", 1, 1), .set = config_set_milliseconds, SETTING(keepalive_timeout_ms) },
 	{ IN_UPSTREAM("keepalive_time", 1, 1), .set = config_set_milliseconds, SETTING(keepalive_time_ms) },
-	REFUSED("zone", "every lcore has its own state, nothing is shared between them"),
-	REFUSED("state", "servers are listed in the configuration"),
-	REFUSED("ntlm", "connections are not bound to clients"),
-	REFUSED("least_time", "response times are not measured; least_conn is the nearest"),
-	REFUSED("sticky", "no cookies are set; ip_hash, hash and maglev keep a client at its server"),
-	REFUSED("queue", "a request that finds no server is answered at once"),
+	REFUSED("zone", UPSTREAM_BLOCKS, "every lcore has its own state, nothing is shared between them"),
+	REFUSED("state", UPSTREAM_BLOCKS, "servers are listed in the configuration"),
+	REFUSED("ntlm", CONFIG_UPSTREAM, "connections are not bound to clients"),
+	REFUSED("least_time", UPSTREAM_BLOCKS, "response times are not measured; least_conn is the nearest"),
+	REFUSED("sticky", CONFIG_UPSTREAM, "no cookies are set; ip_hash, hash and maglev keep a client at its server"),
+	REFUSED("queue", CONFIG_UPSTREAM, "a request that finds no server is answered at once"),
 };
 
 #define FIXED_ROWS (sizeof(fixed_rows) / sizeof(fixed_rows[0]))
@@ -159,16 +196,18 @@ static const struct config_directive fixed_rows[] = {
 static struct config_directive rows[FIXED_ROWS + METHOD_ROWS_MAX + 1];
 
 /* Before main(), as the table has to be complete when config_parse() is handed the module. The first method is what a
- * group has without being told. */
+ * group of http has without being told; in stream another one is, so there it needs its word. */
 static void __attribute__((constructor)) rows_build(void)
 {
 	struct config_directive *row = rows + FIXED_ROWS;
 
 	memcpy(rows, fixed_rows, sizeof(fixed_rows));
-	for (const struct balance_method *const *method = balance_methods + 1; *method; method++) {
+	for (const struct balance_method *const *method = balance_methods; *method; method++) {
+		bool first = method == balance_methods;
+
 		assert(row < rows + FIXED_ROWS + METHOD_ROWS_MAX);
 		*row++ = (struct config_directive){ .name = (*method)->name,
-						    .contexts = CONFIG_UPSTREAM,
+						    .contexts = first ? CONFIG_STREAM_UPSTREAM : UPSTREAM_BLOCKS,
 						    .arguments_min = (*method)->words_min,
 						    .arguments_max = (*method)->words_max,
 						    .set = set_method,
@@ -178,7 +217,7 @@ static void __attribute__((constructor)) rows_build(void)
 
 struct config_module upstream_module = {
 	.name = "upstream",
-	.contexts = CONFIG_HTTP | CONFIG_UPSTREAM,
+	.contexts = UPSTREAM_SPACES | UPSTREAM_BLOCKS,
 	.settings_size = sizeof(struct upstream_settings),
 	.init = settings_init,
 	.merge = settings_merge,

@@ -4,9 +4,6 @@
 
 #include "upstream/internal.h"
 
-/* So that the sums of round robin over all servers of a group fit in 32 bits. */
-#define WEIGHT_MAX 1000000
-
 /* nginx's defaults. */
 #define MAX_FAILS_DEFAULT 1
 #define FAIL_TIMEOUT_DEFAULT_MS 10000
@@ -31,7 +28,7 @@ parse_number(struct bytes text, uint64_t most, uint32_t *out)
 static bool
 set_weight(struct upstream_server *server, struct bytes value)
 {
-	return parse_number(value, WEIGHT_MAX, &server->weight);
+	return parse_number(value, UPSTREAM_WEIGHT_MAX, &server->weight);
 }
 
 static bool
@@ -144,7 +141,8 @@ upstream_servers_add(struct arena *arena, struct upstream_entry *entry, const st
 	place = reserve(arena, entry, count);
 	for (size_t i = 0; i < count; i++) {
 		char text[ENDPOINT_TEXT_MAX];
-		size_t len = endpoint_format(&addresses[i], text, sizeof(text));
+		size_t len = addresses[i].port_be ? endpoint_format(&addresses[i], text, sizeof(text))
+						  : ip_address_format(&addresses[i].ip, text, sizeof(text));
 
 		place[i] = *model;
 		place[i].address = addresses[i];
@@ -157,6 +155,19 @@ upstream_servers_add(struct arena *arena, struct upstream_entry *entry, const st
 	return 0;
 }
 
+/* What a packet-level service cannot know: whether connections are open, and whether they failed. */
+static int
+check_stream(struct config_directive_call *call, const struct upstream_server *server)
+{
+	if (server->max_conns)
+		return config_fail(call, "parameter \"max_conns\" is not supported in stream: packets are forwarded, "
+					 "connections are not counted");
+	if (server->max_fails != MAX_FAILS_DEFAULT || server->fail_timeout_ms != FAIL_TIMEOUT_DEFAULT_MS)
+		config_warn(call, "\"max_fails\" and \"fail_timeout\" have no effect in stream: packets are forwarded, "
+				  "failures are not seen");
+	return 0;
+}
+
 int
 upstream_server_set(struct config_directive_call *call)
 {
@@ -164,17 +175,23 @@ upstream_server_set(struct config_directive_call *call)
 	struct arena *arena = config_arena(call->config);
 	struct upstream_server model = upstream_server_default(call->words[1]);
 	struct endpoint *addresses;
+	bool stream = call->scope->context == CONFIG_STREAM_UPSTREAM;
 	struct upstream_host host;
 	const char *error;
 	size_t count;
 
+	model.file = call->file;
+	model.line = call->line;
 	for (size_t i = 2; i < call->word_count; i++)
 		if (set_parameter(call, &model, call->words[i]) < 0)
 			return -EINVAL;
+	if (stream && check_stream(call, &model) < 0)
+		return -EINVAL;
 	/* Only where the method is named first, as in nginx. */
 	if (model.backup && entry->group.method && entry->group.method->properties & BALANCE_NO_BACKUP)
 		return config_fail(call, "balancing method does not support parameter \"backup\"");
-	if (upstream_host_parse(model.name, 80, &host, &error) < 0)
+	/* In stream the port may be the packet's; who refers to the group knows. */
+	if (upstream_host_parse(model.name, stream ? 0 : 80, &host, &error) < 0)
 		return config_fail(call, "%s in upstream \"%s\"", error, (const char *)model.name.data);
 	count = upstream_host_resolve(arena, &host, &addresses);
 	if (count == 0)

@@ -15,15 +15,20 @@
 #include "config/config.h"
 #include "config/variable.h"
 
+/* So that the sums of round robin over all servers of a group fit in 32 bits. */
+#define UPSTREAM_WEIGHT_MAX 1000000
+
 struct upstream_server {
-	struct bytes name; /* as written: "app-1:8000" */
-	struct endpoint address;
-	struct bytes address_text; /* "10.0.0.1:8000": $upstream_addr, and the Maglev key */
+	struct bytes name;         /* as written: "app-1:8000" */
+	struct endpoint address;   /* port 0: none is written (stream) */
+	struct bytes address_text; /* "10.0.0.1:8000": $upstream_addr, and the Maglev key; without a port "10.0.0.1" */
 	uint32_t weight;           /* 0: drained */
 	uint32_t max_fails;        /* 0: never taken out */
 	uint32_t max_conns;        /* per lcore, as nginx's per worker; 0: no limit */
 	int64_t fail_timeout_ms;
 	bool backup, down;
+	const char *file; /* where it is written, or referred to */
+	unsigned int line;
 };
 
 struct upstream_group {
@@ -34,7 +39,8 @@ struct upstream_group {
 	uint16_t default_port;
 	const struct balance_method *method;
 	uint32_t method_options, method_size;
-	struct config_value *key; /* of hash and maglev; NULL otherwise */
+	struct config_value *key; /* of hash and maglev; NULL otherwise, and in stream */
+	bool by_address;          /* stream: the client's address alone decides (`KEY` is $remote_addr, or ip_hash) */
 	/* Peers: first the primary servers, then the backups; each part has its own table. The backups of a method with
 	 * BALANCE_NO_BACKUP (written before the method, which nginx accepts) take turns. */
 	struct upstream_server *servers;
@@ -49,13 +55,23 @@ struct upstream_group {
 
 extern struct config_module upstream_module;
 
-/* All groups of a configuration, in order of definition, implicit ones last; for sizing per-lcore state. */
+/*
+ * http and stream have groups of their own, as in nginx: a name may stand in both. What differs in stream: packets, not
+ * requests, are given to servers, so that `maglev` (the 5-tuple decides) is what a group has without being told, keys are
+ * $remote_addr or nothing, there is no `keepalive`, and a server has no default port.
+ */
+
+/* All groups of http, in order of definition, implicit ones last; for sizing per-lcore state. */
 struct upstream_group **upstream_groups(struct config *config, uint32_t *count);
 /* By name (case-insensitively, as nginx), NULL when there is none. */
 struct upstream_group *upstream_group_find(struct config *config, struct bytes name);
+/* The same for stream. */
+struct upstream_group **upstream_stream_groups(struct config *config, uint32_t *count);
+struct upstream_group *upstream_stream_group_find(struct config *config, struct bytes name);
 /* The group for "host:port" or "host" in a proxy_pass (nothing of the URI): an `upstream` of that name, wherever in the
  * file it is defined, or an implicit one whose host is resolved at config_parse()'s end. What the pointer shows is valid
- * when this module's finish() of the http scope has run. NULL after config_fail(). */
+ * when this module's finish() of the http or stream scope has run. `default_port` 0: there is none, and a host that is no
+ * `upstream` must be an address to do without. NULL after config_fail(). */
 struct upstream_group *upstream_group_refer(struct config_directive_call *call, struct bytes host_port,
 					    uint16_t default_port);
 

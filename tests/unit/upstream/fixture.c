@@ -17,7 +17,8 @@ static char warnings[1024];
 static int
 set_pass(struct config_directive_call *call)
 {
-	uint16_t port = call->word_count > 2 ? (uint16_t)atoi((const char *)call->words[2].data) : 80;
+	uint16_t fallback = call->scope->context == CONFIG_STREAM ? 0 : 80;
+	uint16_t port = call->word_count > 2 ? (uint16_t)atoi((const char *)call->words[2].data) : fallback;
 	struct upstream_group *group = upstream_group_refer(call, call->words[1], port);
 
 	passed[passed_count++] = group;
@@ -26,7 +27,12 @@ set_pass(struct config_directive_call *call)
 
 static const struct config_directive rows[] = {
 	{ .name = "http", .contexts = CONFIG_MAIN, .kind = CONFIG_BLOCK, .opens = CONFIG_HTTP },
-	{ .name = "pass", .contexts = CONFIG_HTTP, .arguments_min = 1, .arguments_max = 2, .set = set_pass },
+	{ .name = "stream", .contexts = CONFIG_MAIN, .kind = CONFIG_BLOCK, .opens = CONFIG_STREAM },
+	{ .name = "pass",
+	  .contexts = CONFIG_HTTP | CONFIG_STREAM,
+	  .arguments_min = 1,
+	  .arguments_max = 2,
+	  .set = set_pass },
 	{ .name = NULL },
 };
 
@@ -46,8 +52,8 @@ static const struct config_variable variables[] = {
 	{ .name = NULL },
 };
 
-struct config *
-fixture_parse(const char *text)
+static struct config *
+parse_in(const char *block, const char *text)
 {
 	static bool defined;
 	struct config_module *const modules[] = { &test_module, &upstream_module, NULL };
@@ -59,11 +65,23 @@ fixture_parse(const char *text)
 		config_variables_define(variables);
 	defined = true;
 	passed_count = 0;
-	assert_true(asprintf(&whole, "http {\n%s\n}\n", text) > 0);
+	assert_true(asprintf(&whole, "%s {\n%s\n}\n", block, text) > 0);
 	source.text = bytes_of_string(whole);
 	config = config_parse(&source, modules);
 	free(whole);
 	return config;
+}
+
+struct config *
+fixture_parse(const char *text)
+{
+	return parse_in("http", text);
+}
+
+struct config *
+fixture_parse_stream(const char *text)
+{
+	return parse_in("stream", text);
 }
 
 struct config *

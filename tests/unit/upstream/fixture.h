@@ -7,7 +7,9 @@
 /* Parses "http {\nTEXT\n}"; the text's first line is line 2 of "test.conf". `pass HOST[:PORT] [DEFAULT_PORT];` in http
  * stands for a proxy_pass; fixture_passed() has its groups in order. */
 struct config *fixture_parse(const char *text);
-/* The same, failing the test when there is an error. */
+/* The same text in `stream`, where `pass HOST[:PORT];` has no default port. */
+struct config *fixture_parse_stream(const char *text);
+/* fixture_parse(), failing the test when there is an error. */
 struct config *fixture_parse_well(const char *text);
 struct upstream_group *fixture_passed(size_t index);
 

@@ -228,12 +228,79 @@ test_every_registered_method_is_a_directive(void **state)
 	}
 }
 
+static struct config *
+parse_stream_well(const char *text)
+{
+	struct config *config = fixture_parse_stream(text);
+
+	if (config_error(config))
+		fail_msg("%s: %s", text, config_error(config));
+	return config;
+}
+
+static void
+test_groups_of_stream_are_their_own(void **state)
+{
+	struct config *config = parse_stream_well("upstream a { server 10.0.0.1:80; server 10.0.0.2; }\n"
+						  "upstream b { ip_hash; server 10.0.0.1:80; }\n"
+						  "upstream c { round_robin; server 10.0.0.1:80; }\n"
+						  "upstream d { hash ${remote_addr}; server 10.0.0.1:80; }\n"
+						  "pass a; pass 10.0.0.9:81; pass 10.0.0.9;");
+	struct upstream_group *group = upstream_stream_group_find(config, bytes_of_string("A"));
+	uint32_t count;
+
+	assert_null(upstream_group_find(config, bytes_of_string("a")));
+	upstream_groups(config, &count);
+	assert_int_equal(count, 0);
+	assert_int_equal(upstream_stream_groups(config, &count)[0]->index, 0);
+	assert_int_equal(count, 6);
+	assert_string_equal(group->method->name, "maglev");
+	assert_false(group->by_address);
+	assert_null(group->key);
+	assert_null(group->primary_table);
+	assert_int_equal(group->servers[1].address.port_be, 0);
+	assert_int_equal(group->servers[1].line, 2);
+	expect_bytes(group->servers[1].address_text, "10.0.0.2");
+	assert_true(upstream_stream_groups(config, &count)[1]->by_address);
+	assert_string_equal(upstream_stream_groups(config, &count)[2]->method->name, "round_robin");
+	assert_true(upstream_stream_groups(config, &count)[3]->by_address);
+	assert_ptr_equal(fixture_passed(0)->servers, group->servers);
+	assert_int_equal(ntohs(fixture_passed(1)->servers[0].address.port_be), 81);
+	assert_int_equal(fixture_passed(2)->servers[0].address.port_be, 0);
+	assert_int_equal(fixture_passed(2)->servers[0].line, 6);
+	config_free(config);
+}
+
+static void
+test_errors_in_stream_are_nginxs(void **state)
+{
+	static const struct {
+		const char *text, *error;
+	} cases[] = {
+		{ "pass web;", "no port in upstream \"web\" in test.conf:2" },
+		{ "upstream a { keepalive 2; }", "\"keepalive\" directive is not allowed here in test.conf:2" },
+		{ "upstream a { }", "no servers are inside upstream in test.conf:2" },
+		{ "upstream a { hash $uri; }", "the key \"$uri\" of \"hash\" is not supported in stream: it may be "
+					       "$remote_addr in test.conf:2" },
+		{ "upstream a { server one.test:80 weight=1000000; server 10.0.0.1:80 weight=x; }",
+		  "invalid parameter \"weight=x\" in test.conf:2" },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct config *config = fixture_parse_stream(cases[i].text);
+
+		assert_non_null(config_error(config));
+		assert_string_equal(config_error(config), cases[i].error);
+		config_free(config);
+	}
+}
+
 static void
 test_the_default_method_is_no_directive(void **state)
 {
 	struct config *config = fixture_parse("upstream a { round_robin; }");
 
-	assert_string_equal(config_error(config), "unknown directive \"round_robin\" in test.conf:2");
+	assert_string_equal(config_error(config), "\"round_robin\" directive is not allowed here in test.conf:2");
 	config_free(config);
 }
 
@@ -411,6 +478,8 @@ main(void)
 		cmocka_unit_test(test_what_weir_does_not_have_is_refused_by_name),
 		cmocka_unit_test(test_every_registered_method_is_a_directive),
 		cmocka_unit_test(test_the_default_method_is_no_directive),
+		cmocka_unit_test(test_groups_of_stream_are_their_own),
+		cmocka_unit_test(test_errors_in_stream_are_nginxs),
 		cmocka_unit_test(test_a_second_method_is_warned_of_and_wins),
 		cmocka_unit_test(test_a_method_behind_keepalive_is_warned_of_and_both_stay),
 		cmocka_unit_test(test_a_backup_before_the_method_is_accepted_as_in_nginx),
