@@ -12,14 +12,17 @@
 #define CMDLINE_INTERFACES_MAX 32
 #define CMDLINE_CPUS_MAX 1024
 
+enum cmdline_scheme { CMDLINE_HTTP, CMDLINE_TCP, CMDLINE_UDP };
+
 struct cmdline_listen {
-	struct endpoint endpoint; /* 0.0.0.0 where only a port is given */
-	const char *text;         /* as the directive takes it */
+	enum cmdline_scheme scheme; /* those that are not http are packet-level */
+	struct endpoint endpoint;   /* 0.0.0.0 where only a port is given */
+	const char *text;           /* as the directive takes it */
 };
 
 struct cmdline_backend {
 	const char *text; /* "10.0.0.1:80 weight=3 backup" */
-	bool backup;
+	bool backup, has_port;
 };
 
 struct cmdline_options {
@@ -32,10 +35,21 @@ struct cmdline_options {
 	size_t backend_count;
 	const char *balance; /* the directive with its words; "" for round robin; NULL: not given */
 	bool balance_without_backup;
+	const char *balance_key;         /* of the method; NULL without */
+	const char *forward;             /* the directive's words; NULL: not given */
 	uint16_t cpus[CMDLINE_CPUS_MAX]; /* in the order given */
 	size_t cpu_count;
 	const char *access_log;
 };
+
+static inline bool
+cmdline_has_listen(const struct cmdline_options *options, bool http)
+{
+	for (size_t i = 0; i < options->listen_count; i++)
+		if ((options->listens[i].scheme == CMDLINE_HTTP) == http)
+			return true;
+	return false;
+}
 
 /* Records the error; -EINVAL. */
 int cmdline_fail(struct cmdline *cmdline, const char *format, ...) __attribute__((format(printf, 2, 3)));

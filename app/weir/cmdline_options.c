@@ -5,6 +5,7 @@
 
 #include "balance/balance.h"
 #include "config/config.h"
+#include "l4/forward.h"
 #include "weir/cmdline_internal.h"
 
 #define HTTP_PORT 80
@@ -27,27 +28,35 @@ port_parse(struct bytes text, uint64_t *port)
 	return bytes_parse_unsigned(text, UINT16_MAX, port) && *port > 0;
 }
 
-/* Takes "scheme://" off; -EINVAL for a scheme that is not http. */
+static const struct scheme {
+	const char *name;
+	enum cmdline_scheme scheme;
+} schemes[] = { { "http", CMDLINE_HTTP }, { "tcp", CMDLINE_TCP }, { "udp", CMDLINE_UDP } };
+
+/* Takes "scheme://" off; -EINVAL for a scheme that Weir has not. */
 static int
-scheme_take(struct cmdline *cmdline, const char *value, const char **rest)
+scheme_take(struct cmdline *cmdline, const char *value, const char **rest, enum cmdline_scheme *scheme)
 {
-	static const char *const later[] = { "https", "tcp", "udp" };
 	const char *end = strstr(value, "://");
-	size_t len = end ? (size_t)(end - value) : 0;
+	struct bytes name = bytes_of(value, end ? (size_t)(end - value) : 0);
 
 	*rest = end ? end + strlen("://") : value;
-	if (!end || (len == 4 && memcmp(value, "http", len) == 0))
+	*scheme = CMDLINE_HTTP;
+	if (!end)
 		return 0;
-	for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++)
-		if (strlen(later[i]) == len && memcmp(value, later[i], len) == 0)
-			return cmdline_fail(
-				cmdline,
-				"\"%s\" in option \"--listen\": %s is not supported by this version of weir, "
-				"only http is",
-				value, later[i]);
-	return cmdline_fail(cmdline,
-			    "invalid value \"%s\" in option \"--listen\": unknown scheme \"%.*s\", it must be http",
-			    value, (int)len, value);
+	for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++)
+		if (bytes_equal_string(name, schemes[i].name)) {
+			*scheme = schemes[i].scheme;
+			return 0;
+		}
+	if (bytes_equal_string(name, "https"))
+		return cmdline_fail(cmdline,
+				    "\"%s\" in option \"--listen\": https is not supported by this version of weir",
+				    value);
+	return cmdline_fail(
+		cmdline,
+		"invalid value \"%s\" in option \"--listen\": unknown scheme \"%.*s\", it must be http, tcp or udp",
+		value, (int)name.len, value);
 }
 
 /* "80", ":80", "*:80", "10.0.0.1", "10.0.0.1:80", "[::1]:80". NULL when it is good, else what is wrong. */
@@ -76,6 +85,27 @@ listen_read(struct cmdline *cmdline, struct bytes text, struct cmdline_listen *l
 	return NULL;
 }
 
+/* "10.0.1.1:25" alone: all addresses of the host, or a port by default, would be taken by mistake only. */
+static const char *
+packet_level_listen_read(struct cmdline *cmdline, struct bytes text, struct cmdline_listen *listen)
+{
+	char written[ENDPOINT_TEXT_MAX];
+
+	if (endpoint_parse(text, 0, &listen->endpoint) < 0 || listen->endpoint.port_be == 0)
+		return "it must be ADDR:PORT or [IPV6]:PORT, with a numeric address";
+	if (ip_address_is_any(&listen->endpoint.ip))
+		return "a packet-level service needs an address of its own";
+	endpoint_format(&listen->endpoint, written, sizeof(written));
+	listen->text = arena_printf(cmdline->arena, "%s%s", written, listen->scheme == CMDLINE_UDP ? " udp" : "");
+	return NULL;
+}
+
+static bool
+listens_collide(const struct cmdline_listen *a, const struct cmdline_listen *b)
+{
+	return (a->scheme == CMDLINE_UDP) == (b->scheme == CMDLINE_UDP) && endpoint_equal(&a->endpoint, &b->endpoint);
+}
+
 static int
 listen_option(struct cmdline *cmdline, struct cmdline_options *options, const char *name, const char *value)
 {
@@ -85,7 +115,7 @@ listen_option(struct cmdline *cmdline, struct cmdline_options *options, const ch
 
 	if (options->listen_count == CMDLINE_LISTENS_MAX)
 		return fail_too_many(cmdline, name, CMDLINE_LISTENS_MAX);
-	if (scheme_take(cmdline, value, &rest) < 0)
+	if (scheme_take(cmdline, value, &rest, &listen->scheme) < 0)
 		return -EINVAL;
 	text = bytes_of_string(rest);
 	/* A URL may end with its '/'. */
@@ -93,11 +123,12 @@ listen_option(struct cmdline *cmdline, struct cmdline_options *options, const ch
 		text.len--;
 	if (bytes_index(text, '/') >= 0)
 		return fail_value(cmdline, name, value, "a listener has no path");
-	problem = listen_read(cmdline, text, listen);
+	problem = listen->scheme == CMDLINE_HTTP ? listen_read(cmdline, text, listen)
+						 : packet_level_listen_read(cmdline, text, listen);
 	if (problem)
 		return fail_value(cmdline, name, value, problem);
 	for (size_t i = 0; i < options->listen_count; i++)
-		if (endpoint_equal(&options->listens[i].endpoint, &listen->endpoint))
+		if (listens_collide(&options->listens[i], listen))
 			return fail_value(cmdline, name, value, "this address and port are given twice");
 	options->listen_count++;
 	return 0;
@@ -164,6 +195,14 @@ backend_parameter_check(struct bytes text, bool *backup)
 	return "after the address it takes weight=N, max_fails=N, fail_timeout=TIME, backup and down";
 }
 
+static bool
+backend_has_port(struct bytes text)
+{
+	struct endpoint endpoint;
+
+	return endpoint_parse(text, 0, &endpoint) == 0 ? endpoint.port_be != 0 : bytes_index(text, ':') >= 0;
+}
+
 static int
 backend_option(struct cmdline *cmdline, struct cmdline_options *options, const char *name, const char *value)
 {
@@ -178,6 +217,8 @@ backend_option(struct cmdline *cmdline, struct cmdline_options *options, const c
 		struct bytes part = comma < 0 ? rest : bytes_of(rest.data, (size_t)comma);
 
 		last = comma < 0;
+		if (!text)
+			backend->has_port = backend_has_port(part);
 		problem = text ? backend_parameter_check(part, &backend->backup) : backend_address_check(part);
 		text = arena_printf(cmdline->arena, "%s%s%.*s", text ? text : "", text ? " " : "", (int)part.len,
 				    (const char *)part.data);
@@ -203,7 +244,8 @@ method_names(struct cmdline *cmdline)
 
 /* The words behind a method's name: a key where it takes one, then its own. */
 static const char *
-method_words_check(const struct balance_method *method, char *words, const char **text, struct cmdline *cmdline)
+method_words_check(const struct balance_method *method, char *words, const char **text, const char **key_word,
+		   struct cmdline *cmdline)
 {
 	bool key = method->properties & BALANCE_NEEDS_KEY, optional = method->properties & BALANCE_KEY_OPTIONAL;
 	uint32_t method_options = 0;
@@ -214,9 +256,10 @@ method_words_check(const struct balance_method *method, char *words, const char 
 
 		if (strpbrk(word, ";{}\"'\\#\r\n"))
 			return "a word here is plain text and variables, without quotes, braces and semicolons";
-		if (key)
+		if (key) {
 			key = false;
-		else if (!method->option || method->option(word, strlen(word), &method_options, &error) < 0)
+			*key_word = word;
+		} else if (!method->option || method->option(word, strlen(word), &method_options, &error) < 0)
 			return error;
 		*text = arena_printf(cmdline->arena, "%s %s", *text, word);
 	}
@@ -236,11 +279,32 @@ balance_option(struct cmdline *cmdline, struct cmdline_options *options, const c
 		return cmdline_fail(cmdline, "invalid value \"%s\" in option \"%s\": it must be one of %s", value, name,
 				    method_names(cmdline));
 	text = method->name;
-	problem = method_words_check(method, arena_printf(cmdline->arena, "%s", value + len), &text, cmdline);
+	problem = method_words_check(method, arena_printf(cmdline->arena, "%s", value + len), &text,
+				     &options->balance_key, cmdline);
 	if (problem)
 		return fail_value(cmdline, name, value, problem);
 	options->balance = method == balance_methods[0] ? "" : text;
 	options->balance_without_backup = method->properties & BALANCE_NO_BACKUP;
+	return 0;
+}
+
+static int
+forward_option(struct cmdline *cmdline, struct cmdline_options *options, const char *name, const char *value)
+{
+	size_t len = strcspn(value, " ");
+	const char *names = "";
+
+	if (options->forward)
+		return cmdline_fail(cmdline, "option \"%s\" is given twice", name);
+	for (const struct l4_forwarder *const *f = l4_forwarders; *f; f++)
+		names = arena_printf(cmdline->arena, "%s%s%s", names, *names ? ", " : "", (*f)->name);
+	if (!l4_forwarder_find(value, len))
+		return cmdline_fail(cmdline, "invalid value \"%s\" in option \"%s\": it must be one of %s", value, name,
+				    names);
+	/* The words behind it are the directive's business, if they can stand there at all. */
+	if (strpbrk(value + len, "\t\r\n;{}\"'\\#"))
+		return fail_value(cmdline, name, value, "a word here is plain text");
+	options->forward = value;
 	return 0;
 }
 
@@ -318,6 +382,7 @@ static const struct long_option {
 	{ "--listen", "an address and a port", listen_option },
 	{ "--backend", "an address and a port", backend_option },
 	{ "--balance", "a method", balance_option },
+	{ "--forward", "a mode", forward_option },
 	{ "--interface", "a name", interface_option },
 	{ "--lcores", "a list of CPUs", lcores_option },
 	{ "--access-log", "a file name", access_log_option },
@@ -350,6 +415,33 @@ cmdline_option(struct cmdline *cmdline, struct cmdline_options *options, const c
 	return option->take(cmdline, options, name, value);
 }
 
+/* What packet-level listeners ask of the other options, and those of them. */
+static int
+packet_level_check(struct cmdline *cmdline, const struct cmdline_options *options)
+{
+	if (!cmdline_has_listen(options, false)) {
+		if (options->forward)
+			return cmdline_fail(
+				cmdline,
+				"option \"--forward\" needs \"--listen tcp://ADDR:PORT\" or \"udp://\" beside it");
+		return 0;
+	}
+	for (size_t i = 0; i < options->backend_count; i++)
+		if (!options->backends[i].has_port)
+			return cmdline_fail(
+				cmdline,
+				"option \"--backend\": with \"--listen tcp://\" or \"udp://\" a server needs "
+				"a port: \"%s\"",
+				options->backends[i].text);
+	if (options->balance_key && strcmp(options->balance_key, "$remote_addr") != 0)
+		return cmdline_fail(cmdline,
+				    "option \"--balance\": with \"--listen tcp://\" or \"udp://\" the key can only be "
+				    "$remote_addr");
+	if (options->access_log && !cmdline_has_listen(options, true))
+		return cmdline_fail(cmdline, "option \"--access-log\" needs \"--listen http://ADDR:PORT\" beside it");
+	return 0;
+}
+
 int
 cmdline_options_check(struct cmdline *cmdline, const struct cmdline_options *options)
 {
@@ -366,5 +458,5 @@ cmdline_options_check(struct cmdline *cmdline, const struct cmdline_options *opt
 	if (backups > 0 && options->balance_without_backup)
 		return cmdline_fail(cmdline, "option \"--backend\": \"backup\" cannot be used with \"--balance %s\"",
 				    options->balance);
-	return 0;
+	return packet_level_check(cmdline, options);
 }

@@ -2,7 +2,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "balance/balance.h"
 #include "weir/cmdline_internal.h"
+
+/* It works with servers that know nothing of it. */
+#define FORWARD_DEFAULT "full_nat"
 
 /* A word of the configuration, in quotes where it needs them. */
 static void
@@ -93,6 +97,35 @@ print_main(FILE *out, const struct cmdline_options *options, const char *error_l
 }
 
 static void
+print_backends(FILE *out, const struct cmdline_options *options)
+{
+	for (size_t i = 0; i < options->backend_count; i++)
+		fprintf(out, "\t\tserver %s;\n", options->backends[i].text);
+}
+
+static void
+print_listens(FILE *out, const struct cmdline_options *options, bool http)
+{
+	for (size_t i = 0; i < options->listen_count; i++)
+		if ((options->listens[i].scheme == CMDLINE_HTTP) == http)
+			fprintf(out, "\t\tlisten %s;\n", options->listens[i].text);
+}
+
+/* Round robin, which is no word in http, is one where Maglev is the default. */
+static void
+print_stream(FILE *out, const struct cmdline_options *options)
+{
+	fputs("stream {\n\tupstream backend {\n", out);
+	if (options->balance)
+		fprintf(out, "\t\t%s;\n", *options->balance ? options->balance : balance_methods[0]->name);
+	print_backends(out, options);
+	fputs("\t}\n\n\tserver {\n", out);
+	print_listens(out, options, false);
+	fprintf(out, "\t\tproxy_pass backend;\n\t\tforward %s;\n\t}\n}\n",
+		options->forward ? options->forward : FORWARD_DEFAULT);
+}
+
+static void
 print_http(FILE *out, const struct cmdline_options *options)
 {
 	fputs("http {\n\taccess_log ", out);
@@ -100,11 +133,9 @@ print_http(FILE *out, const struct cmdline_options *options)
 	fputs(";\n\n\tupstream backend {\n", out);
 	if (options->balance && *options->balance)
 		fprintf(out, "\t\t%s;\n", options->balance);
-	for (size_t i = 0; i < options->backend_count; i++)
-		fprintf(out, "\t\tserver %s;\n", options->backends[i].text);
+	print_backends(out, options);
 	fputs("\t}\n\n\tserver {\n", out);
-	for (size_t i = 0; i < options->listen_count; i++)
-		fprintf(out, "\t\tlisten %s;\n", options->listens[i].text);
+	print_listens(out, options, true);
 	fputs("\n\t\tlocation / {\n\t\t\tproxy_pass http://backend;\n\t\t}\n\t}\n}\n", out);
 }
 
@@ -122,7 +153,12 @@ cmdline_text(struct cmdline *cmdline, const struct cmdline_options *options, con
 	}
 	print_heading(out, argc, argv);
 	print_main(out, options, error_log);
-	print_http(out, options);
+	if (cmdline_has_listen(options, true))
+		print_http(out, options);
+	if (cmdline_has_listen(options, true) && cmdline_has_listen(options, false))
+		fputc('\n', out);
+	if (cmdline_has_listen(options, false))
+		print_stream(out, options);
 	fclose(out);
 	arena_on_free(cmdline->arena, free, text);
 	return text;

@@ -142,6 +142,21 @@ workers_start(struct control *c)
 	return 0;
 }
 
+/* Half of them for full_nat, so that no answer can be meant for both. */
+static void
+share_local_ports(struct control *c, struct config *config)
+{
+	struct generations *g = &c->generations;
+
+	topology_local_ports(&g->local_port_first, &g->local_port_last);
+	if (!l4_configured(config))
+		return;
+	g->forward_port_last = g->local_port_last;
+	g->forward_port_first = (uint16_t)(g->local_port_last - (g->local_port_last - g->local_port_first) / 2);
+	g->local_port_last = (uint16_t)(g->forward_port_first - 1);
+	topology_forwarding_ports(&c->topology, g->forward_port_first, g->forward_port_last);
+}
+
 static int
 control_start(struct control *c, struct config *config)
 {
@@ -166,7 +181,7 @@ control_start(struct control *c, struct config *config)
 	c->shared.port_used = topology_port_used;
 	c->shared.port_used_context = &c->topology;
 	random_fill(&c->shared.hash_seed, sizeof(c->shared.hash_seed));
-	topology_local_ports(&c->generations.local_port_first, &c->generations.local_port_last);
+	share_local_ports(c, config);
 	result = workers_init(c, config);
 	if (result < 0)
 		return result;

@@ -3,9 +3,12 @@
 #include <errno.h>
 #include <grp.h>
 #include <pwd.h>
+#include <sys/un.h>
 #include <unistd.h>
 
+#include "l4/l4.h"
 #include "proxy/error_log.h"
+#include "proxy/settings.h"
 #include "weir/cmdline.h"
 
 /* ---- main ---- */
@@ -128,6 +131,25 @@ set_error_log(struct config_directive_call *call)
 	return proxy_error_log_add(call, &settings->error_targets);
 }
 
+static int
+set_control(struct config_directive_call *call)
+{
+	struct core_settings *settings = call->settings;
+	const size_t longest = sizeof(((struct sockaddr_un *)0)->sun_path) - 1;
+
+	if (settings->control.data || settings->control_off)
+		return config_fail(call, "\"control\" directive is duplicate");
+	if (bytes_equal_string(call->words[1], "off")) {
+		settings->control_off = true;
+		return 0;
+	}
+	settings->control = bytes_of_string(config_full_path(call->config, call->words[1]));
+	if (settings->control.len > longest)
+		return config_fail(call, "the path \"%s\" is longer than the %zu bytes that a socket may have",
+				   (const char *)settings->control.data, longest);
+	return 0;
+}
+
 static const struct config_word poll_words[] = {
 	{ "adaptive", CORE_POLL_ADAPTIVE },
 	{ "busy", CORE_POLL_BUSY },
@@ -158,6 +180,39 @@ main_merge(struct config *config, struct config_scope *scope, const void *parent
 	core->pid = bytes_of_string(core->pid.data ? config_full_path(config, core->pid) : CMDLINE_PID);
 	if (!config_child(scope, CONFIG_EVENTS))
 		return config_fail_at(config, NULL, 0, "no \"events\" section in configuration");
+	return 0;
+}
+
+/* One endpoint cannot be http's and packet-level: neither room knows the other. */
+static int
+check_listens(struct config *config, const struct config_scope *server)
+{
+	const struct proxy_server *settings = config_settings(server, &proxy_server_module);
+	char text[ENDPOINT_TEXT_MAX];
+	const char *file;
+	unsigned int line;
+
+	for (const struct proxy_listen *l = settings->listens; l; l = l->next) {
+		if (!l4_listens_on(config, &l->endpoint, IPPROTO_TCP, &file, &line))
+			continue;
+		endpoint_format(&l->endpoint, text, sizeof(text));
+		return config_fail_at(config, l->file, l->line,
+				      "\"listen %s\" in http is taken by the \"listen\" in stream of %s:%u", text, file,
+				      line);
+	}
+	return 0;
+}
+
+static int
+main_finish(struct config *config, struct config_scope *scope, void *settings)
+{
+	const struct config_scope *http = config_child(scope, CONFIG_HTTP);
+
+	if (!http || !l4_configured(config))
+		return 0;
+	for (const struct config_scope *child = http->children; child; child = child->next)
+		if (child->context == CONFIG_SERVER && check_listens(config, child) < 0)
+			return -EINVAL;
 	return 0;
 }
 
@@ -280,6 +335,50 @@ set_address(struct config_directive_call *call)
 	return 0;
 }
 
+/* "02:00:00:00:00:01" */
+static bool
+parse_mac(struct bytes text, uint8_t mac[6])
+{
+	if (text.len != 17)
+		return false;
+	for (size_t i = 0; i < text.len; i++) {
+		uint8_t c = byte_lower(text.data[i]);
+		int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+
+		if (i % 3 == 2 ? c != ':' : digit < 0)
+			return false;
+		if (i % 3 < 2)
+			mac[i / 3] = (uint8_t)(mac[i / 3] << 4 | digit);
+	}
+	return !(mac[0] & 1);
+}
+
+static int
+set_neighbor(struct config_directive_call *call)
+{
+	struct core_interface *interface = last_interface(call);
+	struct net_fixed_neighbor neighbor = { 0 }, *larger;
+
+	if (!bytes_equal_string(call->words[1], "default") &&
+	    (ip_address_parse(call->words[1], &neighbor.address) < 0 || ip_address_is_any(&neighbor.address)))
+		return config_fail(call, "invalid address \"%s\", it must be an IP address or \"default\"",
+				   (const char *)call->words[1].data);
+	if (!parse_mac(call->words[2], neighbor.mac))
+		return config_fail(call, "invalid MAC \"%s\", it must be the address of one host: 02:00:00:00:00:01",
+				   (const char *)call->words[2].data);
+	for (size_t i = 0; i < interface->neighbor_count; i++)
+		if (ip_address_equal(&interface->neighbors[i].address, &neighbor.address))
+			return config_fail(call, "duplicate neighbor \"%s\"", (const char *)call->words[1].data);
+	if (interface->neighbor_count == 0)
+		config_warn(call, "\"neighbor\" is for weir-replay: weir itself goes by Linux's neighbour table");
+	larger = arena_alloc(config_arena(call->config), (interface->neighbor_count + 1) * sizeof(*larger));
+	if (interface->neighbor_count)
+		memcpy(larger, interface->neighbors, interface->neighbor_count * sizeof(*larger));
+	larger[interface->neighbor_count++] = neighbor;
+	interface->neighbors = larger;
+	return 0;
+}
+
 static const struct config_limits queue_limits = { 1, PORT_QUEUES_MAX };
 static const struct config_limits mtu_limits = { 576, 9000 };
 static const struct config_limits descriptor_limits = { 64, 8192 };
@@ -299,6 +398,7 @@ static const struct config_directive main_directives[] = {
 	{ "daemon", CONFIG_MAIN, 1, 1, CONFIG_FLAG, 0, config_set_flag, MAIN_FIELD(daemon) },
 	{ "user", CONFIG_MAIN, 1, 2, 0, 0, set_user },
 	{ "pid", CONFIG_MAIN, 1, 1, 0, 0, config_set_string, MAIN_FIELD(pid) },
+	{ "control", CONFIG_MAIN, 1, 1, 0, 0, set_control },
 	{ "error_log", CONFIG_MAIN, 1, 255, 0, 0, set_error_log },
 	{ "worker_processes", CONFIG_MAIN, 1, 1, 0, 0, set_worker_processes },
 	{ "worker_cpu_affinity", CONFIG_MAIN, 1, 255, 0, 0, set_affinity },
@@ -318,6 +418,7 @@ static const struct config_directive main_directives[] = {
 	  &descriptor_limits },
 	{ "twin", CONFIG_INTERFACE, 1, 1, 0, 0, set_twin },
 	{ "address", CONFIG_INTERFACE, 1, 1, 0, 0, set_address },
+	{ "neighbor", CONFIG_INTERFACE, 2, 2, 0, 0, set_neighbor },
 	{ 0 },
 };
 
@@ -327,6 +428,7 @@ struct config_module core_module = {
 	.settings_size = sizeof(struct core_settings),
 	.init = main_init,
 	.merge = main_merge,
+	.finish = main_finish,
 	.directives = main_directives,
 };
 

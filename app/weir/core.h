@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "config/config.h"
+#include "net/net.h"
 #include "port/port.h"
 
 #define WORKERS_MAX 64
@@ -14,6 +15,8 @@ struct core_interface {
 	struct port_config port;
 	const char **addresses; /* ends with NULL */
 	size_t address_count;
+	struct net_fixed_neighbor *neighbors; /* for weir-replay, which has no Linux to ask */
+	size_t neighbor_count;
 	struct core_interface *next;
 	const char *file;
 	unsigned int line;
@@ -30,6 +33,8 @@ struct core_settings {
 	int64_t worker_shutdown_timeout_ms;
 	size_t packet_buffers; /* mbufs, in all; CONFIG_UNSET_SIZE: by worker_connections */
 	struct bytes pid;
+	struct bytes control; /* full path of the control socket; NULL data: beside the pid file */
+	bool control_off;
 	struct bytes user, group;
 	const struct log_target *error_targets; /* NULL: none is named */
 	struct core_interface *interfaces;

@@ -10,73 +10,158 @@
 
 /* ---- messages to workers ---- */
 
-struct adoption {
-	struct worker *worker;
-	struct proxy_generation *proxy;
+/* What all workers are told alike. */
+struct news {
+	struct proxy_generation *proxy; /* NULL: only the services are new */
 	const struct steering *steering;
+	const struct l4_generation *l4;
 	struct port *const *ports;
 	uint32_t ports_from, ports_to;
-	uint32_t *pending; /* workers that have not yet adopted */
+	uint32_t pending; /* workers that have not yet adopted */
+};
+
+struct adoption {
+	struct worker *worker;
+	struct news *news;
 };
 
 static void
 adopt(void *argument)
 {
 	struct adoption *a = argument;
+	struct worker *worker = a->worker;
+	struct news *news = a->news;
 	const struct tcp_listener *listeners;
 	uint32_t count;
 
-	for (uint32_t i = a->ports_from; i < a->ports_to; i++)
-		worker_port_add(a->worker, a->ports[i]);
-	listeners = proxy_generation_listeners(a->proxy, &count);
-	a->worker->steering = a->steering;
-	tcp_listen(a->worker->tcp, listeners, count);
-	proxy_worker_adopt(a->worker->proxy, a->proxy);
-	__atomic_sub_fetch(a->pending, 1, __ATOMIC_RELEASE);
+	for (uint32_t i = news->ports_from; i < news->ports_to; i++)
+		worker_port_add(worker, news->ports[i]);
+	worker->l4 = worker->l4_owned;
+	if (worker->l4)
+		l4_worker_adopt(worker->l4, news->l4);
+	if (news->proxy) {
+		listeners = proxy_generation_listeners(news->proxy, &count);
+		worker->steering = news->steering;
+		tcp_listen(worker->tcp, listeners, count);
+		proxy_worker_adopt(worker->proxy, news->proxy);
+	}
 	free(a);
+	/* The last word: control takes the news back. */
+	__atomic_sub_fetch(&news->pending, 1, __ATOMIC_RELEASE);
 }
 
 static bool
-tell_worker(struct generations *g, struct worker *worker, struct proxy_generation *proxy,
-	    const struct steering *steering, uint32_t ports_from, uint32_t *pending)
+tell_worker(struct worker *worker, struct news *news)
 {
 	struct adoption *a = calloc(1, sizeof(*a));
 
 	if (!a)
 		return false;
-	*a = (struct adoption){
-		.worker = worker,
-		.proxy = proxy,
-		.steering = steering,
-		.ports = g->topology->ports,
-		.ports_from = ports_from,
-		.ports_to = g->topology->port_count,
-		.pending = pending,
-	};
-	__atomic_add_fetch(pending, 1, __ATOMIC_ACQ_REL);
+	*a = (struct adoption){ worker, news };
+	__atomic_add_fetch(&news->pending, 1, __ATOMIC_ACQ_REL);
 	if (!worker->running) {
 		adopt(a);
 		return true;
 	}
 	if (loop_post(worker->loop, adopt, a) == 0)
 		return true;
-	__atomic_sub_fetch(pending, 1, __ATOMIC_ACQ_REL);
+	__atomic_sub_fetch(&news->pending, 1, __ATOMIC_ACQ_REL);
 	free(a);
 	return false;
 }
 
 /* Control waits for its workers: a round takes microseconds, a sleeping worker is woken. */
 static void
-tell_workers(struct generations *g, struct proxy_generation *proxy, const struct steering *steering,
-	     uint32_t ports_from)
+tell_workers(struct generations *g, struct news *news)
 {
-	uint32_t pending = 0;
-
+	news->l4 = g->l4;
+	news->ports = g->topology->ports;
+	news->ports_to = g->topology->port_count;
 	for (unsigned int i = 0; i < g->shared->worker_count; i++)
-		while (!tell_worker(g, &g->shared->workers[i], proxy, steering, ports_from, &pending))
+		while (!tell_worker(&g->shared->workers[i], news))
 			usleep(1000);
-	while (__atomic_load_n(&pending, __ATOMIC_ACQUIRE))
+	while (__atomic_load_n(&news->pending, __ATOMIC_ACQUIRE))
 		usleep(200);
+}
+
+/* ---- packet-level services ---- */
+
+static bool
+source_of(void *context, const struct ip_address *server, struct ip_address *source)
+{
+	struct generations *g = context;
+	uint16_t mtu;
+
+	return net_route_source(g->shared->mirror, server, source, &mtu);
+}
+
+/* Flow tables have their size from the configuration that first has services. */
+static int
+services_prepare(struct generations *g, struct config *config)
+{
+	const struct l4_settings *settings = l4_settings(config);
+
+	if (!g->forward_port_first)
+		log_error(LOG_WARN,
+			  "no local ports were set aside for \"forward full_nat\", as there was no \"stream\" at "
+			  "the start: it needs a restart");
+	if (!g->registry)
+		g->registry = l4_registry_new();
+	if (!g->registry)
+		return -ENOMEM;
+	for (unsigned int i = 0; i < g->shared->worker_count; i++) {
+		struct worker *worker = &g->shared->workers[i];
+
+		if (!worker->l4_owned && worker_l4_new(worker, l4_registry_targets(g->registry), settings,
+						       g->forward_port_first, g->forward_port_last) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* *out is NULL where there are no services. */
+static int
+services_of(struct generations *g, struct config *config, struct l4_generation **out)
+{
+	struct l4_generation_config wanted = {
+		.config = config, .previous = g->l4, .source_of = source_of, .context = g
+	};
+	char error[512] = "out of memory";
+	int result;
+
+	*out = NULL;
+	if (!l4_configured(config))
+		return 0;
+	result = services_prepare(g, config);
+	wanted.registry = g->registry;
+	if (result == 0)
+		result = l4_generation_new(&wanted, out, error, sizeof(error));
+	if (result < 0)
+		log_error(LOG_EMERG, "%s", error);
+	return result;
+}
+
+/* In the place of the old one, once every worker has the new: nobody looks at the old one then. */
+static void
+services_replace(struct generations *g, struct l4_generation *l4, struct news *news)
+{
+	struct l4_generation *old = g->l4;
+
+	g->l4 = l4;
+	tell_workers(g, news);
+	l4_generation_free(old);
+}
+
+static void
+services_collect(struct generations *g)
+{
+	struct l4_worker *workers[PORT_QUEUES_MAX];
+
+	if (!g->registry)
+		return;
+	for (unsigned int i = 0; i < g->shared->worker_count; i++)
+		workers[i] = g->shared->workers[i].l4_owned;
+	l4_registry_collect(g->registry, workers, g->shared->worker_count);
 }
 
 /* ---- publishing ---- */
@@ -112,7 +197,8 @@ generations_publish(struct generations *g, struct config *config)
 	struct topology *t = g->topology;
 	struct proxy_generation *proxy = NULL;
 	struct steering *steering = NULL;
-	uint32_t ports_from = t->port_count;
+	struct l4_generation *l4 = NULL;
+	struct news news = { .ports_from = t->port_count };
 	int result = -ENOMEM;
 
 	generations_reclaim(g);
@@ -127,10 +213,13 @@ generations_publish(struct generations *g, struct config *config)
 		log_error(LOG_EMERG, "out of memory");
 		goto fail;
 	}
-	result = topology_ports_add(t, config, proxy, true);
+	result = services_of(g, config, &l4);
+	if (result < 0)
+		goto fail;
+	result = topology_ports_add(t, config, proxy, l4, true);
 	/* Ports that came before one that failed stay, started: the next reload may want them. */
 	if (result == 0)
-		result = topology_serve(t, steering);
+		result = topology_serve(t, steering, l4, g->registry);
 	if (result < 0) {
 		log_error(LOG_EMERG, "%s", t->error);
 		goto fail;
@@ -138,15 +227,38 @@ generations_publish(struct generations *g, struct config *config)
 	g->held[g->count].proxy = proxy;
 	g->held[g->count].steering = steering;
 	g->count++;
-	tell_workers(g, proxy, steering, ports_from);
-	result = topology_ports_start(t, ports_from);
+	news.proxy = proxy;
+	news.steering = steering;
+	services_replace(g, l4, &news);
+	result = topology_ports_start(t, news.ports_from);
 	if (result < 0)
 		log_error(LOG_EMERG, "%s", t->error);
 	return result;
 fail:
+	l4_generation_free(l4);
 	steering_free(steering);
 	proxy_generation_release(proxy);
 	return result;
+}
+
+int
+generations_renew_services(struct generations *g)
+{
+	const struct steering *steering = g->held[g->count - 1].steering;
+	struct news news = { .ports_from = g->topology->port_count };
+	struct l4_generation *l4;
+	int result = services_of(g, generations_config(g), &l4);
+
+	if (result < 0)
+		return result;
+	result = topology_serve(g->topology, steering, l4, g->registry);
+	if (result < 0) {
+		log_error(LOG_ALERT, "%s", g->topology->error);
+		l4_generation_free(l4);
+		return result;
+	}
+	services_replace(g, l4, &news);
+	return 0;
 }
 
 uint32_t
@@ -155,6 +267,7 @@ generations_reclaim(struct generations *g)
 	uint32_t kept = 0;
 	bool changed = false;
 
+	services_collect(g);
 	for (uint32_t i = 0; i < g->count; i++) {
 		if (i + 1 < g->count && proxy_generation_unused(g->held[i].proxy)) {
 			qsbr_synchronize();
@@ -175,17 +288,25 @@ void
 generations_serve(struct generations *g)
 {
 	struct topology *t = g->topology;
-	uint32_t last = g->count - 1, ports_from = t->port_count;
+	uint32_t last = g->count - 1;
+	struct news news = { .ports_from = t->port_count };
+	struct l4_generation *l4 = NULL;
 	int result;
 
 	if (!g->count)
 		return;
-	result = topology_ports_add(t, proxy_generation_config(g->held[last].proxy), g->held[last].proxy, false);
+	/* Addresses towards servers may be others now. */
+	result = services_of(g, generations_config(g), &l4);
+	if (result < 0)
+		return;
+	result = topology_ports_add(t, generations_config(g), g->held[last].proxy, l4, false);
 	if (result == 0)
-		result = topology_serve(t, g->held[last].steering);
-	if (result == 0 && t->port_count > ports_from) {
-		tell_workers(g, g->held[last].proxy, g->held[last].steering, ports_from);
-		result = topology_ports_start(t, ports_from);
+		result = topology_serve(t, g->held[last].steering, l4, g->registry);
+	if (result == 0) {
+		services_replace(g, l4, &news);
+		result = topology_ports_start(t, news.ports_from);
+	} else {
+		l4_generation_free(l4);
 	}
 	if (result < 0)
 		log_error(LOG_ALERT, "%s", t->error);
@@ -200,6 +321,10 @@ generations_config(const struct generations *g)
 void
 generations_free(struct generations *g)
 {
+	l4_generation_free(g->l4);
+	l4_registry_free(g->registry);
+	g->l4 = NULL;
+	g->registry = NULL;
 	for (uint32_t i = 0; i < g->count; i++) {
 		proxy_generation_free(g->held[i].proxy);
 		steering_free(g->held[i].steering);

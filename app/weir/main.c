@@ -8,38 +8,14 @@
 #include <sys/stat.h>
 
 #include "base/log.h"
-#include "filter/filters.h"
 #include "proxy/exchange.h"
 #include "weir/control.h"
 #include "weir/core.h"
 #include "weir/daemon.h"
 #include "weir/eal.h"
+#include "weir/modules.h"
 #include "weir/signal_command.h"
 #include "weir/version.h"
-
-#define MODULES_MAX 32
-
-/* Rooms first, then what each filter brings. Groups come before those who refer to them. */
-static struct config_module *const *
-all_modules(void)
-{
-	static struct config_module *modules[MODULES_MAX] = {
-		&core_module, &events_module, &upstream_module, &proxy_server_module, &proxy_location_module,
-	};
-	size_t count = 0;
-
-	while (modules[count])
-		count++;
-	for (const struct proxy_filter *const *f = filters; *f && count < MODULES_MAX - 1; f++) {
-		bool known = false;
-
-		for (size_t i = 0; i < count; i++)
-			known |= modules[i] == (*f)->module;
-		if (!known)
-			modules[count++] = (*f)->module;
-	}
-	return modules;
-}
 
 static void
 warn(void *context, const char *text)
@@ -57,7 +33,7 @@ parse(const struct cmdline *cmdline)
 		.globals = bytes_of_string(cmdline->globals),
 		.unsupported = core_unsupported,
 	};
-	struct config *config = config_parse(&source, all_modules());
+	struct config *config = config_parse(&source, weir_modules());
 
 	config_each_warning(config, warn, NULL);
 	if (!config_error(config))

@@ -112,6 +112,8 @@ add_port(struct topology *t, const struct port_config *config)
 		result = xdp_program_load(&t->program, t->error, sizeof(t->error));
 		if (result < 0)
 			return result;
+		if (t->forwarding_first)
+			xdp_program_forwarding_ports(t->program, t->forwarding_first, t->forwarding_last);
 	}
 	environment.program = t->program;
 	result = port_new(config, &environment, (uint16_t)t->port_count, &port, t->error, sizeof(t->error));
@@ -218,6 +220,27 @@ add_for_listener(struct topology *t, const struct endpoint *local)
 	return 0;
 }
 
+/* A service may be on an address that this host has not: then it comes in on the interfaces that are named. */
+static int
+add_for_service(struct topology *t, const struct l4_service *service)
+{
+	int ifindex = net_interface_of(t->mirror, &service->ip);
+	char text[ENDPOINT_TEXT_MAX];
+
+	ip_address_format(&service->ip, text, sizeof(text));
+	if (!ifindex && !t->named)
+		return fail(
+			t, -EADDRNOTAVAIL,
+			"%s is no address of this host: an \"interface\" directive must say where its packets come in",
+			text);
+	if (!ifindex || has_interface(t, ifindex))
+		return 0;
+	if (t->named)
+		return fail(t, -EADDRNOTAVAIL, "%s is on interface %s, which no \"interface\" directive names", text,
+			    net_interface_name(t->mirror, ifindex));
+	return add_interface(t, ifindex);
+}
+
 struct reach {
 	struct topology *topology;
 	bool warn; /* of servers that cannot be reached */
@@ -244,21 +267,32 @@ add_for_server(void *context, const struct endpoint *server)
 			  text, net_interface_name(t->mirror, ifindex));
 }
 
+static void
+add_for_target(void *context, const struct l4_target *target, bool answers)
+{
+	add_for_server(context, &target->server);
+}
+
 int
-topology_ports_add(struct topology *t, struct config *config, const struct proxy_generation *generation, bool warn)
+topology_ports_add(struct topology *t, struct config *config, const struct proxy_generation *generation,
+		   const struct l4_generation *l4, bool warn)
 {
 	struct reach reach = { .topology = t, .warn = warn };
 	const struct tcp_listener *listeners;
-	uint32_t count;
+	uint32_t count, services = l4 ? l4_generation_service_count(l4) : 0;
 	int result = add_named(t, config);
 
 	listeners = proxy_generation_listeners(generation, &count);
 	for (uint32_t i = 0; i < count && result == 0; i++)
 		result = add_for_listener(t, &listeners[i].local);
+	for (uint32_t i = 0; i < services && result == 0; i++)
+		result = add_for_service(t, l4_generation_service(l4, i));
 	if (result < 0)
 		return result;
 	if (count)
 		proxy_generation_each_server(generation, add_for_server, &reach);
+	if (l4)
+		l4_generation_each_server(l4, add_for_target, &reach);
 	tell_mirror(t);
 	return reach.result;
 }
@@ -299,30 +333,115 @@ note_local(void *context, int ifindex, const struct ip_address *address, uint8_t
 	locals->addresses[locals->count++] = *address;
 }
 
+/* What the XDP program is to take, growing. */
+struct served {
+	struct xdp_service *services;
+	struct xdp_server *servers;
+	uint32_t service_count, service_space, server_count, server_space;
+	bool failed; /* out of memory */
+};
+
+static void *
+grown(void *array, uint32_t count, uint32_t *space, size_t size, struct served *served)
+{
+	uint32_t more = *space ? *space * 2 : 256;
+	void *larger;
+
+	if (count < *space)
+		return array;
+	larger = realloc(array, more * size);
+	if (!larger) {
+		served->failed = true;
+		return array;
+	}
+	*space = more;
+	return larger;
+}
+
+static void
+serve_service(struct served *s, const struct xdp_service *service)
+{
+	s->services = grown(s->services, s->service_count, &s->service_space, sizeof(*service), s);
+	if (!s->failed)
+		s->services[s->service_count++] = *service;
+}
+
+static void
+serve_server(struct served *s, const struct xdp_server *server)
+{
+	s->servers = grown(s->servers, s->server_count, &s->server_space, sizeof(*server), s);
+	if (!s->failed)
+		s->servers[s->server_count++] = *server;
+}
+
+static void
+serve_ports(struct served *s, const struct l4_service *service)
+{
+	struct xdp_service one = { .endpoint.ip = service->ip, .ip_protocol = service->ip_protocol, .forwarded = true };
+
+	if (service->port_first == 1 && service->port_last == UINT16_MAX) {
+		serve_service(s, &one);
+		return;
+	}
+	for (uint32_t port = service->port_first; port <= service->port_last; port++) {
+		one.endpoint.port_be = htons((uint16_t)port);
+		serve_service(s, &one);
+	}
+}
+
+static void
+serve_target(void *context, const struct l4_target *target)
+{
+	bool port_of_ours = target->forwarder->properties & L4_NEEDS_LOCAL_PORT;
+
+	if (target->forwarder->properties & L4_SEES_ANSWERS)
+		serve_server(context,
+			     &(struct xdp_server){ target->server, target->ip_protocol,
+						   port_of_ours ? XDP_ANSWERS_TO_FORWARD : XDP_ANSWERS_TO_CLIENTS });
+}
+
+static void
+serve_steering(struct served *s, const struct steering *steering)
+{
+	for (uint32_t i = 0; i < steering->listener_count; i++)
+		serve_service(s, &(struct xdp_service){ .endpoint = steering->listeners[i].local,
+							.ip_protocol = IPPROTO_TCP });
+	for (uint32_t i = 0; i < steering->server_count; i++)
+		serve_server(s, &(struct xdp_server){ steering->servers[i], IPPROTO_TCP, XDP_ANSWERS_TO_STACK });
+}
+
 int
-topology_serve(struct topology *t, const struct steering *steering)
+topology_serve(struct topology *t, const struct steering *steering, const struct l4_generation *l4,
+	       const struct l4_registry *registry)
 {
 	struct locals locals = { 0 };
-	struct xdp_service *services;
+	struct served served = { 0 };
 	int result = -ENOMEM;
 
 	if (!t->program)
 		return 0;
-	services = calloc(steering->listener_count + 1, sizeof(*services));
-	if (services) {
-		for (uint32_t i = 0; i < steering->listener_count; i++) {
-			services[i].endpoint = steering->listeners[i].local;
-			services[i].ip_protocol = IPPROTO_TCP;
-		}
-		net_each_address(t->mirror, note_local, &locals);
-		result = xdp_program_serve(t->program, services, steering->listener_count, steering->servers,
-					   steering->server_count, locals.addresses, locals.count);
-	}
-	free(services);
+	serve_steering(&served, steering);
+	for (uint32_t i = 0; l4 && i < l4_generation_service_count(l4); i++)
+		serve_ports(&served, l4_generation_service(l4, i));
+	if (registry)
+		l4_registry_each_target(registry, serve_target, &served);
+	net_each_address(t->mirror, note_local, &locals);
+	if (!served.failed)
+		result = xdp_program_serve(t->program, served.services, served.service_count, served.servers,
+					   served.server_count, locals.addresses, locals.count);
+	free(served.services);
+	free(served.servers);
 	free(locals.addresses);
 	return result < 0 ? fail(t, result, "the XDP program's tables cannot be filled (%d: %s)", -result,
 				 strerror(-result))
 			  : 0;
+}
+
+void
+topology_forwarding_ports(struct topology *t, uint16_t first, uint16_t last)
+{
+	t->forwarding_first = first;
+	t->forwarding_last = last;
 }
 
 void

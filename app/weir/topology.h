@@ -18,7 +18,8 @@ struct topology {
 	uint32_t port_count;
 	uint32_t ports_told; /* of which the mirror knows */
 	unsigned int workers;
-	bool named; /* the configuration names its interfaces: no others are taken */
+	uint16_t forwarding_first, forwarding_last; /* local ports of full_nat, host order; 0: none */
+	bool named;                                 /* the configuration names its interfaces: no others are taken */
 	char error[512];
 };
 
@@ -32,11 +33,15 @@ int topology_init(struct topology *topology, struct config *config, unsigned int
 /* The ports that this configuration needs and that are not there yet; new ones are ports[from..port_count). `warn`: of
  * servers that no port leads to. */
 int topology_ports_add(struct topology *topology, struct config *config, const struct proxy_generation *generation,
-		       bool warn);
+		       const struct l4_generation *l4, bool warn);
 /* Starts receiving on ports[from..port_count). */
 int topology_ports_start(struct topology *topology, uint32_t from);
-/* What XDP takes: services of the listeners, answers from the servers of `steering`. */
-int topology_serve(struct topology *topology, const struct steering *steering);
+/* What XDP takes: services of the listeners and of `l4`, answers from the servers of `steering` and from those of all
+ * targets, older ones included. The last two may be NULL. */
+int topology_serve(struct topology *topology, const struct steering *steering, const struct l4_generation *l4,
+		   const struct l4_registry *registry);
+/* Local ports that XDP is to know as those of forwarding; before any port is added. */
+void topology_forwarding_ports(struct topology *topology, uint16_t first, uint16_t last);
 /* Once a second: links, device counters. */
 void topology_refresh(struct topology *topology);
 void topology_fini(struct topology *topology);

@@ -42,7 +42,7 @@ to_kernel(struct worker *worker, struct rte_mbuf *m)
 {
 	struct port *port = worker->ports[packet_view(m)->port_index].port;
 
-	worker->counters[WORKER_TO_KERNEL]++;
+	worker->counters[port->ops->to_kernel ? WORKER_TO_KERNEL : WORKER_NOT_OURS]++;
 	port_to_kernel(port, (uint16_t)(worker->index % port->queues), m);
 }
 
@@ -60,9 +60,12 @@ static bool
 is_for_stack(const struct worker *worker, const struct port *port, const struct endpoint *remote,
 	     const struct endpoint *local)
 {
+	const struct net_mirror *mirror = worker->shared->mirror;
+
+	/* Of a server that routes back through Weir, about a flow that is over: nobody's here. */
 	if (!port->ops->to_kernel)
-		return true;
-	return steering_listens(worker->steering, local, net_is_local(worker->shared->mirror, &local->ip)) ||
+		return !worker->l4 || net_is_local(mirror, &local->ip);
+	return steering_listens(worker->steering, local, net_is_local(mirror, &local->ip)) ||
 	       tcp_knows(worker->tcp, local, remote);
 }
 
@@ -131,6 +134,27 @@ packet(struct worker *worker, struct rte_mbuf *m, bool at_owner)
 		to_kernel(worker, m);
 }
 
+/* What a burst leaves for TCP and the kernel: parsed, at the front of `burst`. */
+static uint16_t
+services(struct worker *worker, struct rte_mbuf **burst, uint16_t count, enum l4_arrival arrival, uint64_t now_ns)
+{
+	uint64_t seen_before[PACKET_VERDICT_COUNT];
+
+	if (worker->l4)
+		return l4_burst(worker->l4, burst, count, arrival, now_ns,
+				arrival == L4_FROM_OWNER ? seen_before : worker->verdicts);
+	if (arrival != L4_FROM_OWNER)
+		for (uint16_t i = 0; i < count; i++)
+			worker->verdicts[packet_parse(burst[i])]++;
+	return count;
+}
+
+static enum l4_arrival
+arrival_of(const struct worker *worker, const struct port *port)
+{
+	return port->features & PORT_FLOW_STABLE ? L4_FROM_STABLE_PORT : L4_FROM_PORT;
+}
+
 /* ---- sources of the loop ---- */
 
 static unsigned int
@@ -140,7 +164,7 @@ port_poll(void *context, uint64_t now_ns)
 	struct worker *worker = wp->worker;
 	struct rte_mbuf *burst[PORT_BURST];
 	uint16_t queue = (uint16_t)worker->index;
-	uint16_t count;
+	uint16_t count, left;
 
 	if (wp->armed) {
 		wp->armed = false;
@@ -156,9 +180,10 @@ port_poll(void *context, uint64_t now_ns)
 
 		view->port_index = wp->port->index;
 		view->queue = queue;
-		worker->verdicts[packet_parse(burst[i])]++;
+		view->stage = PACKET_NEW;
 	}
-	for (uint16_t i = 0; i < count; i++)
+	left = services(worker, burst, count, arrival_of(worker, wp->port), now_ns);
+	for (uint16_t i = 0; i < left; i++)
 		packet(worker, burst[i], worker->shared->worker_count == 1);
 	return count;
 }
@@ -188,12 +213,13 @@ handover_poll(void *context, uint64_t now_ns)
 	struct worker *worker = context;
 	struct worker_shared *shared = worker->shared;
 	struct rte_mbuf *burst[PORT_BURST];
-	unsigned int received, leaving;
+	unsigned int received, leaving, left;
 
 	received = handover_receive(shared->received, worker->index, burst, PORT_BURST);
 	if (received)
 		tcp_stack_time(worker->tcp, now_ns);
-	for (unsigned int i = 0; i < received; i++)
+	left = services(worker, burst, (uint16_t)received, L4_FROM_OWNER, now_ns);
+	for (unsigned int i = 0; i < left; i++)
 		packet(worker, burst[i], true);
 	leaving = handover_receive(shared->leaving, worker->index, burst, PORT_BURST);
 	for (unsigned int i = 0; i < leaving; i++) {
@@ -226,6 +252,8 @@ stack_poll(void *context, uint64_t now_ns)
 	done = tcp_timers(worker->tcp);
 	done += proxy_worker_run(worker->proxy, now_ns, clock_real_ns());
 	tcp_flush(worker->tcp);
+	if (worker->l4)
+		l4_worker_maintain(worker->l4, now_ns);
 	done += net_output_flush(worker->output, now_ns);
 	if (worker->shared->worker_count > 1)
 		wake_others(worker, handover_flush(worker->shared->received, worker->index) |
@@ -241,6 +269,7 @@ stack_prepare_sleep(void *context, uint64_t *wake_at_ns)
 		tcp_next_timer_ns(worker->tcp),
 		proxy_worker_next_ns(worker->proxy),
 		net_output_next_ns(worker->output),
+		worker->l4 ? l4_worker_next_ns(worker->l4) : UINT64_MAX,
 	};
 
 	for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++)
@@ -319,6 +348,43 @@ frame_to(void *context, unsigned int to, struct rte_mbuf *m)
 		worker->counters[WORKER_HANDOVER_FULL]++;
 }
 
+/* ---- packet-level services ---- */
+
+static void
+hand_over_l4(void *context, unsigned int owner, struct rte_mbuf *m)
+{
+	hand_over(context, owner, m);
+}
+
+int
+worker_l4_new(struct worker *worker, const struct l4_target *targets, const struct l4_settings *settings,
+	      uint16_t local_port_first, uint16_t local_port_last)
+{
+	struct l4_worker_config config = {
+		.index = worker->index,
+		.workers = worker->shared->worker_count,
+		.targets = targets,
+		.output = worker->output,
+		.mirror = worker->shared->mirror,
+		.pool = worker->shared->pool,
+		.flows = settings->flows / worker->shared->worker_count + 1,
+		.hash_seed = settings->hash_seed,
+		.local_port_first = local_port_first,
+		.local_port_last = local_port_last,
+		.hand_over = hand_over_l4,
+		.context = worker,
+	};
+	struct counter_block block = { "l4", worker->index, l4_verdict_names, NULL, L4_VERDICT_COUNT };
+
+	random_fill(&config.random_seed, sizeof(config.random_seed));
+	worker->l4_owned = l4_worker_new(&config, clock_monotonic_ns());
+	if (!worker->l4_owned)
+		return -ENOMEM;
+	block.values = l4_worker_counters(worker->l4_owned);
+	counter_register(&block);
+	return 0;
+}
+
 /* ---- life ---- */
 
 static void
@@ -348,6 +414,8 @@ unregister_counters(struct worker *worker)
 		counter_unregister(net_output_counters(worker->output));
 	if (worker->proxy)
 		counter_unregister(proxy_worker_counters(worker->proxy));
+	if (worker->l4_owned)
+		counter_unregister(l4_worker_counters(worker->l4_owned));
 }
 
 int
@@ -358,12 +426,12 @@ worker_init(struct worker *worker, struct worker_shared *shared, const struct wo
 	struct loop_config loop = { .index = config->index, .busy = config->busy, .spin_ns = SPIN_NS };
 	struct tcp_config tcp = {
 		.pool = shared->pool,
-		.large_segments = true,
 		/* Closing connections outlive the sessions and links that worker_connections counts. */
 		.connections_max = config->connections_max * 2 + 256,
 		.time_wait_max = TIME_WAIT_MAX,
 		.receive_buffer = RECEIVE_BUFFER,
 		.send_buffer = SEND_BUFFER,
+		.large_segments = true,
 		.syn_backlog = config->connections_max < 1024 ? 1024 : config->connections_max,
 		.port_first = config->local_port_first,
 		.port_last = config->local_port_last,
@@ -482,10 +550,12 @@ worker_fini(struct worker *worker)
 	unregister_counters(worker);
 	proxy_worker_free(worker->proxy);
 	tcp_stack_free(worker->tcp);
+	l4_worker_free(worker->l4_owned);
 	net_output_free(worker->output);
 	loop_free(worker->loop);
 	worker->proxy = NULL;
 	worker->tcp = NULL;
+	worker->l4 = worker->l4_owned = NULL;
 	worker->output = NULL;
 	worker->loop = NULL;
 }

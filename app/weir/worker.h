@@ -1,7 +1,8 @@
 /*
  * A worker: one thread with its queues, its TCP stack and its proxy, and the round it runs.
  *
- *     receive from every port -> parse -> steer (here, another worker, the kernel)
+ *     receive from every port -> packet-level services: forward at once
+ *     -> the rest: parse -> steer (here, another worker, the kernel)
  *     -> TCP -> proxy -> TCP flush -> next hop -> send
  *
  * Control creates and frees workers and talks to a running one by loop_post() alone.
@@ -11,6 +12,7 @@
 
 #include <pthread.h>
 
+#include "l4/l4.h"
 #include "net/net.h"
 #include "packet/verdict.h"
 #include "port/port.h"
@@ -22,6 +24,7 @@
 #define WORKER_COUNTERS(ROW)                                                                                           \
 	ROW(HANDED_OVER, "handed_over") /* to the worker that owns the flow */                                         \
 	ROW(HANDOVER_FULL, "drop_handover_full")                                                                       \
+	ROW(NOT_OURS, "drop_not_ours") /* XDP has taken it from the kernel, which does not get it back */              \
 	ROW(TO_KERNEL, "to_kernel")                                                                                    \
 	ROW(ICMP_ERRORS, "icmp_errors")
 
@@ -48,6 +51,8 @@ struct worker {
 	struct tcp_stack *tcp;
 	struct proxy_worker *proxy;
 	struct net_output *output;
+	struct l4_worker *l4;            /* NULL as long as no configuration had packet-level services */
+	struct l4_worker *l4_owned;      /* the same, from when control has made it; control's */
 	const struct steering *steering; /* replaced by messages */
 	struct worker_port ports[PORTS_MAX];
 	uint64_t verdicts[PACKET_VERDICT_COUNT];
@@ -82,6 +87,11 @@ struct worker_config {
 int worker_init(struct worker *worker, struct worker_shared *shared, const struct worker_config *config, char *error,
 		size_t size);
 int worker_start(struct worker *worker, const struct worker_config *config);
+/* Control: makes what the worker needs for packet-level services; it is in use when its lcore sets worker->l4. `local_port_*`:
+ * for full_nat alone. 0, or -ENOMEM. */
+int worker_l4_new(struct worker *worker, const struct l4_target *targets, const struct l4_settings *settings,
+		  uint16_t local_port_first, uint16_t local_port_last);
+
 /* Stops the thread, if it runs, and frees. */
 void worker_fini(struct worker *worker);
 

@@ -1,5 +1,5 @@
 /*
- * One's-complement sums (RFC 1071), for the files of this room. Words are summed as they lie in memory: the sum of
+ * One's-complement sums (RFC 1071), for this room and those that rewrite packets. Words are summed as they lie in memory: the sum of
  * network order words in host arithmetic is the network order sum (RFC 1071 section 2(B)).
  */
 #ifndef PACKET_SUM_H

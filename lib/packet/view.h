@@ -23,6 +23,12 @@ enum packet_flag {
 	PACKET_VLAN = 1 << 5,
 };
 
+/* How far a packet has come on its way between lcores. Set to PACKET_NEW by who receives it; packet_parse() leaves it. */
+enum packet_stage {
+	PACKET_NEW,
+	PACKET_PORTS_FOUND, /* of a later fragment: the ports are its first's; the view is to be believed, not made anew */
+};
+
 struct packet_view {
 	struct ip_address source, destination;
 	uint16_t source_port_be, destination_port_be; /* ICMP: type<<8|code and the echo identifier */
@@ -39,7 +45,8 @@ struct packet_view {
 	uint8_t tos;           /* or traffic class; its low two bits are ECN */
 	uint8_t tcp_flags;
 	uint8_t verdict; /* enum packet_verdict */
-	uint16_t unused;
+	uint8_t stage;   /* enum packet_stage */
+	uint8_t unused;
 };
 
 static_assert(sizeof(struct packet_view) == 64, "one cache line per packet");

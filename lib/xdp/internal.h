@@ -32,5 +32,7 @@ struct xdp_program {
 
 /* Descriptor of the map that holds a set. */
 int xdp_program_set_fd(const struct xdp_program *program, enum xdp_set set);
+/* Whether some server's answers to clients are to be looked up. */
+void xdp_program_answers_to_clients(struct xdp_program *program, bool some);
 
 #endif

@@ -20,17 +20,29 @@ struct xdp_address {
 	__u32 words_be[4];
 };
 
+/* In place of a protocol: later fragments of any, which have no ports (the number of IPv6's fragment header). */
+#define XDP_LATER_FRAGMENTS 44
+
 struct xdp_service_key {
 	struct xdp_address address;
-	__u16 port_be;
+	__u16 port_be; /* 0: every port */
 	__u8 ip_protocol;
 	__u8 unused;
 };
 
+/* Which packets of a server are answers to Weir; also what ports_used says of a local port. */
+enum xdp_answers {
+	XDP_ANSWERS_NONE,
+	XDP_ANSWERS_TO_STACK,   /* to a local port that a TCP stack has in use */
+	XDP_ANSWERS_TO_FORWARD, /* to a local port that forwarding has for its own */
+	XDP_ANSWERS_TO_CLIENTS, /* to addresses that this host has not */
+};
+
 struct xdp_server_key {
 	struct xdp_address address;
-	__u16 port_be;
-	__u16 unused;
+	__u16 port_be; /* 0: every port, of what is forwarded only */
+	__u8 ip_protocol;
+	__u8 answers; /* enum xdp_answers */
 };
 
 struct xdp_queue_key {

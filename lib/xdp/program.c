@@ -255,7 +255,22 @@ xdp_program_socket_set(struct xdp_program *program, int ifindex, uint32_t queue,
 void
 xdp_port_used(struct xdp_program *program, uint16_t port_be, bool used)
 {
-	__atomic_store_n(&program->skeleton->bss->ports_used[port_be], used, __ATOMIC_RELEASE);
+	__atomic_store_n(&program->skeleton->bss->ports_used[port_be], used ? XDP_ANSWERS_TO_STACK : XDP_ANSWERS_NONE,
+			 __ATOMIC_RELEASE);
+}
+
+void
+xdp_program_forwarding_ports(struct xdp_program *program, uint16_t first, uint16_t last)
+{
+	for (uint32_t port = first; port <= last; port++)
+		__atomic_store_n(&program->skeleton->bss->ports_used[htons((uint16_t)port)], XDP_ANSWERS_TO_FORWARD,
+				 __ATOMIC_RELEASE);
+}
+
+void
+xdp_program_answers_to_clients(struct xdp_program *program, bool some)
+{
+	__atomic_store_n(&program->skeleton->bss->answers_to_clients, some, __ATOMIC_RELEASE);
 }
 
 int

@@ -55,34 +55,46 @@ set_settle(struct xdp_key_set *set)
 static int
 services_to_set(const struct xdp_service *services, uint32_t count, struct xdp_key_set *set)
 {
-	int rc = set_init(set, count, sizeof(struct xdp_service_key));
+	int rc = set_init(set, 2 * count, sizeof(struct xdp_service_key));
+	struct xdp_service_key *key = (struct xdp_service_key *)set->keys;
 
 	if (rc < 0)
 		return rc;
-	for (uint32_t i = 0; i < count; i++) {
-		struct xdp_service_key *key = (struct xdp_service_key *)set->keys + i;
-
+	for (uint32_t i = 0; i < count; i++, key++) {
 		memcpy(&key->address, &services[i].endpoint.ip, sizeof(key->address));
 		key->port_be = services[i].endpoint.port_be;
 		key->ip_protocol = services[i].ip_protocol;
+		if (!services[i].forwarded)
+			continue;
+		key[1].address = key->address;
+		key[1].ip_protocol = XDP_LATER_FRAGMENTS;
+		key++;
 	}
+	set->count = (uint32_t)(key - (struct xdp_service_key *)set->keys);
 	set_settle(set);
 	return 0;
 }
 
 static int
-servers_to_set(const struct endpoint *servers, uint32_t count, struct xdp_key_set *set)
+servers_to_set(const struct xdp_server *servers, uint32_t count, struct xdp_key_set *set)
 {
-	int rc = set_init(set, count, sizeof(struct xdp_server_key));
+	int rc = set_init(set, 2 * count, sizeof(struct xdp_server_key));
+	struct xdp_server_key *key = (struct xdp_server_key *)set->keys;
 
 	if (rc < 0)
 		return rc;
-	for (uint32_t i = 0; i < count; i++) {
-		struct xdp_server_key *key = (struct xdp_server_key *)set->keys + i;
-
-		memcpy(&key->address, &servers[i].ip, sizeof(key->address));
-		key->port_be = servers[i].port_be;
+	for (uint32_t i = 0; i < count; i++, key++) {
+		memcpy(&key->address, &servers[i].endpoint.ip, sizeof(key->address));
+		key->port_be = servers[i].endpoint.port_be;
+		key->ip_protocol = servers[i].ip_protocol;
+		key->answers = servers[i].answers;
+		if (servers[i].answers == XDP_ANSWERS_TO_STACK)
+			continue;
+		key[1].address = key->address;
+		key[1].ip_protocol = XDP_LATER_FRAGMENTS;
+		key++;
 	}
+	set->count = (uint32_t)(key - (struct xdp_server_key *)set->keys);
 	set_settle(set);
 	return 0;
 }
@@ -159,9 +171,10 @@ sets_replace(struct xdp_program *program, struct xdp_key_set next[XDP_SET_COUNT]
 
 int
 xdp_program_serve(struct xdp_program *program, const struct xdp_service *services, uint32_t service_count,
-		  const struct endpoint *servers, uint32_t server_count, const struct ip_address *locals,
+		  const struct xdp_server *servers, uint32_t server_count, const struct ip_address *locals,
 		  uint32_t local_count)
 {
+	bool to_clients = false;
 	struct xdp_key_set next[XDP_SET_COUNT] = { 0 };
 	int rc = locals_to_set(locals, local_count, &next[XDP_SET_LOCALS]);
 
@@ -169,8 +182,12 @@ xdp_program_serve(struct xdp_program *program, const struct xdp_service *service
 		rc = servers_to_set(servers, server_count, &next[XDP_SET_SERVERS]);
 	if (rc == 0)
 		rc = services_to_set(services, service_count, &next[XDP_SET_SERVICES]);
+	for (uint32_t i = 0; i < server_count; i++)
+		to_clients |= servers[i].answers == XDP_ANSWERS_TO_CLIENTS;
 	if (rc == 0)
 		rc = sets_replace(program, next);
+	if (rc == 0)
+		xdp_program_answers_to_clients(program, to_clients);
 	for (int i = 0; i < XDP_SET_COUNT; i++)
 		free(next[i].keys);
 	return rc;

@@ -78,13 +78,15 @@ struct {
 	__type(value, __u64);
 } counters SEC(".maps");
 
-/* One byte per local port, by its value in network order. User space maps and writes it. */
+/* One byte per local port (enum xdp_answers), by its value in network order. User space maps and writes it. */
 volatile __u8 ports_used[XDP_PORTS];
+/* Some server's packets to clients pass through here; no other packet needs to be looked up for that. */
+volatile __u8 answers_to_clients;
 
 struct packet {
 	struct xdp_address source, destination;
 	__u16 source_port_be, destination_port_be;
-	__u8 ip_protocol;
+	__u8 ip_protocol; /* XDP_LATER_FRAGMENTS for such */
 };
 
 static __always_inline void
@@ -119,11 +121,9 @@ parse_ipv4(void *l3, void *end, struct packet *packet)
 
 	if ((void *)(ip + 1) > end || ip->version != 4 || ip->ihl < 5)
 		return NULL;
-	if (ip->frag_off & bpf_htons(IPV4_FRAGMENT_OFFSET))
-		return NULL;
 	address_from_v4(&packet->source, ip->saddr);
 	address_from_v4(&packet->destination, ip->daddr);
-	packet->ip_protocol = ip->protocol;
+	packet->ip_protocol = ip->frag_off & bpf_htons(IPV4_FRAGMENT_OFFSET) ? XDP_LATER_FRAGMENTS : ip->protocol;
 	return l3 + ip->ihl * 4;
 }
 
@@ -150,8 +150,10 @@ parse_ipv6(void *l3, void *end, struct packet *packet)
 		if (next + 8 > end)
 			return NULL;
 		if (protocol == IPPROTO_FRAGMENT) {
-			if (*fragment_offset_be & bpf_htons(IPV6_FRAGMENT_OFFSET))
-				return NULL;
+			if (*fragment_offset_be & bpf_htons(IPV6_FRAGMENT_OFFSET)) {
+				packet->ip_protocol = XDP_LATER_FRAGMENTS;
+				return next;
+			}
 			next += 8;
 		} else {
 			next += (option->hdrlen + 1) * 8;
@@ -186,25 +188,58 @@ parse_ports(void *l4, void *end, unsigned int len, struct packet *packet)
 }
 
 static __always_inline bool
+has_service(struct xdp_service_key *key, __u16 port_be)
+{
+	key->port_be = port_be;
+	return bpf_map_lookup_elem(&services, key);
+}
+
+static __always_inline bool
 is_served(const struct xdp_address *address, __u16 port_be, __u8 ip_protocol)
 {
-	struct xdp_service_key key = { .address = *address, .port_be = port_be, .ip_protocol = ip_protocol };
+	struct xdp_service_key key = { .address = *address, .ip_protocol = ip_protocol };
 
-	if (bpf_map_lookup_elem(&services, &key))
+	if (has_service(&key, port_be) || has_service(&key, 0))
 		return true;
 	/* A wildcard is 0.0.0.0 in its mapped form, or ::. */
 	if (address->words_be[0] || address->words_be[1] || address->words_be[2] != bpf_htonl(0xffff))
 		__builtin_memset(&key.address, 0, sizeof(key.address));
 	key.address.words_be[3] = 0;
-	return bpf_map_lookup_elem(&services, &key) && bpf_map_lookup_elem(&locals, address);
+	return has_service(&key, port_be) && bpf_map_lookup_elem(&locals, address);
 }
 
 static __always_inline bool
-is_from_server(const struct xdp_address *server, __u16 server_port_be, __u16 local_port_be)
+has_server(struct xdp_server_key *key, __u16 port_be, __u8 answers)
 {
-	struct xdp_server_key key = { .address = *server, .port_be = server_port_be };
+	key->answers = answers;
+	key->port_be = port_be;
+	if (bpf_map_lookup_elem(&servers, key))
+		return true;
+	key->port_be = 0;
+	return answers != XDP_ANSWERS_TO_STACK && bpf_map_lookup_elem(&servers, key);
+}
 
-	return ports_used[local_port_be] && bpf_map_lookup_elem(&servers, &key);
+static __always_inline bool
+is_answer(const struct xdp_address *server, __u16 server_port_be, const struct xdp_address *local, __u16 local_port_be,
+	  __u8 ip_protocol)
+{
+	struct xdp_server_key key = { .address = *server, .ip_protocol = ip_protocol };
+	__u8 used = ports_used[local_port_be];
+
+	if (used && has_server(&key, server_port_be, used))
+		return true;
+	return answers_to_clients && has_server(&key, server_port_be, XDP_ANSWERS_TO_CLIENTS) &&
+	       !bpf_map_lookup_elem(&locals, local);
+}
+
+/* It goes with its first, which had ports: only the addresses can tell. */
+static __always_inline bool
+is_fragment_of_ours(const struct packet *packet)
+{
+	struct xdp_service_key service = { .address = packet->destination, .ip_protocol = XDP_LATER_FRAGMENTS };
+	struct xdp_server_key server = { .address = packet->source, .ip_protocol = XDP_LATER_FRAGMENTS };
+
+	return bpf_map_lookup_elem(&services, &service) || bpf_map_lookup_elem(&servers, &server);
 }
 
 static __always_inline bool
@@ -233,8 +268,8 @@ is_quote_of_ours(void *l4, void *end, __u16 ethertype_be)
 		return false;
 	if (is_served(&quote.source, quote.source_port_be, quote.ip_protocol))
 		return true;
-	return quote.ip_protocol == IPPROTO_TCP &&
-	       is_from_server(&quote.destination, quote.destination_port_be, quote.source_port_be);
+	return is_answer(&quote.destination, quote.destination_port_be, &quote.source, quote.source_port_be,
+			 quote.ip_protocol);
 }
 
 static __always_inline bool
@@ -259,15 +294,17 @@ is_weirs(void *data, void *end)
 	l4 = parse_ip(l3, end, ethertype_be, &packet);
 	if (!l4)
 		return false;
-	if (packet.ip_protocol == IPPROTO_TCP) {
-		if (!parse_ports(l4, end, sizeof(struct tcphdr), &packet))
+	if (packet.ip_protocol == XDP_LATER_FRAGMENTS)
+		return is_fragment_of_ours(&packet);
+	if (packet.ip_protocol == IPPROTO_TCP || packet.ip_protocol == IPPROTO_UDP) {
+		if (!parse_ports(l4, end,
+				 packet.ip_protocol == IPPROTO_TCP ? sizeof(struct tcphdr) : sizeof(struct udphdr),
+				 &packet))
 			return false;
-		return is_served(&packet.destination, packet.destination_port_be, IPPROTO_TCP) ||
-		       is_from_server(&packet.source, packet.source_port_be, packet.destination_port_be);
+		return is_served(&packet.destination, packet.destination_port_be, packet.ip_protocol) ||
+		       is_answer(&packet.source, packet.source_port_be, &packet.destination, packet.destination_port_be,
+				 packet.ip_protocol);
 	}
-	if (packet.ip_protocol == IPPROTO_UDP)
-		return parse_ports(l4, end, sizeof(struct udphdr), &packet) &&
-		       is_served(&packet.destination, packet.destination_port_be, IPPROTO_UDP);
 	if (packet.ip_protocol == (ethertype_be == bpf_htons(ETH_P_IP) ? IPPROTO_ICMP : IPPROTO_ICMPV6))
 		return is_icmp_error(l4, end, packet.ip_protocol) && is_quote_of_ours(l4, end, ethertype_be);
 	return false;

@@ -6,10 +6,12 @@
  * else (ARP, ssh, ping, other listeners, the host's own connections) passes to the kernel.
  *
  * What is Weir's:
- *   - TCP (and UDP later) to a served endpoint: exact address and port, or a port on every local address;
- *   - TCP from an upstream server (address and port) to a local port that Weir's stacks have in use;
- *   - ICMP and ICMPv6 errors that quote such a packet (they reach the kernel as well where XDP cannot tell).
- * Later fragments and anything that cannot be parsed pass to the kernel.
+ *   - TCP and UDP to a served endpoint: exact address and port, every port of an address, or a port on every local address;
+ *   - answers: from a server (address, port, protocol) to a local port that Weir's stacks have in use or that forwarding has
+ *     for its own, or, where servers route back through Weir, to any address that is not this host's;
+ *   - ICMP and ICMPv6 errors that quote such a packet (they reach the kernel as well where XDP cannot tell);
+ *   - later fragments from and to the addresses of what is forwarded.
+ * Other later fragments and anything that cannot be parsed pass to the kernel.
  *
  * Control thread only, but for xdp_port_used(), which a stack's lcore calls: one byte in memory shared with the kernel,
  * no system call.
@@ -21,6 +23,7 @@
 #include <stdint.h>
 
 #include "base/address.h"
+#include "xdp/maps.h"
 #include "xdp/outcome.h"
 
 struct xdp_program;
@@ -50,12 +53,24 @@ int xdp_program_socket_set(struct xdp_program *program, int ifindex, uint32_t qu
  * given in `locals`. 0, or -errno and everything is as it was before.
  */
 struct xdp_service {
-	struct endpoint endpoint;
+	struct endpoint endpoint; /* port 0: every port */
 	uint8_t ip_protocol;
+	bool forwarded; /* packet by packet: later fragments to the address are Weir's, too */
 };
+
+struct xdp_server {
+	struct endpoint endpoint; /* port 0: every port, unless TO_STACK */
+	uint8_t ip_protocol;
+	uint8_t answers; /* enum xdp_answers */
+};
+
 int xdp_program_serve(struct xdp_program *program, const struct xdp_service *services, uint32_t service_count,
-		      const struct endpoint *servers, uint32_t server_count, const struct ip_address *locals,
+		      const struct xdp_server *servers, uint32_t server_count, const struct ip_address *locals,
 		      uint32_t local_count);
+
+/* Local ports that no stack uses but forwarding (host order): what comes to them from servers XDP_ANSWERS_TO_FORWARD. Once,
+ * before they are served. */
+void xdp_program_forwarding_ports(struct xdp_program *program, uint16_t first, uint16_t last);
 
 /* A local port for outgoing connections is in use by the calling lcore, or no longer. Each port belongs to one lcore. */
 void xdp_port_used(struct xdp_program *program, uint16_t port_be, bool used);

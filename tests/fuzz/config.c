@@ -1,8 +1,21 @@
 /*
  * nginx's language from bytes: the whole parse with a small share of the directives, then the values and expressions it
- * compiled. Text alone: `include` is refused, so the file system is never touched.
+ * compiled; or `stream` with all of its directives, and the services that come of it. Text alone: `include` is refused and
+ * no name is resolved, so neither the file system nor the network is touched.
  */
+#include <netdb.h>
+#include <stdlib.h>
+
+#include "l4/l4.h"
 #include "sample.h"
+
+/* In place of the C library's. */
+int
+getaddrinfo(const char *name, const char *service, const struct addrinfo *hints, struct addrinfo **out)
+{
+	*out = NULL;
+	return EAI_NONAME;
+}
 
 static void
 write_nothing(void *context, const char *text, size_t len)
@@ -40,6 +53,46 @@ walk(const struct config_scope *scope, struct bytes text)
 		walk(child, text);
 }
 
+static bool
+no_route(void *context, const struct ip_address *server, struct ip_address *source)
+{
+	return false;
+}
+
+/* Every service is found where it listens. */
+static void
+use_services(struct config *config)
+{
+	struct l4_generation_config wanted = { .registry = l4_registry_new(), .config = config, .source_of = no_route };
+	struct l4_generation *generation;
+	char error[256];
+
+	if (l4_generation_new(&wanted, &generation, error, sizeof(error)) < 0)
+		abort();
+	for (uint32_t i = 0; i < l4_generation_service_count(generation); i++) {
+		const struct l4_service *s = l4_generation_service(generation, i);
+
+		if (l4_service_find(generation, &s->ip, htons(s->port_last), s->ip_protocol) != s)
+			abort();
+	}
+	l4_generation_free(generation);
+	l4_registry_free(wanted.registry);
+}
+
+static void
+parse_stream(struct bytes text)
+{
+	static struct config_module *const modules[] = { &upstream_module, &l4_module, NULL };
+	struct config_source source = { .path = "fuzz", .text = text, .without_files = true };
+	struct config *config = config_parse(&source, modules);
+	size_t seen = 0;
+
+	config_each_warning(config, read_warning, &seen);
+	if (!config_error(config))
+		use_services(config);
+	config_free(config);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int
@@ -51,7 +104,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct config *config;
 	size_t seen = 0;
 
-	/* The first byte decides whether the rest is a file or the command line's globals. */
+	/* The first byte decides whether the rest is a file, one of `stream`, or the command line's globals. */
+	if (size > 0 && data[0] == 's') {
+		parse_stream(bytes_from(source.text, 1));
+		return 0;
+	}
 	if (size > 0 && data[0] == 'g') {
 		source.globals = bytes_from(source.text, 1);
 		source.text = (struct bytes)BYTES("events {}");

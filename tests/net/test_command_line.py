@@ -242,10 +242,21 @@ def test_the_printed_configuration_does_the_same(three):
 
 
 @pytest.mark.weir_only
+@pytest.mark.parametrize("words, wanted", [
+    (["--listen", "tcp://10.0.1.1:25"], ["listen 10.0.1.1:25;", "forward full_nat;"]),
+    (["--listen", "udp://10.0.1.1:25", "--forward", "dsr", "--balance", "ip_hash"],
+     ["listen 10.0.1.1:25 udp;", "forward dsr;", "ip_hash;"]),
+    (["--listen", "tcp://10.0.1.1:25", "--listen", "http://10.0.1.1:80"], ["http {", "proxy_pass http://backend;"]),
+])
+def test_packet_level_listeners_stand_for_a_stream(namespace, words, wanted):
+    code, text = call(namespace, BINARY, *words, "--backend", "10.0.2.11:25", "-T", "-q")
+    assert code == 0, text
+    assert all(line in text for line in [*wanted, "stream {", "proxy_pass backend;"]), text
+
+
+@pytest.mark.weir_only
 @pytest.mark.parametrize("words", [
     ["--listen", "https://10.0.1.1:443", "--backend", "10.0.2.11:80"],
-    ["--listen", "tcp://10.0.1.1:25", "--backend", "10.0.2.11:25"],
-    ["--listen", "udp://10.0.1.1:53", "--backend", "10.0.2.11:53"],
 ])
 def test_what_is_not_there_yet_says_so(namespace, words):
     code, text = call(namespace, BINARY, *words)

@@ -23,6 +23,7 @@ http {{
         location / {{ return 200 "{name}\\n"; }}
         location /bytes/ {{ alias files/; add_header X-Path $uri; }}
         location /whoami {{ return 200 "{name} host=$http_host uri=$request_uri for=$http_x_forwarded_for\\n"; }}
+        location /proxied {{ return 200 "$proxy_protocol_addr $proxy_protocol_server_port\n"; }}
         location /status/404 {{ return 404 "{name}: no such thing\\n"; }}
         location /status/500 {{ return 500 "{name}: broken\\n"; }}
         location /status/503 {{ return 503 "{name}: busy\\n"; }}
@@ -46,7 +47,7 @@ class Nginx:
 
     def start(self):
         self.process = self.namespace.popen("nginx", "-p", self.directory, "-c", "nginx.conf", "-e", "error.log")
-        address, _, port = self.listen_on[0].rpartition(":")
+        address, _, port = self.listen_on[0].split()[0].rpartition(":")
 
         def answers():
             try:

@@ -185,16 +185,42 @@ wrong_long_options_say_which_word_and_why(void **state)
 		{ { "-c", "f", "--listen", "80", BACKEND },
 		  "option \"-c\" and option \"--listen\" exclude each other: either a file or options say what to do" },
 		{ { "--listen", "https://0.0.0.0:443" },
-		  "\"https://0.0.0.0:443\" in option \"--listen\": https is not supported by this version of weir, "
-		  "only "
-		  "http is" },
+		  "\"https://0.0.0.0:443\" in option \"--listen\": https is not supported by this version of weir" },
 		{ { "--listen", "tcp://0.0.0.0:443" },
-		  "\"tcp://0.0.0.0:443\" in option \"--listen\": tcp is not supported by this version of weir, only "
-		  "http is" },
+		  "invalid value \"tcp://0.0.0.0:443\" in option \"--listen\": a packet-level service needs an address "
+		  "of "
+		  "its own" },
 		{ { "--listen", "udp://:53" },
-		  "\"udp://:53\" in option \"--listen\": udp is not supported by this version of weir, only http is" },
+		  "invalid value \"udp://:53\" in option \"--listen\": it must be ADDR:PORT or [IPV6]:PORT, with a "
+		  "numeric "
+		  "address" },
+		{ { "--listen", "tcp://10.0.1.1" },
+		  "invalid value \"tcp://10.0.1.1\" in option \"--listen\": it must be ADDR:PORT or [IPV6]:PORT, with "
+		  "a "
+		  "numeric address" },
+		{ { "--listen", "tcp://10.0.1.1:80", "--listen", "10.0.1.1:80" },
+		  "invalid value \"10.0.1.1:80\" in option \"--listen\": this address and port are given twice" },
+		{ { "--listen", "udp://10.0.1.1:80", "--listen", "udp://10.0.1.1:80" },
+		  "invalid value \"udp://10.0.1.1:80\" in option \"--listen\": this address and port are given twice" },
+		{ { "--listen", "tcp://10.0.1.1:80", "--backend", "10.0.0.1,weight=2" },
+		  "option \"--backend\": with \"--listen tcp://\" or \"udp://\" a server needs a port: \"10.0.0.1 "
+		  "weight=2\"" },
+		{ { "--listen", "tcp://10.0.1.1:80", BACKEND, "--balance", "hash $uri" },
+		  "option \"--balance\": with \"--listen tcp://\" or \"udp://\" the key can only be $remote_addr" },
+		{ { "--listen", "tcp://10.0.1.1:80", BACKEND, "--access-log", "a" },
+		  "option \"--access-log\" needs \"--listen http://ADDR:PORT\" beside it" },
+		{ { "--listen", "80", BACKEND, "--forward", "dsr" },
+		  "option \"--forward\" needs \"--listen tcp://ADDR:PORT\" or \"udp://\" beside it" },
+		{ { "--forward", "l2" },
+		  "invalid value \"l2\" in option \"--forward\": it must be one of full_nat, nat, dsr, ipip, gue" },
+		{ { "--forward", "nat; a" },
+		  "invalid value \"nat; a\" in option \"--forward\": it must be one of full_nat, nat, dsr, ipip, gue" },
+		{ { "--forward", "gue port=1;" },
+		  "invalid value \"gue port=1;\" in option \"--forward\": a word here is plain text" },
+		{ { "--forward", "nat", "--forward", "nat" }, "option \"--forward\" is given twice" },
 		{ { "--listen", "ftp://:21" },
-		  "invalid value \"ftp://:21\" in option \"--listen\": unknown scheme \"ftp\", it must be http" },
+		  "invalid value \"ftp://:21\" in option \"--listen\": unknown scheme \"ftp\", it must be http, tcp or "
+		  "udp" },
 		{ { "--listen", "0" },
 		  "invalid value \"0\" in option \"--listen\": a port is a number from 1 to 65535" },
 		{ { "--listen", ":65536" },
@@ -394,6 +420,43 @@ the_shortest_command_line_is_enough(void **state)
 	}
 }
 
+#define STREAM_END "\t\tproxy_pass backend;\n\t\tforward "
+
+static void
+packet_level_listeners_become_a_stream(void **state)
+{
+	static const struct {
+		arguments words;
+		const char *text;
+	} cases[] = {
+		{ { "--listen", "tcp://10.0.1.1:80", BACKEND },
+		  "\nstream {\n\tupstream backend {\n\t\tserver 10.0.0.1:80;\n\t}\n\n\tserver {\n\t\tlisten "
+		  "10.0.1.1:80;\n" STREAM_END "full_nat;\n\t}\n}\n" },
+		{ { "--listen", "udp://[2001:DB8::1]:53/", "--listen", "tcp://[2001:db8::1]:53", BACKEND, "--balance",
+		    "round_robin", "--forward", "gue port=6000" },
+		  "\nstream {\n\tupstream backend {\n\t\tround_robin;\n\t\tserver 10.0.0.1:80;\n\t}\n\n\tserver "
+		  "{\n\t\tlisten [2001:db8::1]:53 udp;\n\t\tlisten [2001:db8::1]:53;\n" STREAM_END
+		  "gue port=6000;\n\t}\n}\n" },
+		{ { "--listen", "8080", "--listen", "tcp://10.0.1.1:80", BACKEND, "--balance", "hash $remote_addr" },
+		  "\t\t\tproxy_pass http://backend;\n\t\t}\n\t}\n}\n\nstream {\n\tupstream backend {\n\t\thash "
+		  "$remote_addr;\n\t\tserver 10.0.0.1:80;\n\t}\n\n\tserver {\n\t\tlisten 10.0.1.1:80;\n" STREAM_END
+		  "full_nat;\n\t}\n}\n" },
+	};
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct cmdline cmdline;
+		size_t len = strlen(cases[i].text), text_len;
+
+		if (parse(&cmdline, cases[i].words) < 0)
+			fail_msg("%s", cmdline.error);
+		text_len = strlen(cmdline.configuration_text);
+		assert_true(text_len > len);
+		assert_string_equal(cmdline.configuration_text + text_len - len, cases[i].text);
+		assert_true(!strstr(cmdline.configuration_text, "http {") == (i < 2));
+		cmdline_free(&cmdline);
+	}
+}
+
 static void
 every_method_can_be_named(void **state)
 {
@@ -479,6 +542,7 @@ main(void)
 		cmocka_unit_test(an_unknown_method_names_the_known_ones),
 		cmocka_unit_test(long_options_become_a_configuration),
 		cmocka_unit_test(the_shortest_command_line_is_enough),
+		cmocka_unit_test(packet_level_listeners_become_a_stream),
 		cmocka_unit_test(every_method_can_be_named),
 		cmocka_unit_test(awkward_words_come_back_from_the_text_as_they_were),
 	};

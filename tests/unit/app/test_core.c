@@ -3,9 +3,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "l4/l4.h"
+#include "proxy/proxy.h"
+#include "proxy/settings.h"
 #include "weir/core.h"
 
-static struct config_module *const modules[] = { &core_module, &events_module, NULL };
+static struct config_module *const modules[] = { &core_module, &events_module,       &upstream_module,
+						 &l4_module,   &proxy_server_module, &proxy_location_module,
+						 NULL };
 static struct config *config;
 
 static const char *
@@ -76,9 +81,20 @@ what_weir_has_not_or_bounds_is_said(void **state)
 	assert_error("events { multi_accept off; }", "\"multi_accept off\" is not supported");
 	assert_error("events { multi_accept on; }", NULL);
 	assert_error("events { accept_mutex off; }", "workers share no listening socket");
-	assert_error("stream {} events {}", "packet-level and TCP services are not there yet");
+	assert_error("mail {} events {}", "weir has no mail proxy");
 	assert_error("worker_poll sometimes; events {}", "invalid value \"sometimes\"");
 }
+
+static void
+assert_neighbor_warning(void *context, const char *text)
+{
+	bool *found = context;
+
+	*found |= strstr(text, "\"neighbor\" is for weir-replay") != NULL;
+}
+
+static const char *const wrong_macs[] = { "02:00:00:00:00", "02:00:00:00:00:0", "02:00:00:00:00:0g",
+					  "03:00:00:00:00:01", "02-00-00-00-00-01" };
 
 static void
 epoll_is_taken_with_a_warning(void **state)
@@ -197,7 +213,7 @@ interfaces_that_are_wrong_are_refused(void **state)
 		  "invalid address \"10.0.0.1\", it must be ADDRESS/PREFIX" },
 		{ "interface a { address 10.0.0.1/33; } events {}", "invalid address \"10.0.0.1/33\"" },
 		{ "interface a { address x/24; } events {}", "invalid address \"x/24\"" },
-		{ "interface a { listen 80; } events {}", "unknown directive \"listen\"" },
+		{ "interface a { listen 80; } events {}", "\"listen\" directive is not allowed here" },
 		{ "queues 4; events {}", "\"queues\" directive is not allowed here" },
 	};
 
@@ -212,11 +228,62 @@ teardown(void **state)
 	return 0;
 }
 
+static void
+neighbors_are_taken_and_warned_of(void **state)
+{
+	const struct core_interface *interface;
+	bool warned = false;
+
+	assert_error("events {} interface a { neighbor default 02:00:00:00:00:01; neighbor 10.0.0.2 0A:bc:00:00:00:ff; "
+		     "neighbor 2001:db8::1 02:00:00:00:00:03; }",
+		     NULL);
+	interface = core_settings(config)->interfaces;
+	assert_int_equal(interface->neighbor_count, 3);
+	assert_true(ip_address_is_any(&interface->neighbors[0].address));
+	assert_int_equal(interface->neighbors[1].mac[0], 0x0a);
+	assert_int_equal(interface->neighbors[1].mac[1], 0xbc);
+	assert_int_equal(interface->neighbors[1].mac[5], 0xff);
+	config_each_warning(config, assert_neighbor_warning, &warned);
+	assert_true(warned);
+	assert_error("events {} interface a { neighbor x 02:00:00:00:00:01; }",
+		     "invalid address \"x\", it must be an IP address or \"default\" in t.conf:1");
+	assert_error("events {} interface a { neighbor 0.0.0.0 02:00:00:00:00:01; }", "invalid address \"0.0.0.0\"");
+	for (size_t i = 0; i < sizeof(wrong_macs) / sizeof(wrong_macs[0]); i++) {
+		char text[128];
+
+		snprintf(text, sizeof(text), "events {} interface a { neighbor 10.0.0.1 %s; }", wrong_macs[i]);
+		assert_error(text, "invalid MAC \"");
+	}
+	assert_error("events {} interface a { neighbor 10.0.0.1 02:00:00:00:00:01; neighbor 10.0.0.1 "
+		     "02:00:00:00:00:02; }",
+		     "duplicate neighbor \"10.0.0.1\" in t.conf:1");
+}
+
+static void
+one_endpoint_is_not_http_and_packet_level(void **state)
+{
+	static const char stream[] = "events {}\nstream { server { listen 10.0.1.1:80-90; proxy_pass 10.0.0.1:80; "
+				     "forward full_nat; } }\n";
+	char text[512];
+
+	snprintf(text, sizeof(text), "%shttp { server {\nlisten 10.0.1.1:85; } }", stream);
+	assert_error(text, "\"listen 10.0.1.1:85\" in http is taken by the \"listen\" in stream of t.conf:2 in "
+			   "t.conf:4");
+	snprintf(text, sizeof(text), "%shttp { server { listen 85; listen 10.0.1.1:91; } }", stream);
+	assert_error(text, NULL);
+	assert_error(
+		"events {} stream { server { preread_timeout 1s; } }",
+		"\"preread_timeout\" directive is not supported by this version of weir: nothing of a connection is "
+		"read before it is forwarded in t.conf:1");
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(errors_are_nginxs),
+		cmocka_unit_test(neighbors_are_taken_and_warned_of),
+		cmocka_unit_test(one_endpoint_is_not_http_and_packet_level),
 		cmocka_unit_test(what_weir_has_not_or_bounds_is_said),
 		cmocka_unit_test(epoll_is_taken_with_a_warning),
 		cmocka_unit_test(defaults_are_nginxs),

@@ -161,7 +161,10 @@ build(const struct spec *s)
 	put_ip(&f, s, &source, &destination, s->protocol);
 	put(&f, &source.port_be, 2);
 	put(&f, &destination.port_be, 2);
-	f.needed = f.len - 4 + (!s->quoted && s->protocol == IPPROTO_TCP ? 20 : 8);
+	f.needed = f.len - 4;
+	/* A later fragment has no ports. */
+	if (!(s->fragment_offset & 0x1fff))
+		f.needed += (!s->quoted && s->protocol == IPPROTO_TCP) ? 20 : 8;
 	put_zeros(&f, 40);
 	return f;
 }
@@ -197,6 +200,23 @@ static const struct spec specs[] = {
 	{ "an IPv6 error about a packet to a server", true, "[2001:db8::1]:40000", "[2001:db8:1::1]:9000", TCP,
 	  .extensions = true, .quoted = true, .icmp_type = ICMP6_DST_UNREACH },
 
+	{ "a forwarded service", true, CLIENT, "10.9.9.9:80", TCP },
+	{ "a later fragment to a forwarded service", true, CLIENT, "10.9.9.9:80", TCP, .fragment_offset = 10 },
+	{ "any port of a service of all ports", true, CLIENT, "10.9.9.10:4711", UDP },
+	{ "an answer to a port of forwarding", true, "10.0.1.3:80", "10.0.0.1:50100", TCP },
+	{ "an answer from any port of a server of all ports", true, "10.0.1.4:53", "10.0.0.1:50000", UDP },
+	{ "a later fragment of an answer", true, "10.0.1.3:80", "10.0.0.1:50100", TCP, .fragment_offset = 10 },
+	{ "an answer to a client", true, "10.0.1.5:80", "10.0.3.3:50050", TCP },
+	{ "an error about what was forwarded", true, "10.0.0.1:50000", "10.0.1.3:80", TCP, .quoted = true,
+	  .icmp_type = ICMP_DEST_UNREACH },
+	{ "an error about an answer forwarded", true, "10.9.9.9:80", CLIENT, TCP, .quoted = true,
+	  .icmp_type = ICMP_DEST_UNREACH },
+	{ "another port of a forwarded service's address", false, CLIENT, "10.9.9.9:81", TCP },
+	{ "TCP to a service of all UDP ports", false, CLIENT, "10.9.9.10:53", TCP },
+	{ "from a forwarded server to a port of the stack", false, "10.0.1.3:80", "10.0.0.1:40000", TCP },
+	{ "from a server of the stack to a port of forwarding", false, "10.0.1.1:9000", "10.0.0.1:50000", TCP },
+	{ "from a server that routes back, to this host", false, "10.0.1.5:80", "10.0.0.1:4711", TCP },
+	{ "from another port of a server that routes back", false, "10.0.1.5:22", "10.0.3.3:50050", TCP },
 	{ "another port", false, CLIENT, "10.0.0.1:22", TCP },
 	{ "a served port on another address", false, CLIENT, "10.0.0.2:80", TCP },
 	{ "any address, but not this host's", false, CLIENT, "10.0.0.3:8080", TCP },
@@ -249,18 +269,32 @@ service(const char *text, uint8_t protocol)
 	return (struct xdp_service){ .endpoint = endpoint(text), .ip_protocol = protocol };
 }
 
+static struct xdp_service
+forwarded(const char *text, uint8_t protocol)
+{
+	return (struct xdp_service){ .endpoint = endpoint(text), .ip_protocol = protocol, .forwarded = true };
+}
+
 static int
 serve_usual(void **state)
 {
 	const struct xdp_service services[] = { service("10.0.0.1:80", TCP), service("0.0.0.0:8080", TCP),
-						service("[::]:8080", TCP), service("[2001:db8::1]:443", TCP),
-						service("10.0.0.1:53", UDP) };
-	const struct endpoint servers[] = { endpoint("10.0.1.1:9000"), endpoint("[2001:db8:1::1]:9000") };
+						service("[::]:8080", TCP),   service("[2001:db8::1]:443", TCP),
+						service("10.0.0.1:53", UDP), forwarded("10.9.9.9:80", TCP),
+						forwarded("10.9.9.10", UDP) };
+	const struct xdp_server servers[] = {
+		{ endpoint("10.0.1.1:9000"), IPPROTO_TCP, XDP_ANSWERS_TO_STACK },
+		{ endpoint("[2001:db8:1::1]:9000"), IPPROTO_TCP, XDP_ANSWERS_TO_STACK },
+		{ endpoint("10.0.1.3:80"), IPPROTO_TCP, XDP_ANSWERS_TO_FORWARD },
+		{ endpoint("10.0.1.4"), IPPROTO_UDP, XDP_ANSWERS_TO_FORWARD },
+		{ endpoint("10.0.1.5:80"), IPPROTO_TCP, XDP_ANSWERS_TO_CLIENTS },
+	};
 	const struct ip_address locals[] = { endpoint("10.0.0.1").ip, endpoint("10.0.0.2").ip,
 					     endpoint("[2001:db8::1]").ip };
 
-	assert_int_equal(xdp_program_serve(program, services, 5, servers, 2, locals, 3), 0);
+	assert_int_equal(xdp_program_serve(program, services, 7, servers, 5, locals, 3), 0);
 	xdp_port_used(program, htons(40000), true);
+	xdp_program_forwarding_ports(program, 50000, 50100);
 	assert_int_equal(xdp_program_socket_set(program, LOOPBACK_IFINDEX, 0, socket_fd), 0);
 	return 0;
 }
@@ -363,7 +397,7 @@ static void
 what_is_no_longer_served_is_the_kernels(void **state)
 {
 	const struct xdp_service services[] = { service("10.0.0.1:81", TCP), service("10.0.0.1:81", TCP) };
-	const struct endpoint servers[] = { endpoint("10.0.1.2:9000") };
+	const struct xdp_server servers[] = { { endpoint("10.0.1.2:9000"), IPPROTO_TCP, XDP_ANSWERS_TO_STACK } };
 
 	assert_int_equal(xdp_program_serve(program, services, 2, servers, 1, NULL, 0), 0);
 	assert_true(goes_to_weir(CLIENT, "10.0.0.1:81"));
@@ -433,7 +467,7 @@ too_much_to_serve_changes_nothing(void **state)
 {
 	uint32_t count = 20000;
 	struct xdp_service *services = calloc(count, sizeof(*services));
-	const struct endpoint servers[] = { endpoint("10.0.1.2:9000") };
+	const struct xdp_server servers[] = { { endpoint("10.0.1.2:9000"), IPPROTO_TCP, XDP_ANSWERS_TO_STACK } };
 
 	for (uint32_t i = 0; i < count; i++) {
 		services[i] = service("10.0.0.9:1", TCP);

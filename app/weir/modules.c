@@ -1,0 +1,35 @@
+#include "weir/modules.h"
+
+#include <stdbool.h>
+
+#include "filter/filters.h"
+#include "l4/l4.h"
+#include "proxy/proxy.h"
+#include "proxy/settings.h"
+#include "upstream/upstream.h"
+#include "weir/core.h"
+
+#define MODULES_MAX 32
+
+/* Rooms first, then what each filter brings. */
+struct config_module *const *
+weir_modules(void)
+{
+	static struct config_module *modules[MODULES_MAX] = {
+		&core_module, &events_module,       &upstream_module,
+		&l4_module,   &proxy_server_module, &proxy_location_module,
+	};
+	size_t count = 0;
+
+	while (modules[count])
+		count++;
+	for (const struct proxy_filter *const *f = filters; *f && count < MODULES_MAX - 1; f++) {
+		bool known = false;
+
+		for (size_t i = 0; i < count; i++)
+			known |= modules[i] == (*f)->module;
+		if (!known)
+			modules[count++] = (*f)->module;
+	}
+	return modules;
+}

@@ -1,0 +1,108 @@
+/*
+ * Whether servers, options and listeners of `stream` fit the way they are forwarded: by the forwarder's properties.
+ */
+#include <errno.h>
+
+#include "l4/settings.h"
+
+static int
+check_options(struct config *config, const struct l4_stream_settings *server)
+{
+	const char *option = server->proxy_protocol ? "proxy_protocol" : server->toa ? "toa" : NULL;
+
+	if (!option)
+		return 0;
+	if (!(server->forwarder->properties & L4_NEEDS_LOCAL_PORT))
+		return config_fail_at(config, server->file, server->line,
+				      "\"%s\" cannot be used with \"forward %s\": the server sees the client's address",
+				      option, server->forwarder->name);
+	for (const struct l4_listen *l = server->listens; l; l = l->next)
+		if (l->ip_protocol != IPPROTO_TCP)
+			return config_fail_at(config, l->file, l->line, "\"%s\" cannot be used with \"udp\"", option);
+	return 0;
+}
+
+static int
+check_family(struct config *config, const struct l4_stream_settings *server, const struct l4_listen *listen,
+	     const struct upstream_server *peer)
+{
+	char text[L4_LISTEN_TEXT_MAX];
+
+	if (server->forwarder->properties & L4_TUNNELS ||
+	    ip_address_is_v4(&listen->ip) == ip_address_is_v4(&peer->address.ip))
+		return 0;
+	l4_listen_format(listen, text, sizeof(text));
+	return config_fail_at(config, peer->file, peer->line,
+			      "server \"%s\" and \"listen %s\" of %s:%u are of different IP versions, which \"forward "
+			      "%s\" cannot bring together",
+			      (const char *)peer->address_text.data, text, listen->file, listen->line,
+			      server->forwarder->name);
+}
+
+static int
+check_port(struct config *config, const struct l4_stream_settings *server, const struct l4_listen *listen,
+	   const struct upstream_server *peer)
+{
+	uint16_t port = ntohs(peer->address.port_be);
+	char text[L4_LISTEN_TEXT_MAX];
+
+	/* nginx's words, and where it has them. */
+	if (port == 0 && l4_listen_one_port(listen))
+		return config_fail_at(config, peer->file, peer->line, "no port in upstream \"%s\"",
+				      (const char *)peer->name.data);
+	if (port == 0 || !(server->forwarder->properties & L4_KEEPS_PORT))
+		return 0;
+	if (l4_listen_one_port(listen) && port == listen->port_first)
+		return 0;
+	l4_listen_format(listen, text, sizeof(text));
+	return config_fail_at(
+		config, peer->file, peer->line,
+		"\"forward %s\" keeps the packet's port: server \"%s\" must %s, as \"listen %s\" of %s:%u",
+		server->forwarder->name, (const char *)peer->address_text.data,
+		l4_listen_one_port(listen) ? "have the same" : "be written without one", text, listen->file,
+		listen->line);
+}
+
+static int
+check_server(struct config *config, const struct l4_stream_settings *server)
+{
+	const struct upstream_group *group = server->group;
+
+	if (check_options(config, server) < 0)
+		return -EINVAL;
+	for (const struct l4_listen *l = server->listens; l; l = l->next)
+		for (uint32_t i = 0; i < group->primary_count + group->backup_count; i++)
+			if (check_family(config, server, l, &group->servers[i]) < 0 ||
+			    check_port(config, server, l, &group->servers[i]) < 0)
+				return -EINVAL;
+	return 0;
+}
+
+/* A group that nobody refers to is held to nginx's rule as well. */
+static int
+check_unused(struct config *config, const struct l4_stream_settings *stream, const struct upstream_group *group)
+{
+	for (uint32_t i = 0; i < stream->server_count; i++)
+		if (stream->servers[i]->group->servers == group->servers)
+			return 0;
+	for (uint32_t i = 0; i < group->primary_count + group->backup_count; i++)
+		if (group->servers[i].address.port_be == 0)
+			return config_fail_at(config, group->servers[i].file, group->servers[i].line,
+					      "no port in upstream \"%s\"", (const char *)group->servers[i].name.data);
+	return 0;
+}
+
+int
+l4_servers_check(struct config *config, const struct l4_stream_settings *stream)
+{
+	uint32_t count;
+	struct upstream_group **groups = upstream_stream_groups(config, &count);
+
+	for (uint32_t i = 0; i < stream->server_count; i++)
+		if (check_server(config, stream->servers[i]) < 0)
+			return -EINVAL;
+	for (uint32_t i = 0; i < count; i++)
+		if (check_unused(config, stream, groups[i]) < 0)
+			return -EINVAL;
+	return 0;
+}

@@ -1,0 +1,199 @@
+/*
+ * The flow table of one lcore: which target a flow was given, and how its TCP is doing.
+ *
+ * An entry is 32 bytes and two share a cache line, which is a bucket; two buckets are a pair. A flow lives in the
+ * bucket of its hash or, when that was full, in one of two other pairs that follow from the hash; a bit in each entry
+ * of the bucket says that there are such flows. Entries never move, so a pointer is good until the flow is removed or
+ * has timed out. Full keys are compared: client's address and port, the service's port, and through the target the
+ * service itself.
+ *
+ * A flow whose answers come back through Weir has a second entry under the hash of the answer (L4_FLOW_ANSWER), with
+ * the same facts: full_nat by (server, local port), nat by (server, client).
+ *
+ * Memory is bounded by l4_flows_new() and allocated there. Entries that have timed out are reused when their place is
+ * wanted, and collected in passing by l4_flows_sweep(); nothing else ends a flow. One lcore owns the table; control
+ * only reads numbers. Times are seconds of the lcore's clock, modulo 2^16.
+ */
+#ifndef L4_FLOW_H
+#define L4_FLOW_H
+
+#include <assert.h>
+#include <rte_prefetch.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/address.h"
+#include "l4/target.h"
+
+/* What has been seen, for the timeout. A one-way forwarder (dsr, tunnels) sees the client's half only. */
+enum l4_flow_state {
+	L4_FLOW_NONE,        /* the entry is free */
+	L4_FLOW_UDP,         /* target->timeout_s */
+	L4_FLOW_OPENING,     /* SYN of the client, nothing else: L4_OPENING_S */
+	L4_FLOW_ESTABLISHED, /* target->timeout_s */
+	L4_FLOW_CLOSING,     /* FIN of one side: L4_CLOSING_S */
+	L4_FLOW_CLOSED,      /* FIN of both, or RST: L4_CLOSED_S; a new SYN may reuse it at once */
+	L4_FLOW_STATES
+};
+
+#define L4_OPENING_S 60
+/* ... but where another flow wants its place. */
+#define L4_OPENING_YIELDS_S 3
+#define L4_CLOSING_S 120
+#define L4_CLOSED_S 10
+
+/* No timeout is longer: with a sweep every four hours seen_s is then never 2^16 seconds old. */
+#define L4_TIMEOUT_MAX_S 50400
+
+enum l4_flow_flag {
+	L4_FLOW_ANSWER = 1 << 3,     /* the entry of the answers' direction */
+	L4_FLOW_CLIENT_FIN = 1 << 4, /* seen */
+	L4_FLOW_SERVER_FIN = 1 << 5,
+	L4_FLOW_PREFIXED = 1 << 6, /* the PROXY protocol header was put in: sequence numbers are shifted */
+	/* The table's: of a bucket's first entry, that flows of this bucket are in their second pair; of the other
+	 * one, that some are in their third. Stays when the entry is freed. */
+	L4_FLOW_SPILLED = 1 << 7,
+};
+
+struct l4_flow {
+	struct ip_address client;
+	uint16_t client_port_be;
+	uint16_t service_port_be; /* as the client wrote it */
+	uint32_t target : 16;
+	uint32_t place : 8;     /* of the table: the way back to the first bucket */
+	uint32_t bits : 8;      /* enum l4_flow_state in the low three, enum l4_flow_flag above */
+	uint16_t local_port_be; /* full_nat */
+	uint16_t seen_s;        /* when the last packet came */
+	union {
+		struct {
+			uint16_t hop, hop_generation; /* L4_FLOW_ANSWER: the way to the client */
+		};
+		uint32_t origin; /* else, full_nat with options: where the client's data begins (forward/origin.h) */
+	};
+};
+
+static_assert(sizeof(struct l4_flow) == 32, "two flows per cache line");
+static_assert(L4_FLOW_STATES <= 8, "states are three bits");
+
+/* What a packet is looked up by. */
+struct l4_flow_key {
+	struct ip_address client;
+	uint16_t client_port_be, service_port_be;
+	uint16_t service_id;
+	uint32_t hash;
+};
+
+struct l4_answer_key {
+	struct endpoint server; /* the packet's source */
+	struct ip_address to;   /* its destination: our local address (full_nat), or the client (nat) */
+	uint16_t to_port_be;
+	uint8_t ip_protocol;
+	uint32_t hash;
+};
+
+#define L4_BUCKET_PLACES 2
+#define L4_PAIR_PLACES 4
+#define L4_FLOW_STRIDES 32
+
+/* The table, for the functions below; what follows in memory is flow.c's. */
+struct l4_flows {
+	struct l4_flow *entries;
+	uint32_t bucket_count, pair_count;
+	/* From the pair of the first bucket to the second and the third pair, by l4_flow_stride(); never 0. */
+	uint32_t strides[2][L4_FLOW_STRIDES];
+};
+
+/*
+ * Room for `flows` entries at six tenths of its places, which is 57 bytes for each. Up to that number one insertion in
+ * 700 finds no place (measured; one in 110 up to three quarters of the places, hardly any up to half of them).
+ * `targets` is the process' array (L4_TARGETS_MAX), `use` the lcore's. Memory comes from huge pages where the kernel
+ * gives them (transparently, too), and all of it is there when this returns (10 million: 0.1 s). NULL when it is short.
+ */
+struct l4_flows *l4_flows_new(uint64_t flows, const struct l4_target *targets, struct l4_target_use *use);
+void l4_flows_free(struct l4_flows *flows);
+
+/* Hashes are flow_hash() of base/hash.h over the 5-tuple of the packet, whichever its direction. Their upper bits
+ * may have chosen the lcore already, or the lower ones: hence the products, whose upper bits depend on all. */
+static inline uint32_t
+l4_flow_bucket(const struct l4_flows *flows, uint32_t hash)
+{
+	return (uint32_t)((uint64_t)(hash * 0x9e3779b1u) * flows->bucket_count >> 32);
+}
+
+static inline uint32_t
+l4_flow_stride(uint32_t hash)
+{
+	return hash * 0x85ebca6bu >> 27;
+}
+
+static inline struct l4_flow *
+l4_flow_pair(const struct l4_flows *flows, uint32_t bucket, uint32_t stride)
+{
+	uint32_t pair = bucket / 2 + stride;
+
+	if (pair >= flows->pair_count)
+		pair -= flows->pair_count;
+	return flows->entries + (size_t)pair * L4_PAIR_PLACES;
+}
+
+/*
+ * The stages of a burst: all its packets' l4_flow_prefetch(), then, when these have arrived, optionally all its
+ * packets' l4_flow_prefetch_spilled(), then the lookups. The second one spares those a miss whose flows are elsewhere,
+ * and costs little: its choice is not a branch.
+ */
+static inline void
+l4_flow_prefetch(const struct l4_flows *flows, uint32_t hash)
+{
+	rte_prefetch0(flows->entries + (size_t)l4_flow_bucket(flows, hash) * L4_BUCKET_PLACES);
+}
+
+static inline void
+l4_flow_prefetch_spilled(const struct l4_flows *flows, uint32_t hash)
+{
+	uint32_t bucket = l4_flow_bucket(flows, hash);
+	const struct l4_flow *first = flows->entries + (size_t)bucket * L4_BUCKET_PLACES;
+	const struct l4_flow *second = l4_flow_pair(flows, bucket, flows->strides[0][l4_flow_stride(hash)]);
+	const struct l4_flow *wanted = first->bits & L4_FLOW_SPILLED ? second : first;
+
+	rte_prefetch0(wanted);
+	rte_prefetch0(wanted + L4_BUCKET_PLACES);
+}
+
+/* The live entry, or NULL. Does not touch it. */
+struct l4_flow *l4_flow_find(struct l4_flows *flows, const struct l4_flow_key *key, uint16_t now_s);
+struct l4_flow *l4_answer_find(struct l4_flows *flows, const struct l4_answer_key *key, uint16_t now_s);
+
+/*
+ * A new entry, which the caller knows not to be there: a free or timed out place, else NULL (the flow is then forwarded
+ * without state). `model` gives all fields but L4_FLOW_SPILLED, `place` and seen_s (now_s). Counts the flow in `use`
+ * when it is of the forward direction.
+ */
+struct l4_flow *l4_flow_insert(struct l4_flows *flows, uint32_t hash, const struct l4_flow *model, uint16_t now_s);
+void l4_flow_remove(struct l4_flows *flows, struct l4_flow *flow);
+
+/* After a packet: time and, for TCP, state. `tcp_flags` as in the header, `from_client` its direction. Of a flow
+ * with two entries both are told what changes a state, and now and then that there are packets. A flow that is
+ * closed stays so. */
+void l4_flow_track(struct l4_flow *flow, uint8_t tcp_flags, bool from_client, uint16_t now_s);
+
+/* Whole seconds of silence that the entry outlives; with one more it is dead. */
+uint32_t l4_flow_timeout_s(const struct l4_flows *flows, const struct l4_flow *flow);
+
+/* Looks at the next `buckets` buckets and clears what has timed out, so that counts stay true and seen_s never wraps
+ * (the whole table at least once in four hours). Returns entries cleared. */
+uint32_t l4_flows_sweep(struct l4_flows *flows, uint32_t buckets, uint16_t now_s);
+
+struct l4_flows_usage {
+	uint64_t places, used; /* entries of both directions */
+	uint64_t bytes;
+	uint64_t spilled; /* entries that are not in their first bucket */
+};
+void l4_flows_usage(const struct l4_flows *flows, struct l4_flows_usage *out);
+
+static inline enum l4_flow_state
+l4_flow_state(const struct l4_flow *flow)
+{
+	return (enum l4_flow_state)(flow->bits & 7);
+}
+
+#endif

@@ -1,0 +1,125 @@
+#include "l4/worker.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+
+/* The table is gone through once in this long, in steps; far below the wrap of its clock. */
+#define SWEEP_ROUND_NS (60 * NS_PER_SECOND)
+#define SWEEP_STEP_NS (10 * NS_PER_MS)
+#define FLOWS_PER_BUCKET 2
+
+struct l4_worker *
+l4_worker_new(const struct l4_worker_config *config, uint64_t now_ns)
+{
+	struct l4_worker *worker = calloc(1, sizeof(*worker));
+
+	if (!worker)
+		return NULL;
+	worker->config = *config;
+	worker->now_ns = worker->start_ns = worker->sweep_ns = now_ns;
+	worker->random.state = config->random_seed ^ (0x9e3779b97f4a7c15ull * (config->index + 1));
+	worker->icmp_second = UINT16_MAX;
+	worker->use = calloc(L4_TARGETS_MAX, sizeof(*worker->use));
+	worker->services = calloc(L4_SERVICES_MAX + 1, sizeof(*worker->services));
+	if (worker->use)
+		worker->flows = l4_flows_new(config->flows, config->targets, worker->use);
+	worker->fragments = l4_fragments_new();
+	for (uint32_t i = 0; worker->services && i <= L4_SERVICES_MAX; i++)
+		worker->services[i].syn_second = UINT16_MAX;
+	if (worker->use && worker->services && worker->flows && worker->fragments)
+		return worker;
+	l4_worker_free(worker);
+	return NULL;
+}
+
+void
+l4_worker_free(struct l4_worker *worker)
+{
+	if (!worker)
+		return;
+	for (uint32_t i = 0; worker->services && i <= L4_SERVICES_MAX; i++)
+		free(worker->services[i].peers);
+	l4_fragments_free(worker->fragments);
+	l4_flows_free(worker->flows);
+	free(worker->services);
+	free(worker->use);
+	free(worker);
+}
+
+/* State of the methods that have some begins anew: weights may be others, and so may servers. */
+static void
+peers_renew(struct l4_worker *worker, const struct l4_service *service)
+{
+	struct l4_service_use *use = &worker->services[service->id];
+
+	free(use->peers);
+	use->peers = NULL;
+	if (!service->method || service->method->properties & BALANCE_PER_PACKET)
+		return;
+	/* In a message of control, not on the packet path. Without memory the method has no peers, and picks nobody. */
+	use->peers = calloc(service->server_count, sizeof(*use->peers));
+	for (uint32_t i = 0; use->peers && i < service->server_count; i++)
+		use->peers[i].weight = use->peers[i].effective_weight = (int32_t)service->weights[i];
+}
+
+void
+l4_worker_adopt(struct l4_worker *worker, const struct l4_generation *generation)
+{
+	uint32_t fresh_count = 0;
+	const uint32_t *fresh = generation ? l4_generation_fresh_targets(generation, &fresh_count) : NULL;
+
+	worker->generation = generation;
+	/* One that flows have held meanwhile is still what it was. */
+	for (uint32_t i = 0; i < fresh_count; i++)
+		if (!worker->use[fresh[i]].flows)
+			worker->use[fresh[i]] = (struct l4_target_use){ 0 };
+	for (uint32_t i = 0; generation && i < l4_generation_service_count(generation); i++)
+		peers_renew(worker, l4_generation_service(generation, i));
+}
+
+void
+l4_worker_maintain(struct l4_worker *worker, uint64_t now_ns)
+{
+	struct l4_flows_usage usage;
+	uint32_t dropped;
+
+	worker->now_ns = now_ns;
+	worker->now_s = (uint16_t)((now_ns - worker->start_ns) / NS_PER_SECOND);
+	if (now_ns < worker->sweep_ns)
+		return;
+	worker->sweep_ns = now_ns + SWEEP_STEP_NS;
+	l4_flows_usage(worker->flows, &usage);
+	l4_flows_sweep(worker->flows, (uint32_t)(usage.places / FLOWS_PER_BUCKET * SWEEP_STEP_NS / SWEEP_ROUND_NS) + 1,
+		       worker->now_s);
+	dropped = l4_fragments_expire(worker->fragments, now_ns);
+	worker->counters[L4_DROP_FRAGMENT_TIMEOUT] += dropped;
+}
+
+uint64_t
+l4_worker_next_ns(const struct l4_worker *worker)
+{
+	struct l4_flows_usage usage;
+
+	l4_flows_usage(worker->flows, &usage);
+	/* What waits is expired with the sweep. */
+	return usage.used || l4_fragments_waiting(worker->fragments) ? worker->sweep_ns : UINT64_MAX;
+}
+
+const uint64_t *
+l4_worker_counters(const struct l4_worker *worker)
+{
+	return worker->counters;
+}
+
+const struct l4_target_use *
+l4_worker_use(const struct l4_worker *worker)
+{
+	return worker->use;
+}
+
+void
+l4_worker_flows_usage(const struct l4_worker *worker, struct l4_flows_usage *out)
+{
+	l4_flows_usage(worker->flows, out);
+}

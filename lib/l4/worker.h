@@ -1,0 +1,156 @@
+/*
+ * One lcore's share of L4, and the steps that its files share. Private to this room.
+ *
+ *     arrive.c    a frame becomes an l4_packet, or is none
+ *     burst.c     the burst, and what most packets are: of a known flow that goes on
+ *     pipeline.c  every packet's way: look up, forward
+ *     start.c     the first packet of a flow: server, local port, entries
+ *     error.c     ICMP errors about flows
+ *     explain.c   what would become of a packet
+ */
+#ifndef L4_WORKER_H
+#define L4_WORKER_H
+
+#include "base/random.h"
+#include "l4/fragment.h"
+#include "l4/l4.h"
+#include "packet/parse.h"
+
+/* ICMP errors that a worker sends of its own (RFC 1812 section 4.3.2.8): so many a second, in bursts of as many. */
+#define L4_ICMP_RATE 1000
+
+/* The other entry of a flow is told that it lives this often; its timeout is right to as much. */
+#define L4_TWIN_TOLD_S 8
+
+/* What an lcore keeps of a service, by its number. */
+struct l4_service_use {
+	uint32_t syn_tokens;
+	uint16_t syn_second;
+	uint16_t peer_count;
+	struct balance_peer *peers; /* of the service's method, where it has one */
+};
+
+struct l4_worker {
+	struct l4_worker_config config;
+	const struct l4_generation *generation;
+	struct l4_flows *flows;
+	struct l4_fragments *fragments;
+	struct l4_target_use *use;       /* [L4_TARGETS_MAX] */
+	struct l4_service_use *services; /* [L4_SERVICES_MAX + 1] */
+	uint64_t now_ns, start_ns;
+	uint16_t now_s;
+	uint64_t sweep_ns;   /* when the next piece of the sweep is due */
+	uint16_t passed_max; /* packets that the burst's caller has room for */
+	uint32_t icmp_tokens;
+	uint16_t icmp_second;
+	struct random random;
+	void (*observe)(void *context, const struct l4_decision *decision);
+	void *observe_context;
+	struct l4_decision decision; /* of the packet at hand, while somebody observes */
+	uint64_t counters[L4_VERDICT_COUNT];
+};
+
+/* What the first look at a packet says. */
+enum l4_kind {
+	L4_KIND_PASSED,   /* no service's; parsed */
+	L4_KIND_BAD,      /* parsed and found bad: to be freed */
+	L4_KIND_CLIENT,   /* from a client to a service */
+	L4_KIND_ANSWER,   /* perhaps from a server, if there is such a flow */
+	L4_KIND_ERROR,    /* an ICMP error */
+	L4_KIND_FRAGMENT, /* of a packet to a service or from a server, its first not known yet */
+};
+
+/* A packet of a burst between its stages. */
+struct l4_slot {
+	struct l4_packet packet;
+	struct ip_address source, destination; /* of its header, which is further away than this */
+	const struct l4_service *service;      /* L4_KIND_CLIENT */
+	struct l4_flow *flow;                  /* burst.c: found before any packet of the burst was seen to */
+	uint32_t hash;                         /* of its 5-tuple */
+	uint8_t kind;                          /* enum l4_kind */
+	uint8_t verdict;                       /* PACKET_*, of the parse */
+};
+
+/* Fills the slots and counts verdicts of the parse. The mbufs are this lcore's; nothing is sent or freed. */
+void l4_arrive_burst(struct l4_worker *worker, struct rte_mbuf **m, uint16_t count, struct l4_slot *slots,
+		     uint64_t *verdicts);
+/* The same for one packet that packet_parse() has filled the view of, whose ports may be those of its first fragment. */
+void l4_arrive_parsed(struct l4_worker *worker, struct rte_mbuf *m, struct l4_slot *slot);
+
+/* The way of one packet of a burst, whatever it is, once l4_arrive_burst() has seen it. What L4 leaves alone is put into
+ * `passed`. */
+void l4_dispatch(struct l4_worker *worker, struct l4_slot *slot, enum l4_arrival arrival, struct rte_mbuf **passed,
+		 uint16_t *passed_count);
+/* The whole way of one packet whose kind is known: sent, kept or freed, except for L4_PASSED. */
+enum l4_verdict l4_client_packet(struct l4_worker *worker, struct l4_slot *slot);
+enum l4_verdict l4_answer_packet(struct l4_worker *worker, struct l4_slot *slot);
+enum l4_verdict l4_error_packet(struct l4_worker *worker, struct l4_slot *slot);
+
+/* Counts, tells who observes, and frees the packet of a drop. Returns the verdict. */
+enum l4_verdict l4_settle(struct l4_worker *worker, struct l4_packet *packet, enum l4_verdict verdict);
+
+/* Of a fragment: RFC 791, RFC 8200 section 4.5. */
+uint32_t l4_fragment_identification(const struct l4_packet *packet);
+
+/* ---- decisions, while somebody observes (observe.c) ---- */
+
+/* A new one in worker->decision: what was received. */
+void l4_decision_start(struct l4_worker *worker, const struct l4_slot *slot);
+/* What leaves: the mbuf's data starts at the outermost IP header. */
+void l4_decision_sent(struct l4_decision *decision, const struct l4_packet *packet, uint16_t hop);
+
+/* ---- flows ---- */
+
+static inline struct l4_flow_key
+l4_key_of(const struct l4_packet *p, const struct ip_address *source, const struct l4_service *service, uint32_t hash)
+{
+	return (struct l4_flow_key){ .client = *source,
+				     .client_port_be = p->source_port_be,
+				     .service_port_be = p->destination_port_be,
+				     .service_id = service->id,
+				     .hash = hash };
+}
+
+static inline struct l4_answer_key
+l4_answer_key_of_slot(const struct l4_slot *slot)
+{
+	return (struct l4_answer_key){ .server = { slot->source, slot->packet.source_port_be },
+				       .to = slot->destination,
+				       .to_port_be = slot->packet.destination_port_be,
+				       .ip_protocol = slot->packet.ip_protocol,
+				       .hash = slot->hash };
+}
+
+/*
+ * The first packet of a flow: chooses a server and makes the entries. *flow is NULL with L4_STATELESS. L4_STARTED,
+ * L4_STATELESS, or a drop. *target is set unless it is a drop.
+ */
+enum l4_verdict l4_start(struct l4_worker *worker, const struct l4_slot *slot, struct l4_flow **flow, uint32_t *target);
+/* The server that a new flow would get: index into service->targets, -1: none. Picks for good when `commit`. */
+int l4_choose(struct l4_worker *worker, const struct l4_service *service, const struct l4_packet *packet, uint32_t hash,
+	      bool commit);
+/* The hash that Maglev is asked with: of the 5-tuple, or of the client's address. */
+uint32_t l4_maglev_hash(const struct l4_worker *worker, const struct l4_service *service,
+			const struct l4_packet *packet, uint32_t hash);
+
+/* The key and hash of a flow's answers: what its server will send. */
+struct l4_answer_key l4_answer_key_of(const struct l4_worker *worker, const struct l4_target *target,
+				      const struct l4_flow *flow);
+/* The flow's entry of the other direction; NULL where it has none (any more). */
+struct l4_flow *l4_twin(struct l4_worker *worker, const struct l4_flow *flow);
+
+/* ---- the way out ---- */
+
+/* The hop towards a target, looked up anew when routes have changed; NET_HOP_NONE: no route. */
+uint16_t l4_hop_to_server(struct l4_worker *worker, uint32_t target);
+uint16_t l4_hop_to_client(struct l4_worker *worker, struct l4_flow *flow);
+
+/* True when one more ICMP error may be sent this second. */
+bool l4_icmp_allowed(struct l4_worker *worker);
+
+/* Whose a flow is, where that does not follow from where its packets come in. */
+unsigned int l4_owner_by_hash(const struct l4_worker *worker, uint32_t hash);
+uint32_t l4_client_hash(const struct l4_worker *worker, const struct ip_address *ip, uint16_t port_be,
+			uint8_t ip_protocol);
+
+#endif

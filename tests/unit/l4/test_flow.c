@@ -1,0 +1,700 @@
+/* The flow table against a model that is plain arrays, and the TCP states. */
+#include <netinet/in.h>
+#include <rte_tcp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "support/cmocka.h"
+
+#include "base/hash.h"
+#include "base/random.h"
+#include "l4/flow.h"
+
+#define TARGETS 16
+#define SERVICES 4
+
+static struct l4_target *targets;
+static struct l4_target_use *use;
+static struct l4_flows *flows;
+
+static int
+setup(void **state)
+{
+	targets = calloc(L4_TARGETS_MAX, sizeof(*targets));
+	use = calloc(L4_TARGETS_MAX, sizeof(*use));
+	assert_non_null(targets);
+	assert_non_null(use);
+	for (uint16_t i = 1; i <= TARGETS; i++)
+		targets[i] = (struct l4_target){
+			.server = { .ip = ip_address_from_v4(htonl(0x0a000200u + i)), .port_be = htons(8000) },
+			.local = ip_address_from_v4(htonl(0x0a000201)),
+			.service_id = (uint16_t)(1 + i % SERVICES),
+			.ip_protocol = IPPROTO_TCP,
+			.timeout_s = 600,
+		};
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	free(targets);
+	free(use);
+	return 0;
+}
+
+static void
+table_new(uint64_t count)
+{
+	memset(use, 0, L4_TARGETS_MAX * sizeof(*use));
+	flows = l4_flows_new(count, targets, use);
+	assert_non_null(flows);
+}
+
+static void
+table_free(void)
+{
+	l4_flows_free(flows);
+	flows = NULL;
+}
+
+static struct l4_flows_usage
+usage(void)
+{
+	struct l4_flows_usage u;
+
+	l4_flows_usage(flows, &u);
+	return u;
+}
+
+static uint64_t
+counted(void)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < L4_TARGETS_MAX; i++)
+		sum += use[i].flows;
+	return sum;
+}
+
+/* Number `i` as a client of target `target`'s service, under a hash of the test's choice. */
+static struct l4_flow_key
+key_of(uint32_t i, uint16_t target, uint32_t hash)
+{
+	return (struct l4_flow_key){ .client = ip_address_from_v4(htonl(0xc6000000u + i / 4)),
+				     .client_port_be = htons((uint16_t)(1024 + i % 4)),
+				     .service_port_be = htons(80),
+				     .service_id = targets[target].service_id,
+				     .hash = hash };
+}
+
+static struct l4_flow
+model_of(const struct l4_flow_key *key, uint16_t target, enum l4_flow_state flow_state)
+{
+	return (struct l4_flow){ .client = key->client,
+				 .client_port_be = key->client_port_be,
+				 .service_port_be = key->service_port_be,
+				 .target = target,
+				 .bits = flow_state };
+}
+
+static struct l4_flow *
+insert(const struct l4_flow_key *key, uint16_t target, enum l4_flow_state flow_state, uint16_t now_s)
+{
+	struct l4_flow model = model_of(key, target, flow_state);
+
+	return l4_flow_insert(flows, key->hash, &model, now_s);
+}
+
+static uint32_t
+hash_of(uint32_t i)
+{
+	return (uint32_t)(hash_mix64(i + 12345) >> 32);
+}
+
+/* ---- keys ---- */
+
+static void
+full_keys_are_compared(void **state)
+{
+	const uint32_t hash = 0x80001234;
+	struct l4_flow_key key[6], other;
+	struct l4_flow *flow[6];
+
+	table_new(1000);
+	/* A bucket, a second and a third pair take ten of one hash. */
+	for (uint32_t i = 0; i < 6; i++) {
+		key[i] = key_of(i, 1, hash);
+		flow[i] = insert(&key[i], 1, L4_FLOW_ESTABLISHED, 0);
+		assert_non_null(flow[i]);
+	}
+	for (uint32_t i = 0; i < 6; i++)
+		assert_ptr_equal(l4_flow_find(flows, &key[i], 0), flow[i]);
+	other = key[0], other.client.bytes[0] ^= 1;
+	assert_null(l4_flow_find(flows, &other, 0));
+	other = key[0], other.client.bytes[15] ^= 0x80;
+	assert_null(l4_flow_find(flows, &other, 0));
+	other = key[0], other.client_port_be ^= 0x8000;
+	assert_null(l4_flow_find(flows, &other, 0));
+	other = key[0], other.service_port_be ^= 1;
+	assert_null(l4_flow_find(flows, &other, 0));
+	other = key[0], other.service_id++;
+	assert_null(l4_flow_find(flows, &other, 0));
+	table_free();
+}
+
+static void
+the_same_ports_of_two_services_are_two_flows(void **state)
+{
+	struct l4_flow_key one = key_of(7, 1, 99), two = key_of(7, 2, 99);
+	struct l4_flow *first, *second;
+
+	table_new(1000);
+	first = insert(&one, 1, L4_FLOW_ESTABLISHED, 0);
+	second = insert(&two, 2, L4_FLOW_ESTABLISHED, 0);
+	assert_ptr_not_equal(first, second);
+	assert_ptr_equal(l4_flow_find(flows, &one, 0), first);
+	assert_ptr_equal(l4_flow_find(flows, &two, 0), second);
+	table_free();
+}
+
+static void
+an_empty_table_has_not_even_the_zero_key(void **state)
+{
+	struct l4_flow_key key = { .service_id = 0 };
+	struct l4_answer_key answer = { .ip_protocol = 0 };
+
+	table_new(10);
+	assert_null(l4_flow_find(flows, &key, 0));
+	assert_null(l4_answer_find(flows, &answer, 0));
+	table_free();
+}
+
+/* ---- answers ---- */
+
+static void
+answers_are_found_by_local_port_or_by_client(void **state)
+{
+	struct l4_flow_key key = key_of(1, 3, 5);
+	struct l4_flow full_nat = model_of(&key, 3, L4_FLOW_OPENING), nat = full_nat;
+	struct l4_answer_key by_port = { .server = targets[3].server,
+					 .to = targets[3].local,
+					 .to_port_be = htons(20000),
+					 .ip_protocol = IPPROTO_TCP,
+					 .hash = 5 },
+			     by_client = by_port, other;
+	struct l4_flow *a, *b;
+
+	table_new(1000);
+	full_nat.bits |= L4_FLOW_ANSWER, full_nat.local_port_be = htons(20000);
+	nat.bits |= L4_FLOW_ANSWER;
+	by_client.to = key.client, by_client.to_port_be = key.client_port_be;
+	a = l4_flow_insert(flows, 5, &full_nat, 0);
+	assert_null(l4_answer_find(flows, &by_client, 0));
+	b = l4_flow_insert(flows, 5, &nat, 0);
+	assert_ptr_equal(l4_answer_find(flows, &by_port, 0), a);
+	assert_ptr_equal(l4_answer_find(flows, &by_client, 0), b);
+	assert_null(l4_flow_find(flows, &key, 0));
+	other = by_port, other.to_port_be ^= 1;
+	assert_null(l4_answer_find(flows, &other, 0));
+	other = by_port, other.to.bytes[15] ^= 1;
+	assert_null(l4_answer_find(flows, &other, 0));
+	other = by_port, other.server.ip.bytes[15] ^= 1;
+	assert_null(l4_answer_find(flows, &other, 0));
+	other = by_port, other.server.port_be ^= 1;
+	assert_null(l4_answer_find(flows, &other, 0));
+	other = by_port, other.ip_protocol = IPPROTO_UDP;
+	assert_null(l4_answer_find(flows, &other, 0));
+	assert_int_equal(counted(), 0);
+	table_free();
+}
+
+static void
+a_server_without_port_answers_from_the_services(void **state)
+{
+	struct l4_flow_key key = key_of(1, 4, 5);
+	struct l4_flow model = model_of(&key, 4, L4_FLOW_ESTABLISHED);
+	struct l4_answer_key answer = { .server = { .ip = targets[4].server.ip, .port_be = htons(80) },
+					.to = key.client,
+					.to_port_be = key.client_port_be,
+					.ip_protocol = IPPROTO_TCP,
+					.hash = 5 };
+	uint16_t port_be = targets[4].server.port_be;
+
+	table_new(1000);
+	model.bits |= L4_FLOW_ANSWER;
+	assert_non_null(l4_flow_insert(flows, 5, &model, 0));
+	assert_null(l4_answer_find(flows, &answer, 0));
+	targets[4].server.port_be = 0;
+	assert_non_null(l4_answer_find(flows, &answer, 0));
+	targets[4].server.port_be = port_be;
+	table_free();
+}
+
+/* ---- places ---- */
+
+/* Flows of one hash until no more fit. */
+static uint32_t
+crowd(uint32_t hash, enum l4_flow_state flow_state, uint16_t now_s)
+{
+	uint32_t count = 0;
+
+	for (struct l4_flow_key key = key_of(count, 1, hash); insert(&key, 1, flow_state, now_s);
+	     key = key_of(++count, 1, hash))
+		assert_true(count < 100);
+	return count;
+}
+
+static void
+one_hash_has_ten_places_and_an_eleventh_is_refused(void **state)
+{
+	const uint32_t hash = 0x12345678;
+	struct l4_flow_key key;
+
+	table_new(100000);
+	assert_int_equal(crowd(hash, L4_FLOW_ESTABLISHED, 0), 10);
+	assert_int_equal(usage().used, 10);
+	assert_int_equal(usage().spilled, 8);
+	assert_int_equal(use[1].flows, 10);
+	for (uint32_t i = 0; i < 10; i++) {
+		key = key_of(i, 1, hash);
+		assert_non_null(l4_flow_find(flows, &key, 0));
+	}
+	table_free();
+}
+
+static bool
+spilled(uint32_t hash, unsigned int which)
+{
+	return flows->entries[(size_t)l4_flow_bucket(flows, hash) * L4_BUCKET_PLACES + which].bits & L4_FLOW_SPILLED;
+}
+
+static void
+a_bucket_says_spilled_as_long_as_flows_of_it_are_away(void **state)
+{
+	const uint32_t hash = 0xfedcba98;
+	struct l4_flow_key key;
+
+	table_new(100000);
+	assert_false(spilled(hash, 0));
+	assert_int_equal(crowd(hash, L4_FLOW_ESTABLISHED, 0), 10);
+	assert_true(spilled(hash, 0) && spilled(hash, 1));
+	/* Removal from the first bucket changes nothing about the others. */
+	for (uint32_t i = 0; i < 10; i++) {
+		for (uint32_t j = i; j < 10; j++) {
+			key = key_of(j, 1, hash);
+			assert_non_null(l4_flow_find(flows, &key, 0));
+		}
+		assert_true(spilled(hash, 0) || spilled(hash, 1));
+		key = key_of(i, 1, hash);
+		l4_flow_remove(flows, l4_flow_find(flows, &key, 0));
+		assert_null(l4_flow_find(flows, &key, 0));
+	}
+	assert_false(spilled(hash, 0) || spilled(hash, 1));
+	assert_int_equal(usage().used, 0);
+	assert_int_equal(usage().spilled, 0);
+	assert_int_equal(counted(), 0);
+	table_free();
+}
+
+static void
+a_new_flow_takes_the_place_of_one_that_timed_out(void **state)
+{
+	const uint32_t hash = 0x12345678;
+	struct l4_flow_key key = key_of(50, 2, hash), old = key_of(0, 1, hash);
+
+	table_new(100000);
+	assert_int_equal(crowd(hash, L4_FLOW_CLOSED, 100), 10);
+	assert_null(insert(&key, 2, L4_FLOW_OPENING, 100 + L4_CLOSED_S));
+	assert_non_null(l4_flow_find(flows, &old, 100 + L4_CLOSED_S));
+	assert_null(l4_flow_find(flows, &old, 101 + L4_CLOSED_S));
+	assert_non_null(insert(&key, 2, L4_FLOW_OPENING, 101 + L4_CLOSED_S));
+	assert_int_equal(use[1].flows, 9);
+	assert_int_equal(use[2].flows, 1);
+	assert_int_equal(usage().used, 10);
+	/* All nine others too, those away from their bucket included. */
+	for (uint32_t i = 51; i < 60; i++) {
+		key = key_of(i, 2, hash);
+		assert_non_null(insert(&key, 2, L4_FLOW_OPENING, 101 + L4_CLOSED_S));
+	}
+	assert_int_equal(use[1].flows, 0);
+	for (uint32_t i = 50; i < 60; i++) {
+		key = key_of(i, 2, hash);
+		assert_non_null(l4_flow_find(flows, &key, 101 + L4_CLOSED_S));
+	}
+	table_free();
+}
+
+/* What a flood has opened fills the table, but for a few seconds only, and takes no place of what lives. */
+static void
+half_open_flows_give_way_to_new_ones(void **state)
+{
+	const uint32_t hash = 0x12345678;
+	struct l4_flow_key key = key_of(50, 2, hash), living = key_of(0, 1, hash);
+
+	table_new(100000);
+	assert_non_null(insert(&living, 1, L4_FLOW_ESTABLISHED, 100));
+	for (uint32_t i = 1; i < 10; i++) {
+		struct l4_flow_key opening = key_of(i, 1, hash);
+
+		assert_non_null(insert(&opening, 1, L4_FLOW_OPENING, 100));
+	}
+	assert_null(insert(&key, 2, L4_FLOW_OPENING, 99 + L4_OPENING_YIELDS_S));
+	for (uint32_t i = 50; i < 59; i++) {
+		key = key_of(i, 2, hash);
+		assert_non_null(insert(&key, 2, L4_FLOW_OPENING, 100 + L4_OPENING_YIELDS_S));
+	}
+	key = key_of(59, 2, hash);
+	assert_null(insert(&key, 2, L4_FLOW_OPENING, 100 + L4_OPENING_YIELDS_S));
+	assert_non_null(l4_flow_find(flows, &living, 100 + L4_OPENING_YIELDS_S));
+	table_free();
+}
+
+/* Fills the table with hashes of which some bits are the same; returns how many were refused. */
+static uint32_t
+fill(uint32_t count, uint32_t bits, uint32_t value)
+{
+	uint32_t refused = 0, found = 0;
+
+	for (uint32_t i = 0; i < count; i++) {
+		struct l4_flow_key key = key_of(i, 1, (hash_of(i) & ~bits) | value);
+
+		refused += !insert(&key, 1, L4_FLOW_ESTABLISHED, 0);
+	}
+	for (uint32_t i = 0; i < count; i++) {
+		struct l4_flow_key key = key_of(i, 1, (hash_of(i) & ~bits) | value);
+
+		found += l4_flow_find(flows, &key, 0) != NULL;
+	}
+	assert_int_equal(found, count - refused);
+	assert_int_equal(usage().used, found);
+	assert_int_equal(counted(), found);
+	return refused;
+}
+
+static void
+the_promised_number_fits(void **state)
+{
+	static const uint32_t counts[] = { 1000, 4096, 100000, 300000 };
+
+	for (size_t c = 0; c < sizeof(counts) / sizeof(counts[0]); c++) {
+		table_new(counts[c]);
+		assert_true(fill(counts[c], 0, 0) < counts[c] / 100);
+		assert_true(usage().bytes < counts[c] * 64ull + (2 << 20));
+		table_free();
+	}
+}
+
+static void
+three_quarters_of_the_places_are_filled_with_few_refused(void **state)
+{
+	uint32_t count;
+
+	table_new(100000);
+	count = (uint32_t)(usage().places * 3 / 4);
+	assert_true(fill(count, 0, 0) < count / 100);
+	table_free();
+}
+
+/* An lcore has the flows whose hash chose it: by upper bits, as by l4_owner_by_hash(), or by lower ones. */
+static void
+the_share_of_one_lcore_of_64_fits_as_well(void **state)
+{
+	static const uint32_t bits[] = { 0x80000000, 0xfc000000, 1, 0x3f };
+
+	for (size_t b = 0; b < sizeof(bits) / sizeof(bits[0]); b++) {
+		table_new(100000);
+		assert_true(fill(100000, bits[b], 0) < 1000);
+		table_free();
+		table_new(100000);
+		assert_true(fill(100000, bits[b], bits[b]) < 1000);
+		table_free();
+	}
+}
+
+static void
+the_smallest_table_works(void **state)
+{
+	struct l4_flow_key key = key_of(0, 1, UINT32_MAX);
+
+	table_new(0);
+	assert_true(usage().places >= 8);
+	assert_true(crowd(UINT32_MAX, L4_FLOW_UDP, 0) >= 6);
+	assert_non_null(l4_flow_find(flows, &key, 0));
+	table_free();
+	assert_null(l4_flows_new(UINT64_MAX / 16, targets, use));
+	l4_flows_free(NULL);
+}
+
+/* ---- time ---- */
+
+static void
+each_state_has_its_timeout(void **state)
+{
+	static const struct {
+		enum l4_flow_state flow_state;
+		uint32_t timeout_s;
+	} rows[] = { { L4_FLOW_UDP, 600 },
+		     { L4_FLOW_OPENING, L4_OPENING_S },
+		     { L4_FLOW_ESTABLISHED, 600 },
+		     { L4_FLOW_CLOSING, L4_CLOSING_S },
+		     { L4_FLOW_CLOSED, L4_CLOSED_S } };
+
+	table_new(1000);
+	for (uint32_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		/* On both sides of the wrap of the clock, and across it. */
+		static const uint16_t starts[] = { 0, 30000, 65535, 65300, 65526 };
+
+		for (size_t s = 0; s < sizeof(starts) / sizeof(starts[0]); s++) {
+			struct l4_flow_key key = key_of(i, 1, hash_of(i));
+			struct l4_flow *flow = insert(&key, 1, rows[i].flow_state, starts[s]);
+
+			assert_int_equal(l4_flow_timeout_s(flows, flow), rows[i].timeout_s);
+			for (uint32_t age = 0; age <= rows[i].timeout_s; age++)
+				assert_ptr_equal(l4_flow_find(flows, &key, (uint16_t)(starts[s] + age)), flow);
+			for (uint32_t age = rows[i].timeout_s + 1; age < 65536; age++)
+				assert_null(l4_flow_find(flows, &key, (uint16_t)(starts[s] + age)));
+			l4_flow_remove(flows, flow);
+		}
+	}
+	table_free();
+}
+
+static void
+the_longest_timeout_leaves_time_for_a_sweep(void **state)
+{
+	struct l4_flow_key key = key_of(0, 1, 0);
+
+	table_new(1000);
+	targets[1].timeout_s = UINT32_MAX;
+	assert_non_null(insert(&key, 1, L4_FLOW_UDP, 0));
+	assert_non_null(l4_flow_find(flows, &key, L4_TIMEOUT_MAX_S));
+	assert_null(l4_flow_find(flows, &key, L4_TIMEOUT_MAX_S + 1));
+	assert_null(l4_flow_find(flows, &key, UINT16_MAX));
+	assert_true(UINT16_MAX - L4_TIMEOUT_MAX_S > 4 * 3600);
+	targets[1].timeout_s = 600;
+	table_free();
+}
+
+static void
+a_sweep_clears_what_has_timed_out_and_nothing_else(void **state)
+{
+	uint32_t buckets, cleared = 0, kept = 0;
+
+	table_new(10000);
+	for (uint32_t i = 0; i < 8000; i++) {
+		struct l4_flow_key key = key_of(i, 1 + i % TARGETS, hash_of(i));
+
+		kept += insert(&key, (uint16_t)(1 + i % TARGETS), L4_FLOW_ESTABLISHED, i < 3000 ? 65000 : 65500) &&
+			i >= 3000;
+	}
+	buckets = (uint32_t)(usage().places / L4_BUCKET_PLACES);
+	assert_int_equal(l4_flows_sweep(flows, buckets, 64), 0);
+	for (uint32_t done = 0; done < buckets; done += 100)
+		cleared += l4_flows_sweep(flows, done + 100 > buckets ? buckets - done : 100, (uint16_t)(65000 + 601));
+	assert_true(cleared > 2900 && cleared <= 3000);
+	assert_int_equal(usage().used, kept);
+	assert_int_equal(counted(), kept);
+	assert_int_equal(l4_flows_sweep(flows, buckets, (uint16_t)(65500 + 601)), kept);
+	assert_int_equal(usage().used, 0);
+	assert_int_equal(usage().spilled, 0);
+	assert_int_equal(counted(), 0);
+	for (uint32_t i = 0; i < buckets * L4_BUCKET_PLACES; i++)
+		assert_int_equal(flows->entries[i].bits, 0);
+	table_free();
+}
+
+/* ---- against a model ---- */
+
+#define MODEL_FLOWS 6000
+
+struct model {
+	struct l4_flow_key key;
+	uint16_t target;
+	bool present;
+	uint8_t flow_state;
+	uint64_t seen_s; /* a clock that does not wrap */
+};
+
+static bool
+model_is_live(const struct model *m, uint64_t now_s)
+{
+	static const uint32_t timeouts_s[L4_FLOW_STATES] = { 0, 600, 60, 600, 120, 10 };
+
+	return m->present && now_s - m->seen_s <= timeouts_s[m->flow_state];
+}
+
+/* A half-open flow may have given way to another. */
+static void
+model_give_way(struct model *m, const struct l4_flow *flow, uint64_t now_s)
+{
+	if (!flow && m->flow_state == L4_FLOW_OPENING && now_s - m->seen_s >= L4_OPENING_YIELDS_S)
+		m->present = false;
+}
+
+static void
+model_step(struct model *m, uint64_t now_s, struct random *random)
+{
+	struct l4_flow *flow = l4_flow_find(flows, &m->key, (uint16_t)now_s);
+	uint64_t what = random_next(random) >> 32;
+
+	model_give_way(m, flow, now_s);
+	assert_int_equal(flow != NULL, model_is_live(m, now_s));
+	if (!flow) {
+		m->flow_state = (uint8_t)(1 + what % (L4_FLOW_STATES - 1));
+		m->present = insert(&m->key, m->target, m->flow_state, (uint16_t)now_s) != NULL;
+		m->seen_s = now_s;
+		return;
+	}
+	assert_int_equal(flow->target, m->target);
+	assert_int_equal(l4_flow_state(flow), m->flow_state);
+	if (what % 3 == 0) {
+		l4_flow_remove(flows, flow);
+		m->present = false;
+	} else if (what % 3 == 1) {
+		l4_flow_track(flow, RTE_TCP_ACK_FLAG, false, (uint16_t)now_s);
+		m->seen_s = now_s;
+	}
+}
+
+/* Inserted, found, touched, removed, timed out and swept at random, by a clock that wraps three times. */
+static void
+a_model_agrees(void **state)
+{
+	struct random random = { .state = 4711 };
+	struct model *models = calloc(MODEL_FLOWS, sizeof(*models));
+	uint64_t now_s = 0, live = 0;
+	struct l4_flows_usage u;
+
+	table_new(4000);
+	for (uint32_t i = 0; i < MODEL_FLOWS; i++) {
+		models[i].target = (uint16_t)(1 + i % TARGETS);
+		/* Few hashes, so that buckets overflow. */
+		models[i].key = key_of(i, models[i].target, hash_of(i / 3));
+	}
+	for (uint32_t step = 0; step < 4000000; step++) {
+		uint64_t r = random_next(&random) >> 32;
+
+		model_step(&models[r % MODEL_FLOWS], now_s, &random);
+		if (r % 64 == 0)
+			now_s += r % 8192 == 0 ? 300 : 1;
+		l4_flows_sweep(flows, r % 8 == 0, (uint16_t)now_s);
+	}
+	for (uint32_t i = 0; i < MODEL_FLOWS; i++) {
+		const struct l4_flow *flow = l4_flow_find(flows, &models[i].key, (uint16_t)now_s);
+
+		model_give_way(&models[i], flow, now_s);
+		assert_int_equal(flow != NULL, model_is_live(&models[i], now_s));
+		live += model_is_live(&models[i], now_s);
+	}
+	assert_true(now_s > 3 * 65536);
+	assert_true(live > 1000);
+	l4_flows_sweep(flows, flows->bucket_count, (uint16_t)now_s);
+	u = usage();
+	assert_int_equal(u.used, live);
+	assert_int_equal(counted(), live);
+	l4_flows_sweep(flows, flows->bucket_count, (uint16_t)(now_s + 601));
+	u = usage();
+	assert_int_equal(u.used, 0);
+	assert_int_equal(u.spilled, 0);
+	free(models);
+	table_free();
+}
+
+/* ---- TCP ---- */
+
+#define SYN RTE_TCP_SYN_FLAG
+#define ACK RTE_TCP_ACK_FLAG
+#define FIN RTE_TCP_FIN_FLAG
+#define RST RTE_TCP_RST_FLAG
+
+static void
+check_track(struct l4_flow *flow, uint8_t tcp_flags, bool from_client, enum l4_flow_state expected)
+{
+	static uint16_t now_s = 65530;
+
+	l4_flow_track(flow, tcp_flags, from_client, ++now_s);
+	assert_int_equal(l4_flow_state(flow), expected);
+	assert_int_equal(flow->seen_s, now_s);
+}
+
+static void
+a_connection_opens_and_closes(void **state)
+{
+	struct l4_flow flow = { .target = 1, .bits = L4_FLOW_OPENING | L4_FLOW_SPILLED | L4_FLOW_PREFIXED };
+
+	check_track(&flow, SYN, true, L4_FLOW_OPENING);
+	check_track(&flow, SYN | ACK, false, L4_FLOW_OPENING);
+	check_track(&flow, ACK, true, L4_FLOW_ESTABLISHED);
+	check_track(&flow, ACK, false, L4_FLOW_ESTABLISHED);
+	check_track(&flow, FIN | ACK, true, L4_FLOW_CLOSING);
+	check_track(&flow, ACK, false, L4_FLOW_CLOSING);
+	check_track(&flow, FIN | ACK, true, L4_FLOW_CLOSING);
+	check_track(&flow, FIN | ACK, false, L4_FLOW_CLOSED);
+	check_track(&flow, ACK, true, L4_FLOW_CLOSED);
+	check_track(&flow, SYN, true, L4_FLOW_CLOSED);
+	assert_int_equal(flow.bits,
+			 L4_FLOW_CLOSED | L4_FLOW_SPILLED | L4_FLOW_PREFIXED | L4_FLOW_CLIENT_FIN | L4_FLOW_SERVER_FIN);
+	assert_int_equal(flow.target, 1);
+}
+
+static void
+a_reset_closes_from_any_state(void **state)
+{
+	for (unsigned int s = L4_FLOW_OPENING; s < L4_FLOW_STATES; s++) {
+		for (int from_client = 0; from_client < 2; from_client++) {
+			struct l4_flow flow = { .bits = s & 7 };
+
+			check_track(&flow, RST | ACK, from_client, L4_FLOW_CLOSED);
+		}
+	}
+}
+
+static void
+one_way_the_clients_half_is_enough(void **state)
+{
+	struct l4_flow flow = { .bits = L4_FLOW_OPENING };
+
+	check_track(&flow, ACK, true, L4_FLOW_ESTABLISHED);
+	check_track(&flow, FIN | ACK, true, L4_FLOW_CLOSING);
+	check_track(&flow, ACK, true, L4_FLOW_CLOSING);
+}
+
+static void
+udp_knows_no_flags(void **state)
+{
+	struct l4_flow flow = { .bits = L4_FLOW_UDP };
+
+	check_track(&flow, 0, true, L4_FLOW_UDP);
+	check_track(&flow, 0, false, L4_FLOW_UDP);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(full_keys_are_compared),
+		cmocka_unit_test(the_same_ports_of_two_services_are_two_flows),
+		cmocka_unit_test(an_empty_table_has_not_even_the_zero_key),
+		cmocka_unit_test(answers_are_found_by_local_port_or_by_client),
+		cmocka_unit_test(a_server_without_port_answers_from_the_services),
+		cmocka_unit_test(one_hash_has_ten_places_and_an_eleventh_is_refused),
+		cmocka_unit_test(a_bucket_says_spilled_as_long_as_flows_of_it_are_away),
+		cmocka_unit_test(a_new_flow_takes_the_place_of_one_that_timed_out),
+		cmocka_unit_test(half_open_flows_give_way_to_new_ones),
+		cmocka_unit_test(the_promised_number_fits),
+		cmocka_unit_test(three_quarters_of_the_places_are_filled_with_few_refused),
+		cmocka_unit_test(the_share_of_one_lcore_of_64_fits_as_well),
+		cmocka_unit_test(the_smallest_table_works),
+		cmocka_unit_test(each_state_has_its_timeout),
+		cmocka_unit_test(the_longest_timeout_leaves_time_for_a_sweep),
+		cmocka_unit_test(a_sweep_clears_what_has_timed_out_and_nothing_else),
+		cmocka_unit_test(a_model_agrees),
+		cmocka_unit_test(a_connection_opens_and_closes),
+		cmocka_unit_test(a_reset_closes_from_any_state),
+		cmocka_unit_test(one_way_the_clients_half_is_enough),
+		cmocka_unit_test(udp_knows_no_flags),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
