@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "run/qsbr.h"
+#include "weir/commands.h"
 #include "weir/core.h"
 #include "weir/daemon.h"
 #include "weir/generations.h"
@@ -35,6 +36,7 @@ struct control {
 	struct worker *workers;
 	struct worker_config *worker_configs;
 	struct generations generations;
+	struct commands commands;
 	int signal_fd, address_fd;
 	bool stopping;
 	uint64_t log_dropped;
@@ -209,7 +211,9 @@ control_new(const struct cmdline *cmdline, struct config *config, control_parse_
 	c->shared.worker_count = (unsigned int)core_settings(config)->worker_processes;
 	c->generations.topology = &c->topology;
 	c->generations.shared = &c->shared;
-	if (control_start(c, config) < 0 || generations_publish(&c->generations, config) < 0) {
+	c->commands = (struct commands){ &c->topology, &c->shared, &c->generations, NULL };
+	if (commands_open(&c->commands, core_settings(config)) < 0 || control_start(c, config) < 0 ||
+	    generations_publish(&c->generations, config) < 0) {
 		if (!c->generations.count)
 			config_free(config);
 		control_free(c);
@@ -240,6 +244,8 @@ reload(struct control *c)
 	    core_events(config)->worker_connections !=
 		    core_events(generations_config(&c->generations))->worker_connections)
 		log_error(LOG_WARN, "worker_processes, worker_connections and worker_poll change with a restart only");
+	if (!bytes_equal(now->control, next->control) || now->control_off != next->control_off)
+		log_error(LOG_WARN, "\"control\" changes with a restart only");
 	if (generations_publish(&c->generations, config) < 0) {
 		config_free(config);
 		log_error(LOG_ALERT, "the new configuration is not in force, the old one goes on");
@@ -256,6 +262,8 @@ tick(struct control *c)
 
 	topology_refresh(&c->topology);
 	generations_reclaim(&c->generations);
+	if (c->commands.server)
+		control_server_tick(c->commands.server, clock_monotonic_ns());
 	if (dropped != c->log_dropped) {
 		log_error(LOG_ALERT, "%lu log lines were dropped: a log cannot be written fast enough",
 			  (unsigned long)(dropped - c->log_dropped));
@@ -324,6 +332,8 @@ finish(struct control *c)
 
 		usleep(5000);
 		now_ns = clock_monotonic_ns();
+		if (c->commands.server)
+			control_server_run(c->commands.server, now_ns);
 		if (told_to_stop_at_once(c))
 			return;
 		if (limit_ms && now_ns - start_ns > (uint64_t)limit_ms * NS_PER_MS)
@@ -369,22 +379,36 @@ take_signal(struct control *c, uint32_t number)
 	}
 }
 
+static uint64_t
+next_due_ns(const struct control *c, uint64_t next_tick_ns)
+{
+	uint64_t next_ns = c->commands.server ? control_server_next_ns(c->commands.server) : UINT64_MAX;
+
+	return next_ns < next_tick_ns ? next_ns : next_tick_ns;
+}
+
 void
 control_run(struct control *c)
 {
 	uint64_t next_tick_ns = clock_monotonic_ns() + TICK_MS * NS_PER_MS;
 
 	while (!c->stopping) {
-		struct pollfd fds[] = { { c->signal_fd, POLLIN, 0 }, { c->address_fd, POLLIN, 0 } };
+		struct control_server *server = c->commands.server;
+		struct pollfd fds[] = { { c->signal_fd, POLLIN, 0 },
+					{ c->address_fd, POLLIN, 0 },
+					{ server ? control_server_fd(server) : -1, POLLIN, 0 } };
 		struct signalfd_siginfo info;
 		uint64_t now_ns = clock_monotonic_ns(), count;
-		int wait_ms = next_tick_ns > now_ns ? (int)((next_tick_ns - now_ns) / NS_PER_MS) + 1 : 0;
+		uint64_t next_ns = next_due_ns(c, next_tick_ns);
+		int wait_ms = next_ns > now_ns ? (int)((next_ns - now_ns) / NS_PER_MS) + 1 : 0;
 
-		poll(fds, 2, wait_ms);
+		poll(fds, 3, wait_ms);
 		while (!c->stopping && read(c->signal_fd, &info, sizeof(info)) == sizeof(info))
 			take_signal(c, info.ssi_signo);
 		if (read(c->address_fd, &count, sizeof(count)) == sizeof(count))
 			generations_serve(&c->generations);
+		if (server && !c->stopping)
+			control_server_run(server, clock_monotonic_ns());
 		if (clock_monotonic_ns() >= next_tick_ns) {
 			next_tick_ns = clock_monotonic_ns() + TICK_MS * NS_PER_MS;
 			tick(c);
@@ -404,6 +428,7 @@ control_free(struct control *c)
 {
 	if (!c)
 		return;
+	commands_close(&c->commands);
 	topology_refresh(&c->topology);
 	for (unsigned int i = 0; c->workers && i < c->shared.worker_count; i++)
 		if (c->workers[i].running) {
