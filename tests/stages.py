@@ -20,9 +20,9 @@ import weirtest  # noqa: E402  (found through the line above)
 
 FUZZ_SECONDS = int(os.environ.get("WEIR_FUZZ_SECONDS", "10"))
 CLANG_BUILD = ["-Dfuzzers=true", "-Db_sanitize=address,undefined", "-Db_lundef=false"]
-# Run again with sanitizers: all of HTTP, and of the network what exercises most code.
+# Run again with sanitizers: all of HTTP and of the packet fixtures, and of the network what exercises most code.
 SANITIZED = ["http", "net/test_balancing.py", "net/test_failure.py", "net/test_reload.py", "net/test_packets.py",
-             "net/test_local.py", "net/test_ipv6.py", "net/test_workers.py", "net/test_ports.py"]
+             "net/test_local.py", "net/test_ipv6.py", "net/test_workers.py", "net/test_ports.py", "packets"]
 
 
 class Counts:
@@ -202,6 +202,10 @@ def net(arguments):
     return python_tests(["net"], arguments.k)
 
 
+def packets(arguments):
+    return python_tests(["packets"], arguments.k)
+
+
 def nginx(arguments):
     return python_tests(["nginx"], arguments.k)
 
@@ -221,7 +225,7 @@ def demo(_):
     return counts
 
 
-STAGES = {stage.__name__: stage for stage in (lint, unit, fuzz, http, net, nginx, demo, sanitized)}
+STAGES = {stage.__name__: stage for stage in (lint, unit, fuzz, packets, http, net, nginx, demo, sanitized)}
 
 
 def state():
