@@ -5,6 +5,7 @@
 #include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "weir/core.h"
@@ -90,11 +91,14 @@ has_interface(const struct topology *t, int ifindex)
 	return false;
 }
 
+/* A virtual device is known by what stands before its arguments. */
 static bool
 has_name(const struct topology *t, const char *name)
 {
+	size_t len = strcspn(name, ",");
+
 	for (uint32_t i = 0; i < t->port_count; i++)
-		if (strcmp(t->ports[i]->name, name) == 0)
+		if (strlen(t->ports[i]->name) == len && memcmp(t->ports[i]->name, name, len) == 0)
 			return true;
 	return false;
 }

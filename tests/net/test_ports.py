@@ -58,6 +58,35 @@ def test_tap(outside):
         check(outside)
 
 
+PACKET_LEVEL = """
+interface "vdev:{device}" {{ twin weir0; address 10.5.0.1/24; }}
+events {{ }}
+stream {{
+    upstream group {{ server 10.5.0.2:8001; server 10.5.0.2:8002; }}
+    server {{ listen 10.5.0.1:80; proxy_pass group; forward full_nat; }}
+}}
+"""
+
+
+def test_packet_level_over_tap(outside):
+    """In and out by the same port; what is no service's passes to the kernel and back."""
+    with outside.balancer(PACKET_LEVEL.format(device="net_tap0,iface=cable0"), ready=None) as weir:
+        wait_for(lambda: "cable0" in outside.balancer_namespace.ip("link"), 15, "the TAP device")
+        outside.client.run("sleep", "0.5")
+        outside.balancer_namespace.ip("link", "set", "cable0", "netns", outside.client.name)
+        outside.attach("cable0")
+        wait_for(lambda: outside.curl("--connect-timeout", "1", "http://10.5.0.1/", check=False) in ("s1\n", "s2\n"), 10,
+                 "a first answer")
+        counts = outside.counts_by_connection("http://10.5.0.1/", 30)
+        assert sum(counts.values()) == 30 and set(counts) == {"s1", "s2"}
+        size = outside.curl("-o", "/dev/null", "-w", "%{size_download}", f"http://10.5.0.1/bytes/{3 << 20}")
+        assert int(size) == 3 << 20
+        outside.client.run("ping", "-c2", "-i0.2", "-W2", "10.5.0.1")
+        weir.reload(PACKET_LEVEL.format(device="net_tap0,iface=cable0").replace("server 10.5.0.2:8001; ", ""))
+        assert weir.logged("configuration is in force")
+        assert outside.counts_by_connection("http://10.5.0.1/", 10) == {"s2": 10}
+
+
 def test_af_packet(outside):
     """The kernel must not answer on the wire itself: what comes in there is dropped behind the socket's tap."""
     outside.balancer_namespace.ip("link", "add", "name", "wire0", "type", "veth",
