@@ -394,10 +394,26 @@ serve_ports(struct served *s, const struct l4_service *service)
 }
 
 static void
+serve_tunnel(struct served *s, const struct l4_target *target)
+{
+	struct xdp_server end = { .endpoint.ip = target->server.ip, .answers = XDP_ANSWERS_BY_ERRORS };
+
+	if (target->forwarder->properties & L4_TUNNEL_PORT) {
+		end.endpoint.port_be = target->gue_port_be;
+		end.ip_protocol = IPPROTO_UDP;
+	} else {
+		end.ip_protocol = ip_address_is_v4(&target->vip.ip) ? IPPROTO_IPIP : IPPROTO_IPV6;
+	}
+	serve_server(s, &end);
+}
+
+static void
 serve_target(void *context, const struct l4_target *target)
 {
 	bool port_of_ours = target->forwarder->properties & L4_NEEDS_LOCAL_PORT;
 
+	if (target->forwarder->properties & L4_TUNNELS)
+		serve_tunnel(context, target);
 	if (target->forwarder->properties & L4_SEES_ANSWERS)
 		serve_server(context,
 			     &(struct xdp_server){ target->server, target->ip_protocol,

@@ -25,6 +25,7 @@ struct burst {
 	struct l4_target_use *use;
 	struct net_output *output;
 	uint16_t now_s, hop_generation;
+	uint16_t path_mtu_least; /* of all targets; which of them has it is for pipeline.c */
 };
 
 /*
@@ -81,7 +82,7 @@ client_packet(const struct burst *b, struct l4_slot *slot)
 	/* The other entry may have to be told of the header. */
 	if (unlikely(target->options & L4_OPTION_PROXY_PROTOCOL))
 		return false;
-	mtu = hop_mtu(b->output, hop);
+	mtu = RTE_MIN(hop_mtu(b->output, hop), b->path_mtu_least);
 	if (unlikely(p->ip_len + GROWTH_MAX > mtu) &&
 	    p->ip_len + target->forwarder->growth(target, p->flags & L4_PACKET_IPV6) > mtu)
 		return false;
@@ -124,13 +125,25 @@ is_plain(const struct l4_worker *worker, enum l4_arrival arrival)
 	return !worker->observe && (worker->config.workers == 1 || arrival == L4_FROM_OWNER);
 }
 
-/* Flows that are not in their first bucket: where they are is known once that has arrived. */
-static void
-prefetch_spilled(const struct l4_worker *worker, const struct l4_slot *slots, uint16_t count)
+static __rte_always_inline bool
+is_opening(const struct l4_slot *slot)
 {
-	for (uint16_t i = 0; i < count; i++)
-		if (slots[i].kind == L4_KIND_CLIENT || slots[i].kind == L4_KIND_ANSWER)
-			l4_flow_prefetch_spilled(worker->flows, slots[i].hash);
+	return slot->kind == L4_KIND_CLIENT &&
+	       (slot->packet.tcp_flags & (RTE_TCP_SYN_FLAG | RTE_TCP_ACK_FLAG)) == RTE_TCP_SYN_FLAG;
+}
+
+/* Where a flow is that is not in its first bucket is known once that has arrived. A new one's answers are far away, too. */
+static void
+prefetch_far(const struct l4_worker *worker, const struct l4_slot *slots, uint16_t count)
+{
+	struct random ahead = worker->random;
+
+	for (const struct l4_slot *slot = slots; slot < slots + count; slot++) {
+		if (unlikely(is_opening(slot)))
+			l4_start_prefetch(worker, slot, &ahead);
+		else if (likely(slot->kind == L4_KIND_CLIENT || slot->kind == L4_KIND_ANSWER))
+			l4_flow_prefetch_spilled(worker->flows, slot->hash);
+	}
 }
 
 /* The short way; false when the packet needs the other one. */
@@ -154,7 +167,8 @@ forward_all(struct l4_worker *worker, struct l4_slot *slots, uint16_t count, enu
 			   .use = worker->use,
 			   .output = worker->config.output,
 			   .now_s = worker->now_s,
-			   .hop_generation = hop_generation(worker->config.output) };
+			   .hop_generation = hop_generation(worker->config.output),
+			   .path_mtu_least = worker->path_mtus.least };
 	uint16_t passed_count = 0;
 
 	for (struct l4_slot *slot = slots; slot < slots + count; slot++) {
@@ -162,6 +176,7 @@ forward_all(struct l4_worker *worker, struct l4_slot *slots, uint16_t count, enu
 			continue;
 		l4_dispatch(worker, slot, arrival, passed, &passed_count);
 		b.hop_generation = hop_generation(worker->config.output);
+		b.path_mtu_least = worker->path_mtus.least;
 	}
 	return passed_count;
 }
@@ -178,6 +193,6 @@ l4_burst(struct l4_worker *worker, struct rte_mbuf **m, uint16_t count, enum l4_
 	worker->passed_max = count;
 	l4_arrive_burst(worker, m, count, slots, verdicts);
 	if (worker->flows->bucket_count > FAR_BUCKETS)
-		prefetch_spilled(worker, slots, count);
+		prefetch_far(worker, slots, count);
 	return forward_all(worker, slots, count, arrival, m);
 }

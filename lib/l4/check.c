@@ -64,11 +64,52 @@ check_port(struct config *config, const struct l4_stream_settings *server, const
 }
 
 static int
+check_quic_id(struct config *config, const struct l4_stream_settings *server, uint32_t index)
+{
+	const struct upstream_server *servers = server->group->servers, *peer = &servers[index];
+
+	if (!peer->quic_id_len)
+		return config_fail_at(
+			config, peer->file, peer->line,
+			"server \"%s\" needs a \"quic_id\", by the \"quic_affinity\" of the server of %s:%u",
+			(const char *)peer->name.data, server->file, server->line);
+	if (peer->quic_id_len != servers[0].quic_id_len)
+		return config_fail_at(config, peer->file, peer->line,
+				      "the \"quic_id\" of server \"%s\" is not as long as that of %s:%u",
+				      (const char *)peer->name.data, servers[0].file, servers[0].line);
+	for (uint32_t i = 0; i < index; i++)
+		if (servers[i].quic_id == peer->quic_id)
+			return config_fail_at(config, peer->file, peer->line,
+					      "server \"%s\" has the \"quic_id\" of server \"%s\" of %s:%u",
+					      (const char *)peer->address_text.data,
+					      (const char *)servers[i].address_text.data, servers[i].file,
+					      servers[i].line);
+	return 0;
+}
+
+static int
+check_quic(struct config *config, const struct l4_stream_settings *server)
+{
+	const struct upstream_group *group = server->group;
+
+	if (!server->quic_affinity)
+		return 0;
+	for (const struct l4_listen *l = server->listens; l; l = l->next)
+		if (l->ip_protocol != IPPROTO_UDP)
+			return config_fail_at(config, l->file, l->line,
+					      "\"quic_affinity\" can only be used with \"udp\"");
+	for (uint32_t i = 0; i < group->primary_count + group->backup_count; i++)
+		if (check_quic_id(config, server, i) < 0)
+			return -EINVAL;
+	return 0;
+}
+
+static int
 check_server(struct config *config, const struct l4_stream_settings *server)
 {
 	const struct upstream_group *group = server->group;
 
-	if (check_options(config, server) < 0)
+	if (check_options(config, server) < 0 || check_quic(config, server) < 0)
 		return -EINVAL;
 	for (const struct l4_listen *l = server->listens; l; l = l->next)
 		for (uint32_t i = 0; i < group->primary_count + group->backup_count; i++)
@@ -92,6 +133,22 @@ check_unused(struct config *config, const struct l4_stream_settings *stream, con
 	return 0;
 }
 
+/* An id that nobody looks at would be believed to work. */
+static int
+check_unused_ids(struct config *config, const struct l4_stream_settings *stream, const struct upstream_group *group)
+{
+	for (uint32_t i = 0; i < stream->server_count; i++)
+		if (stream->servers[i]->group->servers == group->servers && stream->servers[i]->quic_affinity)
+			return 0;
+	for (uint32_t i = 0; i < group->primary_count + group->backup_count; i++)
+		if (group->servers[i].quic_id_len)
+			return config_fail_at(config, group->servers[i].file, group->servers[i].line,
+					      "\"quic_id\" has no effect: no server with \"quic_affinity\" passes to "
+					      "upstream \"%s\"",
+					      (const char *)group->name.data);
+	return 0;
+}
+
 int
 l4_servers_check(struct config *config, const struct l4_stream_settings *stream)
 {
@@ -102,7 +159,7 @@ l4_servers_check(struct config *config, const struct l4_stream_settings *stream)
 		if (check_server(config, stream->servers[i]) < 0)
 			return -EINVAL;
 	for (uint32_t i = 0; i < count; i++)
-		if (check_unused(config, stream, groups[i]) < 0)
+		if (check_unused(config, stream, groups[i]) < 0 || check_unused_ids(config, stream, groups[i]) < 0)
 			return -EINVAL;
 	return 0;
 }

@@ -70,13 +70,13 @@ l4_flow_difference(const struct l4_flow *flow, const void *wanted)
 	       ((l4_flow_word(flow, offsetof(struct l4_flow, client_port_be)) & L4_FLOW_PORTS_MASK) ^ ports);
 }
 
-/* A free entry has no target, and that has no service: its state need not be asked. */
 static inline bool
 l4_flow_is_live(const struct l4_target *targets, const struct l4_flow *flow, const void *wanted, uint16_t now_s)
 {
 	const struct l4_flow_key *key = wanted;
 
-	return likely(targets[flow->target].service_id == key->service_id) && !l4_flow_timed_out(targets, flow, now_s);
+	return likely(targets[flow->target].service_id == key->service_id) && l4_flow_state(flow) != L4_FLOW_NONE &&
+	       !l4_flow_timed_out(targets, flow, now_s);
 }
 
 static inline uint64_t

@@ -68,6 +68,9 @@ struct rte_mbuf *l4_icmp_too_big(struct rte_mempool *pool, const struct l4_packe
 				 const struct ip_address *source, uint16_t mtu);
 struct rte_mbuf *l4_icmp_time_exceeded(struct rte_mempool *pool, const struct l4_packet *packet,
 				       const struct ip_address *source);
+/* Of the server, or (IPv4) of its network. */
+struct rte_mbuf *l4_icmp_unreachable(struct rte_mempool *pool, const struct l4_packet *packet,
+				     const struct ip_address *source, bool network);
 
 /*
  * Rewrites an ICMP error in place for the other end of a flow: outer destination (and source where `source` is not NULL), and in

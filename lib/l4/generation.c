@@ -239,6 +239,7 @@ add_service(struct builder *b, const struct l4_stream_settings *server, const st
 		.method = is_maglev(group) ? NULL : group->method,
 		.table = choice->table,
 		.usable = choice->usable,
+		.quic = server->quic_affinity ? l4_quic_ids_build(g->arena, group) : NULL,
 		.syn_rate = (uint32_t)server->syn_rate,
 		.timeout_s = (uint32_t)(server->timeout_ms / 1000),
 		.options = options_of(server, listen->ip_protocol),

@@ -21,11 +21,15 @@
 
 enum {
 	ICMP_UNREACHABLE = 3,
-	ICMP_FRAGMENTATION_NEEDED = 4, /* a code of it */
+	ICMP_NETWORK = 0, /* codes of it */
+	ICMP_HOST = 1,
+	ICMP_FRAGMENTATION_NEEDED = 4,
 	ICMP_REDIRECT = 5,
 	ICMP_SOURCE_QUENCH = 4,
 	ICMP_TIME_IS_UP = 11,
 	ICMP_PARAMETER = 12,
+	ICMPV6_UNREACHABLE = 1,
+	ICMPV6_ADDRESS_UNREACHABLE = 3, /* a code of it */
 	ICMPV6_TOO_BIG = 2,
 	ICMPV6_TIME_IS_UP = 3,
 	ICMPV6_INFORMATIONAL = 128, /* and above (RFC 4443 section 2.1) */
@@ -140,6 +144,15 @@ l4_icmp_time_exceeded(struct rte_mempool *pool, const struct l4_packet *packet, 
 	bool v6 = packet->flags & L4_PACKET_IPV6;
 
 	return error_new(pool, packet, source, v6 ? ICMPV6_TIME_IS_UP : ICMP_TIME_IS_UP, 0, 0);
+}
+
+struct rte_mbuf *
+l4_icmp_unreachable(struct rte_mempool *pool, const struct l4_packet *packet, const struct ip_address *source,
+		    bool network)
+{
+	if (packet->flags & L4_PACKET_IPV6)
+		return error_new(pool, packet, source, ICMPV6_UNREACHABLE, ICMPV6_ADDRESS_UNREACHABLE, 0);
+	return error_new(pool, packet, source, ICMP_UNREACHABLE, network ? ICMP_NETWORK : ICMP_HOST, 0);
 }
 
 /* ---- errors of others ---- */

@@ -157,7 +157,8 @@ void l4_worker_observe(struct l4_worker *worker, void (*each)(void *context, con
 		       void *context);
 
 /* What would become of a packet that need not exist: changes nothing, and starts no flow. On the worker's lcore. `tcp_flags` say
- * what kind (SYN for an opening). */
+ * what kind (SYN for an opening). Without a payload it knows no connection id: where `quic_affinity` is on, this is about
+ * packets whose id is no server's. */
 void l4_explain(struct l4_worker *worker, uint8_t ip_protocol, const struct endpoint *source,
 		const struct endpoint *destination, uint8_t tcp_flags, struct l4_decision *out);
 

@@ -194,7 +194,7 @@ settings_init(struct config *config, void *settings)
 {
 	struct l4_stream_settings *s = settings;
 
-	s->proxy_protocol = s->toa = CONFIG_UNSET;
+	s->proxy_protocol = s->toa = s->quic_affinity = CONFIG_UNSET;
 	s->mss_clamp = s->syn_rate = s->timeout_ms = CONFIG_UNSET;
 	s->listens_end = &s->listens;
 }
@@ -204,6 +204,7 @@ merge_inherited(struct l4_stream_settings *s, const struct l4_stream_settings *o
 {
 	static const struct l4_stream_settings unset = { .proxy_protocol = CONFIG_UNSET,
 							 .toa = CONFIG_UNSET,
+							 .quic_affinity = CONFIG_UNSET,
 							 .mss_clamp = CONFIG_UNSET,
 							 .syn_rate = CONFIG_UNSET,
 							 .timeout_ms = CONFIG_UNSET };
@@ -212,6 +213,7 @@ merge_inherited(struct l4_stream_settings *s, const struct l4_stream_settings *o
 		outer = &unset;
 	config_merge(s->proxy_protocol, outer->proxy_protocol, CONFIG_UNSET, 0);
 	config_merge(s->toa, outer->toa, CONFIG_UNSET, 0);
+	config_merge(s->quic_affinity, outer->quic_affinity, CONFIG_UNSET, 0);
 	config_merge(s->mss_clamp, outer->mss_clamp, CONFIG_UNSET, L4_MSS_CLAMP_OFF);
 	config_merge(s->syn_rate, outer->syn_rate, CONFIG_UNSET, 0);
 	config_merge(s->timeout_ms, outer->timeout_ms, CONFIG_UNSET, TIMEOUT_DEFAULT_MS);
@@ -287,6 +289,7 @@ static const struct config_directive directives[] = {
 	{ "listen", CONFIG_STREAM_SERVER, 1, 255, 0, 0, l4_listen_set },
 	{ "proxy_pass", CONFIG_STREAM_SERVER, 1, 1, 0, 0, set_proxy_pass },
 	{ "forward", CONFIG_STREAM_SERVER, 1, 2, 0, 0, set_forward },
+	{ "quic_affinity", CONFIG_STREAM_SERVER, 1, 1, CONFIG_FLAG, 0, config_set_flag, FIELD(quic_affinity) },
 	{ "proxy_protocol", IN_BOTH, 1, 1, CONFIG_FLAG, 0, config_set_flag, FIELD(proxy_protocol) },
 	{ "toa", IN_BOTH, 1, 1, CONFIG_FLAG, 0, config_set_flag, FIELD(toa) },
 	{ "mss_clamp", IN_BOTH, 1, 1, 0, 0, set_mss_clamp },

@@ -67,6 +67,25 @@ l4_hop_to_client(struct l4_worker *worker, struct l4_flow *flow)
 	return flow->hop;
 }
 
+/* Every link of IPv6 carries this much (RFC 8200 section 5), and nobody can be told of less. */
+#define MTU_LEAST_V6 1280
+
+uint16_t
+l4_mtu_to_server(const struct l4_worker *worker, uint32_t number, uint16_t hop, bool ipv6_client)
+{
+	const struct l4_target *target = &worker->config.targets[number];
+	uint16_t growth = target->forwarder->growth(target, ipv6_client);
+	uint16_t link = (uint16_t)(net_hop_mtu(worker->config.output, hop) - growth);
+	uint16_t path = l4_path_mtu_find(&worker->path_mtus, number, worker->now_ns);
+
+	if (likely(path == L4_PATH_MTU_NONE))
+		return link;
+	path = (uint16_t)(path - growth);
+	if (ipv6_client && path < MTU_LEAST_V6)
+		path = MTU_LEAST_V6;
+	return RTE_MIN(link, path);
+}
+
 bool
 l4_icmp_allowed(struct l4_worker *worker)
 {
@@ -103,8 +122,8 @@ time_exceeded(struct l4_worker *worker, struct l4_packet *p)
 	return L4_TIME_EXCEEDED_SENT;
 }
 
-static bool
-may_be_cut(const struct l4_packet *p)
+bool
+l4_may_be_cut(const struct l4_packet *p)
 {
 	return !(p->flags & L4_PACKET_IPV6) && !(p->l3[6] & 0x40);
 }
@@ -116,9 +135,7 @@ too_big(struct l4_worker *worker, struct l4_packet *p, uint16_t mtu)
 	struct ip_address source;
 	uint16_t own_mtu;
 
-	/* Weir does not cut packets up; who allows it is seldom told by others either (RFC 4963). */
-	if (may_be_cut(p) || !l4_icmp_allowed(worker) ||
-	    !net_route_source(worker->config.mirror, &sender, &source, &own_mtu) ||
+	if (!l4_icmp_allowed(worker) || !net_route_source(worker->config.mirror, &sender, &source, &own_mtu) ||
 	    !send_error(worker, l4_icmp_too_big(worker->config.pool, p, &source, mtu)))
 		return L4_DROP_TOO_BIG;
 	return L4_TOO_BIG_SENT;
@@ -181,6 +198,51 @@ track(struct l4_worker *worker, struct l4_flow *flow, const struct l4_target *ta
 		l4_flow_track(twin, tcp_flags, from_client, worker->now_s);
 }
 
+/* ---- in pieces ---- */
+
+static enum l4_verdict
+pieces_send(struct l4_worker *worker, struct l4_packet *whole, struct l4_packet *pieces, uint16_t count, uint16_t hop,
+	    enum l4_verdict verdict)
+{
+	if (unlikely(worker->observe != NULL))
+		l4_decision_sent(&worker->decision, &pieces[0], hop);
+	l4_settle(worker, whole, verdict);
+	rte_pktmbuf_free(whole->m);
+	for (uint16_t i = 0; i < count; i++)
+		net_hop_send(worker->config.output, hop, pieces[i].m);
+	return verdict;
+}
+
+/* A packet that has been rewritten. */
+static enum l4_verdict
+cut_and_send(struct l4_worker *worker, struct l4_packet *p, uint16_t hop, enum l4_verdict verdict)
+{
+	struct l4_packet pieces[L4_PIECES_MAX];
+	uint16_t count;
+	enum l4_verdict done = l4_cut(worker->config.pool, p, net_hop_mtu(worker->config.output, hop), pieces, &count);
+
+	return done == L4_FORWARDED ? pieces_send(worker, p, pieces, count, hop, verdict) : l4_settle(worker, p, done);
+}
+
+/* Each piece goes in a tunnel's packet of its own, so that nobody but the server has to put something together. */
+static enum l4_verdict
+cut_and_tunnel(struct l4_worker *worker, struct l4_packet *p, const struct l4_target *target, uint16_t hop,
+	       uint16_t mtu, enum l4_verdict verdict)
+{
+	struct l4_packet pieces[L4_PIECES_MAX];
+	enum l4_verdict done;
+	uint16_t count;
+
+	l4_packet_strip(p);
+	done = l4_cut(worker->config.pool, p, mtu, pieces, &count);
+	for (uint16_t i = 0; i < count && done == L4_FORWARDED; i++)
+		done = target->forwarder->to_server(&pieces[i], target, NULL);
+	if (done == L4_FORWARDED)
+		return pieces_send(worker, p, pieces, count, hop, verdict);
+	l4_pieces_free(pieces, count);
+	return l4_settle(worker, p, done);
+}
+
 /* ---- client to server ---- */
 
 /* Largest TCP payload that fits the way there, where SYNs are to say so. */
@@ -205,27 +267,32 @@ to_server(struct l4_worker *worker, struct l4_packet *p, uint32_t number, struct
 {
 	const struct l4_target *target = &worker->config.targets[number];
 	struct l4_target_use *use = &worker->use[number];
-	uint16_t hop = l4_hop_to_server(worker, number), growth, mtu;
+	uint16_t hop = l4_hop_to_server(worker, number), mtu;
 	enum l4_verdict done;
+	bool cut;
 
 	if (unlikely(hop == NET_HOP_NONE))
 		return l4_settle(worker, p, L4_DROP_NO_ROUTE);
 	if (unlikely(p->ttl <= 1))
 		return l4_settle(worker, p, time_exceeded(worker, p));
-	growth = target->forwarder->growth(target, p->flags & L4_PACKET_IPV6);
-	mtu = (uint16_t)(net_hop_mtu(worker->config.output, hop) - growth);
-	if (unlikely(p->ip_len > mtu))
+	mtu = l4_mtu_to_server(worker, number, hop, p->flags & L4_PACKET_IPV6);
+	cut = p->ip_len > mtu;
+	if (unlikely(cut && !l4_may_be_cut(p)))
 		return l4_settle(worker, p, too_big(worker, p, mtu));
 	if (unlikely(p->tcp_flags & RTE_TCP_SYN_FLAG && target->options & L4_OPTION_MSS_CLAMP))
 		l4_rewrite_mss(p, mss_limit(target, p, mtu));
 	use->packets++;
 	use->bytes += p->ip_len;
 	l4_rewrite_ttl(p);
+	if (unlikely(cut && target->forwarder->properties & L4_TUNNELS))
+		return cut_and_tunnel(worker, p, target, hop, mtu, verdict);
 	done = target->forwarder->to_server(p, target, flow);
 	if (unlikely(done != L4_FORWARDED))
 		return l4_settle(worker, p, done);
 	if (unlikely(target->options & L4_OPTION_PROXY_PROTOCOL && flow))
 		tell_prefixed(worker, flow);
+	if (unlikely(cut))
+		return cut_and_send(worker, p, hop, verdict);
 	packet_send(worker, p, hop, verdict);
 	return verdict;
 }
@@ -298,13 +365,15 @@ to_client(struct l4_worker *worker, struct l4_packet *p, struct l4_flow *flow)
 	const struct l4_target *target = &worker->config.targets[flow->target];
 	uint16_t hop = l4_hop_to_client(worker, flow), mtu;
 	enum l4_verdict done;
+	bool cut;
 
 	if (unlikely(hop == NET_HOP_NONE))
 		return l4_settle(worker, p, L4_DROP_NO_ROUTE);
 	if (unlikely(p->ttl <= 1))
 		return l4_settle(worker, p, time_exceeded(worker, p));
 	mtu = net_hop_mtu(worker->config.output, hop);
-	if (unlikely(p->ip_len > mtu))
+	cut = p->ip_len > mtu;
+	if (unlikely(cut && !l4_may_be_cut(p)))
 		return l4_settle(worker, p, too_big(worker, p, mtu));
 	track(worker, flow, target, p->tcp_flags, false);
 	if (unlikely(p->tcp_flags & RTE_TCP_SYN_FLAG && target->options & L4_OPTION_MSS_CLAMP)) {
@@ -317,6 +386,8 @@ to_client(struct l4_worker *worker, struct l4_packet *p, struct l4_flow *flow)
 	done = target->forwarder->to_client(p, target, flow);
 	if (unlikely(done != L4_FORWARDED))
 		return l4_settle(worker, p, done);
+	if (unlikely(cut))
+		return cut_and_send(worker, p, hop, L4_ANSWERED);
 	packet_send(worker, p, hop, L4_ANSWERED);
 	return L4_ANSWERED;
 }

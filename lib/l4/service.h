@@ -10,6 +10,7 @@
 
 #include "balance/maglev.h"
 #include "l4/forward.h"
+#include "l4/quic.h"
 #include "upstream/upstream.h"
 
 #define L4_SERVICES_MAX 4096
@@ -32,6 +33,7 @@ struct l4_service {
 	const struct balance_method *method; /* for new flows when it is another than Maglev; else NULL */
 	void *table;                         /* the method's */
 	const uint64_t *usable;              /* bit per server that takes new flows */
+	const struct l4_quic_ids *quic;      /* asked before all of these; NULL: no `quic_affinity` */
 
 	uint32_t syn_rate; /* new TCP flows per second and lcore that get an entry; 0: all */
 	uint32_t timeout_s;

@@ -50,6 +50,7 @@ struct l4_stream_settings {
 	struct upstream_group *group; /* complete when upstream has finished */
 	const struct l4_forwarder *forwarder;
 	uint16_t gue_port;
+	int quic_affinity;
 	const char *file;
 	unsigned int line;
 };

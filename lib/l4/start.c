@@ -55,6 +55,10 @@ int
 l4_choose(struct l4_worker *worker, const struct l4_service *service, const struct l4_packet *p, uint32_t hash,
 	  bool commit)
 {
+	int named = unlikely(service->quic != NULL) ? l4_quic_server(service->quic, p) : -1;
+
+	if (named >= 0)
+		return named;
 	if (!service->maglev)
 		return -1;
 	if (service->method && commit)
@@ -80,20 +84,37 @@ syn_allowed(struct l4_worker *worker, const struct l4_service *service)
 	return true;
 }
 
-/* A port of this lcore that no flow to the same server has. False: none was found. */
-static bool
-local_port_find(struct l4_worker *worker, const struct l4_target *target, struct l4_flow *model,
-		struct l4_answer_key *answer)
+/* Any port of this lcore; 0 when it has none. */
+static inline uint16_t
+local_port_draw(const struct l4_worker *worker, struct random *random)
 {
 	uint32_t workers = worker->config.workers, index = worker->config.index;
 	uint32_t first = worker->config.local_port_first, last = worker->config.local_port_last;
 	uint32_t lowest = first + (index + workers - first % workers) % workers;
 	uint32_t count = lowest > last ? 0 : (last - lowest) / workers + 1;
+	uint32_t nth = (uint32_t)((random_next(random) >> 32) * count >> 32);
 
-	for (unsigned int i = 0; count && i < LOCAL_PORT_TRIES; i++) {
-		uint32_t nth = (uint32_t)((random_next(&worker->random) >> 32) * count >> 32);
+	return count ? htons((uint16_t)(lowest + nth * workers)) : 0;
+}
 
-		model->local_port_be = htons((uint16_t)(lowest + nth * workers));
+/* One draw of the worker's per flow, however many tries it takes: l4_start_prefetch() draws ahead. */
+static inline struct random
+local_port_tries(struct random *random)
+{
+	return (struct random){ .state = random_next(random) | 1 };
+}
+
+/* A port of this lcore that no flow to the same server has. False: none was found. */
+static bool
+local_port_find(struct l4_worker *worker, const struct l4_target *target, struct l4_flow *model,
+		struct l4_answer_key *answer)
+{
+	struct random tries = local_port_tries(&worker->random);
+
+	for (unsigned int i = 0; i < LOCAL_PORT_TRIES; i++) {
+		model->local_port_be = local_port_draw(worker, &tries);
+		if (!model->local_port_be)
+			return false;
 		*answer = l4_answer_key_of(worker, target, model);
 		if (!l4_answer_find(worker->flows, answer, worker->now_s))
 			return true;
@@ -151,6 +172,15 @@ insert(struct l4_worker *worker, const struct l4_slot *slot, uint32_t number, st
 	return *flow ? L4_STARTED : L4_STATELESS;
 }
 
+/* No address of ours was known to send from when the target was made: no route led there. */
+static bool
+lacks_source(const struct l4_worker *worker, uint32_t number)
+{
+	const struct l4_target *target = &worker->config.targets[number];
+
+	return target->forwarder->properties & (L4_NEEDS_LOCAL_PORT | L4_TUNNELS) && ip_address_is_any(&target->local);
+}
+
 enum l4_verdict
 l4_start(struct l4_worker *worker, const struct l4_slot *slot, struct l4_flow **flow, uint32_t *target)
 {
@@ -173,11 +203,36 @@ l4_start(struct l4_worker *worker, const struct l4_slot *slot, struct l4_flow **
 		if (server < 0)
 			return L4_DROP_NO_SERVER;
 		*target = service->targets[server];
-		return L4_STATELESS;
+		return lacks_source(worker, *target) ? L4_DROP_NO_ROUTE : L4_STATELESS;
 	}
 	server = l4_choose(worker, service, p, slot->hash, !known_elsewhere);
 	if (server < 0)
 		return L4_DROP_NO_SERVER;
 	*target = service->targets[server];
+	if (lacks_source(worker, *target))
+		return L4_DROP_NO_ROUTE;
 	return insert(worker, slot, *target, flow);
+}
+
+void
+l4_start_prefetch(const struct l4_worker *worker, const struct l4_slot *slot, struct random *ahead)
+{
+	const struct l4_service *service = slot->service;
+	const struct l4_packet *p = &slot->packet;
+	struct l4_flow model = { .client = slot->source,
+				 .client_port_be = p->source_port_be,
+				 .service_port_be = p->destination_port_be };
+	const struct l4_target *target;
+	struct random tries;
+	uint32_t server;
+
+	if (!(service->forwarder->properties & L4_SEES_ANSWERS) || !service->maglev || service->method)
+		return;
+	server = l4_service_stateless(service, l4_maglev_hash(worker, service, p, slot->hash));
+	target = &worker->config.targets[service->targets[server]];
+	if (service->forwarder->properties & L4_NEEDS_LOCAL_PORT) {
+		tries = local_port_tries(ahead);
+		model.local_port_be = local_port_draw(worker, &tries);
+	}
+	l4_flow_prefetch(worker->flows, l4_answer_key_of(worker, target, &model).hash);
 }

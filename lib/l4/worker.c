@@ -20,6 +20,7 @@ l4_worker_new(const struct l4_worker_config *config, uint64_t now_ns)
 	worker->now_ns = worker->start_ns = worker->sweep_ns = now_ns;
 	worker->random.state = config->random_seed ^ (0x9e3779b97f4a7c15ull * (config->index + 1));
 	worker->icmp_second = UINT16_MAX;
+	l4_path_mtus_init(&worker->path_mtus);
 	worker->use = calloc(L4_TARGETS_MAX, sizeof(*worker->use));
 	worker->services = calloc(L4_SERVICES_MAX + 1, sizeof(*worker->services));
 	if (worker->use)
@@ -71,9 +72,12 @@ l4_worker_adopt(struct l4_worker *worker, const struct l4_generation *generation
 
 	worker->generation = generation;
 	/* One that flows have held meanwhile is still what it was. */
-	for (uint32_t i = 0; i < fresh_count; i++)
-		if (!worker->use[fresh[i]].flows)
-			worker->use[fresh[i]] = (struct l4_target_use){ 0 };
+	for (uint32_t i = 0; i < fresh_count; i++) {
+		if (worker->use[fresh[i]].flows)
+			continue;
+		worker->use[fresh[i]] = (struct l4_target_use){ 0 };
+		l4_path_mtu_forget(&worker->path_mtus, fresh[i]);
+	}
 	for (uint32_t i = 0; generation && i < l4_generation_service_count(generation); i++)
 		peers_renew(worker, l4_generation_service(generation, i));
 }
@@ -92,6 +96,7 @@ l4_worker_maintain(struct l4_worker *worker, uint64_t now_ns)
 	l4_flows_usage(worker->flows, &usage);
 	l4_flows_sweep(worker->flows, (uint32_t)(usage.places / FLOWS_PER_BUCKET * SWEEP_STEP_NS / SWEEP_ROUND_NS) + 1,
 		       worker->now_s);
+	l4_path_mtus_expire(&worker->path_mtus, now_ns);
 	dropped = l4_fragments_expire(worker->fragments, now_ns);
 	worker->counters[L4_DROP_FRAGMENT_TIMEOUT] += dropped;
 }

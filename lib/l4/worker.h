@@ -14,6 +14,7 @@
 #include "base/random.h"
 #include "l4/fragment.h"
 #include "l4/l4.h"
+#include "l4/path_mtu.h"
 #include "packet/parse.h"
 
 /* ICMP errors that a worker sends of its own (RFC 1812 section 4.3.2.8): so many a second, in bursts of as many. */
@@ -48,6 +49,7 @@ struct l4_worker {
 	void *observe_context;
 	struct l4_decision decision; /* of the packet at hand, while somebody observes */
 	uint64_t counters[L4_VERDICT_COUNT];
+	struct l4_path_mtus path_mtus; /* of tunnels */
 };
 
 /* What the first look at a packet says. */
@@ -126,6 +128,12 @@ l4_answer_key_of_slot(const struct l4_slot *slot)
  * L4_STATELESS, or a drop. *target is set unless it is a drop.
  */
 enum l4_verdict l4_start(struct l4_worker *worker, const struct l4_slot *slot, struct l4_flow **flow, uint32_t *target);
+/*
+ * Fetches what l4_start() would look at for this packet, if that came to it: where the answers' entry is to be. A guess that
+ * changes nothing. `ahead` is a copy of the worker's random state, taken at the start of the burst, so that the draws are
+ * those to come.
+ */
+void l4_start_prefetch(const struct l4_worker *worker, const struct l4_slot *slot, struct random *ahead);
 /* The server that a new flow would get: index into service->targets, -1: none. Picks for good when `commit`. */
 int l4_choose(struct l4_worker *worker, const struct l4_service *service, const struct l4_packet *packet, uint32_t hash,
 	      bool commit);
@@ -144,6 +152,23 @@ struct l4_flow *l4_twin(struct l4_worker *worker, const struct l4_flow *flow);
 /* The hop towards a target, looked up anew when routes have changed; NET_HOP_NONE: no route. */
 uint16_t l4_hop_to_server(struct l4_worker *worker, uint32_t target);
 uint16_t l4_hop_to_client(struct l4_worker *worker, struct l4_flow *flow);
+/* The largest packet of a client that reaches the target by this hop: by the link, and by what errors have told of the path. */
+uint16_t l4_mtu_to_server(const struct l4_worker *worker, uint32_t target, uint16_t hop, bool ipv6_client);
+/* True when a router, or Weir, may fragment it. */
+bool l4_may_be_cut(const struct l4_packet *packet);
+
+/* ---- fragmenting (cut.c) ---- */
+
+#define L4_PIECES_MAX 64
+
+/*
+ * Copies an IPv4 packet, whose mbuf's data starts at the IP header, into fragments of at most `mtu` bytes. The packet stays
+ * the caller's, but what a port was to sum is summed. L4_FORWARDED, or a drop without any piece: for more than
+ * L4_PIECES_MAX, IP options, or mbufs that are not there.
+ */
+enum l4_verdict l4_cut(struct rte_mempool *pool, const struct l4_packet *packet, uint16_t mtu,
+		       struct l4_packet pieces[L4_PIECES_MAX], uint16_t *count);
+void l4_pieces_free(struct l4_packet *pieces, uint16_t count);
 
 /* True when one more ICMP error may be sent this second. */
 bool l4_icmp_allowed(struct l4_worker *worker);

@@ -38,4 +38,18 @@ struct packet_quote {
  * Source quench (RFC 6633) and redirects are not errors here. Who the quoted source is, the caller checks. */
 bool packet_parse_icmp_error(struct rte_mbuf *m, struct packet_quote *quote);
 
+/* The same of a tunnel's packet: IP in IP, or GUE version 0 over UDP without extensions. */
+struct packet_tunnel_quote {
+	struct packet_quote outer; /* its ports are GUE's, 0 without UDP */
+	struct packet_quote inner; /* neither ICMP nor TCP fields */
+	uint16_t outer_len;        /* as sent: by the IP header */
+	uint16_t inner_offset;     /* from the start of the mbuf's data to the inner IP header */
+	uint16_t inner_l4_offset;  /* from there on */
+	uint16_t inner_len;        /* of its bytes, as many as are quoted */
+};
+
+/* True when `m` (as above) is an ICMP error whose quote is such a packet and reaches the ports of a TCP or UDP header inside:
+ * 4 bytes. Whose it is, and whether its port is GUE's, the caller checks. */
+bool packet_parse_icmp_tunnel(struct rte_mbuf *m, struct packet_tunnel_quote *quote);
+
 #endif

@@ -66,9 +66,36 @@ set_down(struct upstream_server *server, struct bytes value)
 	return server->down = true;
 }
 
+static int
+digit_of(uint8_t c)
+{
+	uint8_t lower = byte_lower(c);
+
+	return c >= '0' && c <= '9' ? c - '0' : lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+}
+
+/* Whole octets in hexadecimal. */
+static bool
+set_quic_id(struct upstream_server *server, struct bytes value)
+{
+	if (value.len == 0 || value.len % 2 || value.len > 2 * UPSTREAM_QUIC_ID_MAX)
+		return false;
+	server->quic_id = 0;
+	for (size_t i = 0; i < value.len; i++) {
+		int digit = digit_of(value.data[i]);
+
+		if (digit < 0)
+			return false;
+		server->quic_id = server->quic_id << 4 | (uint64_t)digit;
+	}
+	server->quic_id_len = (uint8_t)(value.len / 2);
+	return true;
+}
+
 static const struct parameter {
 	struct bytes name;                                               /* ends with '=' when a value follows */
 	bool (*set)(struct upstream_server *server, struct bytes value); /* NULL: nginx has it, Weir has not */
+	bool stream;                                                     /* there alone */
 } parameters[] = {
 	{ BYTES("weight="), set_weight },
 	{ BYTES("max_fails="), set_max_fails },
@@ -76,6 +103,7 @@ static const struct parameter {
 	{ BYTES("fail_timeout="), set_fail_timeout },
 	{ BYTES("backup"), set_backup },
 	{ BYTES("down"), set_down },
+	{ BYTES("quic_id="), set_quic_id, true },
 	{ BYTES("slow_start="), NULL },
 	{ BYTES("resolve"), NULL },
 	{ BYTES("route="), NULL },
@@ -92,6 +120,9 @@ set_parameter(struct config_directive_call *call, struct upstream_server *server
 
 		if (takes_value ? !bytes_start_with(word, parameter->name) : !bytes_equal(word, parameter->name))
 			continue;
+		if (parameter->stream && call->scope->context != CONFIG_STREAM_UPSTREAM)
+			return config_fail(call, "parameter \"%s\" is for upstreams of stream",
+					   (const char *)word.data);
 		if (!parameter->set)
 			return config_fail(call, "parameter \"%s\" is not supported by this version of weir",
 					   (const char *)word.data);

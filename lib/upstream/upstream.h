@@ -18,6 +18,9 @@
 /* So that the sums of round robin over all servers of a group fit in 32 bits. */
 #define UPSTREAM_WEIGHT_MAX 1000000
 
+/* Octets of `quic_id`. */
+#define UPSTREAM_QUIC_ID_MAX 8
+
 struct upstream_server {
 	struct bytes name;         /* as written: "app-1:8000" */
 	struct endpoint address;   /* port 0: none is written (stream) */
@@ -27,7 +30,9 @@ struct upstream_server {
 	uint32_t max_conns;        /* per lcore, as nginx's per worker; 0: no limit */
 	int64_t fail_timeout_ms;
 	bool backup, down;
-	const char *file; /* where it is written, or referred to */
+	uint8_t quic_id_len; /* stream: octets; 0: it has none */
+	uint64_t quic_id;    /* the first octet is the most significant one of them */
+	const char *file;    /* where it is written, or referred to */
 	unsigned int line;
 };
 

@@ -36,6 +36,9 @@ enum xdp_answers {
 	XDP_ANSWERS_TO_STACK,   /* to a local port that a TCP stack has in use */
 	XDP_ANSWERS_TO_FORWARD, /* to a local port that forwarding has for its own */
 	XDP_ANSWERS_TO_CLIENTS, /* to addresses that this host has not */
+	/* None: it is a tunnel's end, and errors about packets to it are Weir's. ip_protocol and port_be are the outer packet's,
+	 * port 0 without UDP. */
+	XDP_ANSWERS_BY_ERRORS,
 };
 
 struct xdp_server_key {

@@ -88,7 +88,7 @@ servers_to_set(const struct xdp_server *servers, uint32_t count, struct xdp_key_
 		key->port_be = servers[i].endpoint.port_be;
 		key->ip_protocol = servers[i].ip_protocol;
 		key->answers = servers[i].answers;
-		if (servers[i].answers == XDP_ANSWERS_TO_STACK)
+		if (servers[i].answers == XDP_ANSWERS_TO_STACK || servers[i].answers == XDP_ANSWERS_BY_ERRORS)
 			continue;
 		key[1].address = key->address;
 		key[1].ip_protocol = XDP_LATER_FRAGMENTS;

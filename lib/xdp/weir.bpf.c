@@ -255,6 +255,18 @@ is_icmp_error(void *l4, void *end, __u8 ip_protocol)
 	return type == ICMP_UNREACHABLE || type == ICMP_TIME_EXCEEDED || type == ICMP_PARAMETER_PROBLEM;
 }
 
+/* What it was in, of what Weir encapsulates, is not asked here. */
+static __always_inline bool
+is_to_tunnel(const struct packet *quote)
+{
+	struct xdp_server_key key = { .address = quote->destination,
+				      .port_be = quote->destination_port_be,
+				      .ip_protocol = quote->ip_protocol,
+				      .answers = XDP_ANSWERS_BY_ERRORS };
+
+	return bpf_map_lookup_elem(&servers, &key) && bpf_map_lookup_elem(&locals, &quote->source);
+}
+
 /* The quote is a packet that this host sent: its source is ours, its destination the peer (RFC 792: 8 bytes of L4). */
 static __always_inline bool
 is_quote_of_ours(void *l4, void *end, __u16 ethertype_be)
@@ -262,14 +274,19 @@ is_quote_of_ours(void *l4, void *end, __u16 ethertype_be)
 	struct packet quote = {};
 	void *quoted_l4 = parse_ip(l4 + ICMP_HEADER_LEN, end, ethertype_be, &quote);
 
-	if (!quoted_l4 || (quote.ip_protocol != IPPROTO_TCP && quote.ip_protocol != IPPROTO_UDP))
+	if (!quoted_l4)
+		return false;
+	if (quote.ip_protocol == IPPROTO_IPIP || quote.ip_protocol == IPPROTO_IPV6)
+		return is_to_tunnel(&quote);
+	if (quote.ip_protocol != IPPROTO_TCP && quote.ip_protocol != IPPROTO_UDP)
 		return false;
 	if (!parse_ports(quoted_l4, end, 8, &quote))
 		return false;
 	if (is_served(&quote.source, quote.source_port_be, quote.ip_protocol))
 		return true;
 	return is_answer(&quote.destination, quote.destination_port_be, &quote.source, quote.source_port_be,
-			 quote.ip_protocol);
+			 quote.ip_protocol) ||
+	       is_to_tunnel(&quote);
 }
 
 static __always_inline bool

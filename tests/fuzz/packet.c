@@ -1,5 +1,5 @@
 /*
- * packet_parse(), packet_parse_icmp_error() and packet_checksum_fill() over any bytes. The first byte chooses what the
+ * packet_parse(), packet_parse_icmp_error(), packet_parse_icmp_tunnel() and packet_checksum_fill() over any bytes. The first byte chooses what the
  * device claims and where the packet is cut into two segments; the rest is the frame, put at the end of its memory so
  * that the sanitizer sees a read behind it.
  */
@@ -70,6 +70,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 					   RTE_MBUF_F_RX_IP_CKSUM_GOOD | RTE_MBUF_F_RX_L4_CKSUM_GOOD |
 						   RTE_MBUF_F_RX_VLAN | RTE_MBUF_F_RX_VLAN_STRIPPED };
 	struct packet_quote quote;
+	struct packet_tunnel_quote tunnel;
 	struct rte_mbuf *m, *second;
 	uint8_t *first_copy, *second_copy;
 	size_t cut;
@@ -92,6 +93,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check_view(m);
 	if (packet_parse_icmp_error(m, &quote))
 		assert(packet_view(m)->verdict == PACKET_OK && (quote.ip_protocol == 6 || quote.ip_protocol == 17));
+	if (packet_parse_icmp_tunnel(m, &tunnel))
+		assert(packet_view(m)->verdict == PACKET_OK && tunnel.inner_l4_offset + 4 <= tunnel.inner_len &&
+		       tunnel.inner_offset + tunnel.inner_len <= m->data_len);
 	if (packet_view(m)->verdict == PACKET_OK) {
 		/* What parsed once parses with the sums that Weir writes, whatever the device said. */
 		packet_checksum_fill(m, packet_view(m)->l3_offset);

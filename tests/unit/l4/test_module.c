@@ -227,6 +227,67 @@ servers_must_fit_the_mode(void **state)
 	      "\"toa\" cannot be used with \"udp\" in t.conf:3");
 }
 
+#define QUIC(servers, listen) "stream {\nupstream a {\n" servers "}\nserver {\n" listen "proxy_pass a; forward dsr;\n"
+#define QUIC_ON "quic_affinity on; } }"
+#define UDP "listen 10.0.1.1:443 udp;\n"
+
+static void
+connection_ids_must_tell_servers_apart(void **state)
+{
+	FAILS(QUIC("server 10.0.2.1:443 quic_id=0a;\nserver 10.0.2.2:443;\n", UDP) QUIC_ON,
+	      "server \"10.0.2.2:443\" needs a \"quic_id\", by the \"quic_affinity\" of the server of t.conf:6 in "
+	      "t.conf:4");
+	FAILS(QUIC("server 10.0.2.1:443 quic_id=0a;\nserver 10.0.2.2:443 quic_id=0b0c;\n", UDP) QUIC_ON,
+	      "the \"quic_id\" of server \"10.0.2.2:443\" is not as long as that of t.conf:3 in t.conf:4");
+	FAILS(QUIC("server 10.0.2.1:443 quic_id=0A;\nserver 10.0.2.2:443 quic_id=0a backup;\n", UDP) QUIC_ON,
+	      "server \"10.0.2.2:443\" has the \"quic_id\" of server \"10.0.2.1:443\" of t.conf:3 in t.conf:4");
+	FAILS(QUIC("server 10.0.2.1:443 quic_id=0a;\n", "listen 10.0.1.1:443;\n") QUIC_ON,
+	      "\"quic_affinity\" can only be used with \"udp\" in t.conf:6");
+	FAILS(QUIC("server 10.0.2.1:443 quic_id=0a;\n", UDP "listen 10.0.1.1:443;\n") QUIC_ON,
+	      "\"quic_affinity\" can only be used with \"udp\" in t.conf:7");
+#define UNUSED_ID "\"quic_id\" has no effect: no server with \"quic_affinity\" passes to upstream \"a\" in t.conf:3"
+	FAILS(QUIC("server 10.0.2.1:443 quic_id=0a;\n", UDP) "quic_affinity off; } }", UNUSED_ID);
+	FAILS(QUIC("server 10.0.2.1:443 quic_id=0a;\n", UDP) "} }", UNUSED_ID);
+	FAILS("stream {\nupstream a {\nserver 10.0.2.1:443 quic_id=0a; } }", UNUSED_ID);
+#define BAD_ID(value)                                                                                                  \
+	FAILS("stream { upstream a { server 10.0.2.1:443\n" value "; } }",                                             \
+	      "invalid parameter \"" value "\" in t.conf:2")
+	BAD_ID("quic_id=");
+	BAD_ID("quic_id=a");
+	BAD_ID("quic_id=0g");
+	BAD_ID("quic_id=0x0a");
+	BAD_ID("quic_id=0102030405060708ff");
+	FAILS(SERVER("quic_affinity maybe;"),
+	      "invalid value \"maybe\" in \"quic_affinity\" directive, it must be \"on\" or \"off\" in t.conf:2");
+	FAILS(SERVER("quic_affinity on; quic_affinity on;"), "\"quic_affinity\" directive is duplicate in t.conf:2");
+	FAILS("stream {\nquic_affinity on; }", "\"quic_affinity\" directive is not allowed here in t.conf:2");
+}
+
+/* HTTP/3 beside HTTP/1 and 2: the ids are looked at where UDP comes in. */
+static void
+a_group_with_ids_may_serve_tcp_too(void **state)
+{
+	struct config *config =
+		configuration_parse_well(QUIC("server 10.0.2.1:443 quic_id=ff00000000000001;\n"
+					      "server 10.0.2.2:443 quic_id=0000000000000002 weight=0;\n"
+					      "server 10.0.2.3:443 quic_id=0000000000000003 down;\n",
+					      UDP) "quic_affinity on; }\n"
+						   "server { listen 10.0.1.1:443; proxy_pass a; forward dsr; } }");
+	struct l4_registry *registry = l4_registry_new();
+	struct l4_generation *generation = configuration_generation(registry, config, NULL);
+	const struct l4_quic_ids *ids = configuration_service(generation, "10.0.1.1:443", IPPROTO_UDP)->quic;
+
+	assert_null(configuration_service(generation, "10.0.1.1:443", IPPROTO_TCP)->quic);
+	assert_non_null(ids);
+	assert_int_equal(ids->id_len, 8);
+	assert_int_equal(ids->count, 2);
+	assert_true(ids->ids[0].id == 2 && ids->ids[0].server == 1);
+	assert_true(ids->ids[1].id == 0xff00000000000001 && ids->ids[1].server == 0);
+	l4_generation_free(generation);
+	l4_registry_free(registry);
+	config_free(config);
+}
+
 static void
 ranges_must_not_overlap(void **state)
 {
@@ -317,6 +378,8 @@ main(void)
 		cmocka_unit_test(what_is_no_packet_level_service_is_said),
 		cmocka_unit_test(groups_of_stream_have_their_own_rules),
 		cmocka_unit_test(servers_must_fit_the_mode),
+		cmocka_unit_test(connection_ids_must_tell_servers_apart),
+		cmocka_unit_test(a_group_with_ids_may_serve_tcp_too),
 		cmocka_unit_test(ranges_must_not_overlap),
 		cmocka_unit_test(more_listeners_than_services_are_refused),
 		cmocka_unit_test(an_address_of_no_interface_is_noted_once),

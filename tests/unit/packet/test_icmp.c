@@ -168,6 +168,73 @@ a_quote_of_the_wrong_version_is_no_quote(void **state)
 				 "44 00 05dc 0000 0000 3f 06 0000 0a000002 0a000001 0050 abcd 01020304"));
 }
 
+#define TUNNEL_V4 "03 04 0000 0000 0578 45 00 05dc 0000 4000 40 04 0000 0a000002 0a000001 "
+#define INNER_V4 "45 00 05c8 0000 4000 3f 06 0000 c6336407 cb00710a abcd 0050 01020304"
+#define GUE_V4 "03 04 0000 0000 0578 45 00 05dc 0000 4000 40 11 0000 0a000002 0a000001 c001 17c0 05c8 0000 0004 0000 "
+
+static struct packet_tunnel_quote tunnel;
+
+/* Cut at the end by so much, the outer length too. */
+static bool
+parse_tunnel(const char *hex, unsigned int missing)
+{
+	parse_error(hex);
+	*rte_pktmbuf_mtod_offset(m, uint8_t *, 17) -= missing;
+	rte_pktmbuf_trim(m, missing);
+	assert_int_equal(packet_parse(m), PACKET_OK);
+	memset(&tunnel, 0xee, sizeof(tunnel));
+	return packet_parse_icmp_tunnel(m, &tunnel);
+}
+
+#define IPIP_V4 ETHERNET_V4 "45 00 004c 0000 0000 40 01 0000 c0000201 0a000002 " TUNNEL_V4 INNER_V4
+#define IPGUE_V4 ETHERNET_V4 "45 00 0058 0000 0000 40 01 0000 c0000201 0a000002 " GUE_V4 INNER_V4
+
+static void
+a_tunnels_quote_has_the_packet_inside(void **state)
+{
+	const char *const errors[] = { IPIP_V4, IPGUE_V4 };
+
+	for (unsigned int i = 0; i < 2; i++) {
+		assert_true(parse_tunnel(errors[i], 0));
+		quote = tunnel.outer;
+		assert_quote(i ? "10.0.0.2:49153" : "10.0.0.2:0", i ? "10.0.0.1:6080" : "10.0.0.1:0");
+		assert_int_equal(quote.mtu, 1400);
+		assert_int_equal(quote.ip_protocol, i ? IPPROTO_UDP : IPPROTO_IPIP);
+		quote = tunnel.inner;
+		assert_quote("198.51.100.7:43981", "203.0.113.10:80");
+		assert_int_equal(quote.ip_protocol, IPPROTO_TCP);
+		assert_int_equal(tunnel.outer_len, 1500);
+		assert_int_equal(tunnel.inner_offset, 14 + 20 + 8 + 20 + (i ? 12 : 0));
+		assert_int_equal(tunnel.inner_l4_offset, 20);
+		assert_int_equal(tunnel.inner_len, 28);
+	}
+}
+
+static void
+a_tunnels_quote_reaches_the_ports_or_is_none(void **state)
+{
+	for (unsigned int missing = 0; missing <= 28; missing++) {
+		assert_int_equal(parse_tunnel(IPIP_V4, missing), missing <= 4);
+		assert_int_equal(parse_tunnel(IPGUE_V4, missing), missing <= 4);
+	}
+}
+
+static void
+other_packets_are_no_tunnels(void **state)
+{
+	/* TCP, GUE version 1, of another protocol, with flags; a later fragment inside. */
+	assert_true(parse_error(ETHERNET_V4 OUTER_V4 "03 04 0000 0000 0578 " QUOTE_V4));
+	assert_false(packet_parse_icmp_tunnel(m, &tunnel));
+	for (unsigned int at = 0; at < 3; at++) {
+		parse_error(IPGUE_V4);
+		*rte_pktmbuf_mtod_offset(m, uint8_t *, 14 + 20 + 8 + 20 + 8 + at) ^= 0x40;
+		assert_false(packet_parse_icmp_tunnel(m, &tunnel));
+	}
+	parse_error(IPIP_V4);
+	*rte_pktmbuf_mtod_offset(m, uint8_t *, 14 + 20 + 8 + 20 + 7) = 9;
+	assert_false(packet_parse_icmp_tunnel(m, &tunnel));
+}
+
 int
 main(void)
 {
@@ -182,6 +249,9 @@ main(void)
 		cmocka_unit_test_teardown(a_truncated_quote_is_no_quote, teardown),
 		cmocka_unit_test_teardown(a_quote_of_a_later_fragment_has_no_ports, teardown),
 		cmocka_unit_test_teardown(a_quote_of_the_wrong_version_is_no_quote, teardown),
+		cmocka_unit_test_teardown(a_tunnels_quote_has_the_packet_inside, teardown),
+		cmocka_unit_test_teardown(a_tunnels_quote_reaches_the_ports_or_is_none, teardown),
+		cmocka_unit_test_teardown(other_packets_are_no_tunnels, teardown),
 	};
 
 	support_dpdk_init();

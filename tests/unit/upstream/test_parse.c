@@ -113,6 +113,7 @@ test_what_nginx_refuses_is_refused_in_its_words(void **state)
 		{ "upstream a b { server 10.0.0.1; }", "invalid number of arguments in \"upstream\" directive" },
 		{ "upstream a { server; }", "invalid number of arguments in \"server\" directive" },
 		{ "upstream a { server 10.0.0.1 weight=x; }", "invalid parameter \"weight=x\"" },
+		{ "upstream a { server 10.0.0.1 quic_id=0a; }", "parameter \"quic_id=0a\" is for upstreams of stream" },
 		{ "upstream a { server 10.0.0.1 weight=; }", "invalid parameter \"weight=\"" },
 		{ "upstream a { server 10.0.0.1 weight=-1; }", "invalid parameter \"weight=-1\"" },
 		{ "upstream a { server 10.0.0.1 max_fails=x; }", "invalid parameter \"max_fails=x\"" },

@@ -163,7 +163,7 @@ build(const struct spec *s)
 	put(&f, &destination.port_be, 2);
 	f.needed = f.len - 4;
 	/* A later fragment has no ports. */
-	if (!(s->fragment_offset & 0x1fff))
+	if (!(s->fragment_offset & 0x1fff) && s->protocol != IPPROTO_IPIP)
 		f.needed += (!s->quoted && s->protocol == IPPROTO_TCP) ? 20 : 8;
 	put_zeros(&f, 40);
 	return f;
@@ -211,6 +211,24 @@ static const struct spec specs[] = {
 	  .icmp_type = ICMP_DEST_UNREACH },
 	{ "an error about an answer forwarded", true, "10.9.9.9:80", CLIENT, TCP, .quoted = true,
 	  .icmp_type = ICMP_DEST_UNREACH },
+	{ "an error about IP in IP", true, "10.0.0.2:9", "10.0.1.6:9", IPPROTO_IPIP, .quoted = true,
+	  .icmp_type = ICMP_DEST_UNREACH },
+	{ "an error about IPv4 in IPv6", true, "[2001:db8::1]:9", "[2001:db8:1::6]:9", IPPROTO_IPIP, .quoted = true,
+	  .icmp_type = ICMP6_PACKET_TOO_BIG },
+	{ "an error about GUE", true, "10.0.0.2:50200", "10.0.1.7:6080", UDP, .quoted = true,
+	  .icmp_type = ICMP_DEST_UNREACH },
+	{ "an error about another's IP in IP", false, "10.0.3.3:9", "10.0.1.6:9", IPPROTO_IPIP, .quoted = true,
+	  .icmp_type = ICMP_DEST_UNREACH },
+	{ "an error about IP in IP to somebody else", false, "10.0.0.2:9", "10.0.1.7:9", IPPROTO_IPIP, .quoted = true,
+	  .icmp_type = ICMP_DEST_UNREACH },
+	{ "an error about IPv6 in IPv4 where there is none", false, "10.0.0.2:9", "10.0.1.6:9", IPPROTO_IPV6,
+	  .quoted = true, .icmp_type = ICMP_DEST_UNREACH },
+	{ "an error about UDP to another port of a tunnel's end", false, "10.0.0.2:50200", "10.0.1.7:6081", UDP,
+	  .quoted = true, .icmp_type = ICMP_DEST_UNREACH },
+	{ "IP in IP from a tunnel's end", false, "10.0.1.6:9", "10.0.0.2:9", IPPROTO_IPIP },
+	{ "UDP from a tunnel's end", false, "10.0.1.7:6080", "10.0.0.2:50200", UDP },
+	{ "a later fragment from a tunnel's end", false, "10.0.1.7:6080", "10.0.0.2:50200", UDP,
+	  .fragment_offset = 10 },
 	{ "another port of a forwarded service's address", false, CLIENT, "10.9.9.9:81", TCP },
 	{ "TCP to a service of all UDP ports", false, CLIENT, "10.9.9.10:53", TCP },
 	{ "from a forwarded server to a port of the stack", false, "10.0.1.3:80", "10.0.0.1:40000", TCP },
@@ -288,11 +306,14 @@ serve_usual(void **state)
 		{ endpoint("10.0.1.3:80"), IPPROTO_TCP, XDP_ANSWERS_TO_FORWARD },
 		{ endpoint("10.0.1.4"), IPPROTO_UDP, XDP_ANSWERS_TO_FORWARD },
 		{ endpoint("10.0.1.5:80"), IPPROTO_TCP, XDP_ANSWERS_TO_CLIENTS },
+		{ endpoint("10.0.1.6"), IPPROTO_IPIP, XDP_ANSWERS_BY_ERRORS },
+		{ endpoint("[2001:db8:1::6]"), IPPROTO_IPIP, XDP_ANSWERS_BY_ERRORS },
+		{ endpoint("10.0.1.7:6080"), UDP, XDP_ANSWERS_BY_ERRORS },
 	};
 	const struct ip_address locals[] = { endpoint("10.0.0.1").ip, endpoint("10.0.0.2").ip,
 					     endpoint("[2001:db8::1]").ip };
 
-	assert_int_equal(xdp_program_serve(program, services, 7, servers, 5, locals, 3), 0);
+	assert_int_equal(xdp_program_serve(program, services, 7, servers, 8, locals, 3), 0);
 	xdp_port_used(program, htons(40000), true);
 	xdp_program_forwarding_ports(program, 50000, 50100);
 	assert_int_equal(xdp_program_socket_set(program, LOOPBACK_IFINDEX, 0, socket_fd), 0);

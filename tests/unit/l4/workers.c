@@ -1,0 +1,384 @@
+#include "workers.h"
+
+#include <netinet/in.h>
+#include <rte_tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/random.h"
+#include "configuration.h"
+#include "net/memory_port.h"
+#include "packet/verdict.h"
+#include "run/qsbr.h"
+#include "support/cmocka.h"
+#include "support/dpdk.h"
+
+#define ETHERNET_LEN 14
+/* Fragments that waited for their first leave with it. */
+#define LIST_MAX 1024
+#define FRAGMENT_HEADER 44
+#define HASH_SEED 0x5eed
+
+struct lane {
+	struct net_output *output;
+	struct l4_worker *worker;
+	unsigned int index;
+};
+
+struct handed {
+	struct rte_mbuf *m;
+	unsigned int owner;
+};
+
+static struct lane lanes[WORKERS_MAX];
+static unsigned int lane_count;
+static struct memory_port port;
+static struct net_mirror *mirror;
+static struct l4_registry *registry;
+static struct config *config;
+static struct l4_generation *generation;
+static uint64_t now_ns;
+
+static struct random dice;
+static struct handed list[LIST_MAX];
+static unsigned int list_count;
+static struct workers_sent sent[MEMORY_PORT_PACKETS];
+
+const struct workers_sent *workers_sent = sent;
+unsigned int workers_sent_count, workers_handed, workers_passed, workers_passed_at;
+
+/* ---- making ---- */
+
+static struct ip_address
+address(const char *text)
+{
+	struct ip_address ip;
+
+	assert_int_equal(ip_address_parse(bytes_of_string(text), &ip), 0);
+	return ip;
+}
+
+static void
+make_mirror(void)
+{
+	const struct net_fixed_address local[] = { { address("192.0.2.1"), 32 }, { address("2001:db8::1"), 128 } };
+	const struct net_fixed_neighbor gateway = { address("0.0.0.0"), { 2, 0, 0, 0, 0, 0xfe } };
+	char error[256] = "";
+
+	memory_port_init(&port, 0, "workers");
+	port.port.ifindex = 7;
+	port.port.queues = (uint16_t)lane_count;
+	port.port.mac = (struct rte_ether_addr){ { 2, 0, 0, 0, 0, 1 } };
+	if (net_mirror_new_fixed(&mirror, &port.port, local, 2, &gateway, 1, error, sizeof(error)) < 0)
+		fail_msg("no mirror: %s", error);
+}
+
+static bool
+is_fragment(const struct rte_mbuf *m)
+{
+	const uint8_t *ip = rte_pktmbuf_mtod_offset(m, const uint8_t *, ETHERNET_LEN);
+
+	return ip[0] >> 4 == 4 ? ((ip[6] << 8 | ip[7]) & 0x3fff) != 0 : ip[6] == FRAGMENT_HEADER;
+}
+
+static void
+hand_over(void *context, unsigned int owner, struct rte_mbuf *m)
+{
+	const struct lane *lane = context;
+
+	assert_true(owner < lane_count);
+	assert_int_not_equal(owner, lane->index);
+	assert_true(list_count < LIST_MAX);
+	if (++m->hash.usr > (is_fragment(m) ? 2 : 1))
+		fail_msg("a packet is handed over for the %uth time, from %u to %u", m->hash.usr, lane->index, owner);
+	list[list_count++] = (struct handed){ m, owner };
+	workers_handed++;
+}
+
+static void
+make_lane(unsigned int index, uint64_t flows, uint16_t local_port_first, uint16_t local_port_last)
+{
+	struct lane *lane = &lanes[index];
+	struct l4_worker_config wanted = { .index = index,
+					   .workers = lane_count,
+					   .targets = l4_registry_targets(registry),
+					   .mirror = mirror,
+					   .pool = support_pool(),
+					   .flows = flows,
+					   .hash_seed = HASH_SEED,
+					   .random_seed = 1,
+					   .local_port_first = local_port_first,
+					   .local_port_last = local_port_last,
+					   .hand_over = hand_over,
+					   .context = lane };
+
+	lane->index = index;
+	lane->output = wanted.output = net_output_new(mirror, index, now_ns);
+	assert_non_null(lane->output);
+	lane->worker = l4_worker_new(&wanted, now_ns);
+	assert_non_null(lane->worker);
+	l4_worker_adopt(lane->worker, generation);
+}
+
+void
+workers_make_with(unsigned int count, const char *configuration, uint64_t flows, uint16_t local_port_first,
+		  uint16_t local_port_last)
+{
+	assert_true(count <= WORKERS_MAX);
+	lane_count = count;
+	now_ns = NS_PER_SECOND;
+	list_count = 0;
+	memset(lanes, 0, sizeof(lanes));
+	mirror = NULL;
+	registry = NULL;
+	config = NULL;
+	generation = NULL;
+	assert_int_equal(qsbr_init(count), 0);
+	make_mirror();
+	registry = l4_registry_new();
+	assert_non_null(registry);
+	config = configuration_parse_well(configuration);
+	generation = configuration_generation(registry, config, NULL);
+	for (unsigned int i = 0; i < count; i++)
+		make_lane(i, flows, local_port_first, local_port_last);
+}
+
+void
+workers_make(unsigned int count, const char *configuration)
+{
+	workers_make_with(count, configuration, 4096, WORKERS_PORT_FIRST, WORKERS_PORT_LAST);
+}
+
+void
+workers_free(void)
+{
+	if (!lane_count)
+		return;
+	for (unsigned int i = 0; i < lane_count; i++) {
+		l4_worker_free(lanes[i].worker);
+		net_output_free(lanes[i].output);
+	}
+	l4_generation_free(generation);
+	l4_registry_free(registry);
+	config_free(config);
+	net_mirror_free(mirror);
+	qsbr_fini();
+	lane_count = 0;
+}
+
+/* ---- packets ---- */
+
+static const uint8_t *
+innermost(const uint8_t *ip)
+{
+	uint8_t ip_protocol = ip[0] >> 4 == 4 ? ip[9] : ip[6];
+
+	if (ip_protocol != IPPROTO_IPIP && ip_protocol != IPPROTO_IPV6)
+		return ip;
+	return ip + (ip[0] >> 4 == 4 ? 20 : 40);
+}
+
+static void
+keep_sent(const struct rte_mbuf *m, unsigned int worker)
+{
+	struct workers_sent *s = &sent[workers_sent_count++];
+	const uint8_t *ip = s->ip, *inner;
+
+	s->worker = worker;
+	s->len = wire_read(m, ETHERNET_LEN, s->ip);
+	inner = innermost(ip);
+	/* The port fills in what it is told to. */
+	wire_assert_sums(inner, (uint16_t)(s->len - (inner - ip)), m->ol_flags & RTE_MBUF_F_TX_L4_MASK);
+	s->source = wire_source(inner);
+	s->destination = wire_destination(inner);
+	s->identification = inner[0] >> 4 == 4            ? (uint32_t)(inner[4] << 8 | inner[5])
+			    : inner[6] == FRAGMENT_HEADER ? (uint32_t)(inner[46] << 8 | inner[47])
+							  : 0;
+}
+
+/* What L4 leaves alone is at the front. */
+static void
+run(unsigned int worker, enum l4_arrival arrival, struct rte_mbuf **m, uint16_t count)
+{
+	uint64_t verdicts[PACKET_VERDICT_COUNT] = { 0 }, parsed = 0;
+	uint16_t passed = l4_burst(lanes[worker].worker, m, count, arrival, now_ns, verdicts);
+
+	for (unsigned int i = 0; i < PACKET_VERDICT_COUNT; i++)
+		parsed += verdicts[i];
+	assert_int_equal(parsed, count);
+	assert_true(passed <= count);
+	if (!passed)
+		return;
+	workers_passed += passed;
+	workers_passed_at = worker;
+	rte_pktmbuf_free_bulk(m, passed);
+}
+
+/* What one owner was handed in a row, it finds on its ring together. */
+static void
+run_handed(void)
+{
+	struct rte_mbuf *burst[WORKERS_BURST];
+	unsigned int done = 0;
+
+	while (done < list_count) {
+		unsigned int owner = list[done].owner;
+		uint16_t count = 0;
+
+		while (done < list_count && list[done].owner == owner && count < WORKERS_BURST)
+			burst[count++] = list[done++].m;
+		run(owner, L4_FROM_OWNER, burst, count);
+	}
+}
+
+void
+workers_receive(unsigned int worker, enum l4_arrival arrival, struct rte_mbuf **m, uint16_t count)
+{
+	workers_sent_count = workers_handed = workers_passed = list_count = 0;
+	for (uint16_t i = 0; i < count; i++) {
+		m[i]->hash.usr = 0;
+		packet_view(m[i])->queue = (uint16_t)worker;
+		packet_view(m[i])->stage = PACKET_NEW;
+	}
+	run(worker, arrival, m, count);
+	run_handed();
+	for (unsigned int i = 0; i < lane_count; i++)
+		net_output_flush(lanes[i].output, now_ns);
+	assert_true(port.count < MEMORY_PORT_PACKETS);
+	for (unsigned int i = 0; i < port.count; i++)
+		keep_sent(port.packets[i], port.queues[i]);
+	memory_port_clear(&port);
+}
+
+void
+workers_receive_wire(unsigned int worker, enum l4_arrival arrival, const struct wire *w)
+{
+	struct l4_packet packet;
+
+	wire_build(w, &packet);
+	workers_receive(worker, arrival, &packet.m, 1);
+}
+
+struct rte_mbuf *
+workers_error(const struct ip_address *to, const uint8_t *quoted, uint16_t quoted_len)
+{
+	bool v6 = quoted[0] >> 4 == 6;
+	struct wire w = wire_default(v6, IPPROTO_UDP);
+	struct l4_packet packet;
+	uint8_t *icmp;
+	uint16_t sum;
+
+	w.ip_protocol = v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP;
+	w.source.ip = address(v6 ? "fd00:9::9" : "10.9.9.9");
+	w.destination.ip = *to;
+	w.payload_len = quoted_len;
+	wire_build(&w, &packet);
+	icmp = l4_packet_l4(&packet);
+	memcpy(icmp, (const uint8_t[8]){ v6 ? 1 : 3, v6 ? 4 : 3 }, 8);
+	memcpy(icmp + 8, quoted, quoted_len);
+	/* ICMPv6 alone has a pseudo-header. */
+	sum = (uint16_t)~wire_sum(icmp, quoted_len + 8u,
+				  v6 ? wire_sum(packet.l3 + 8, 32, 0) + IPPROTO_ICMPV6 + quoted_len + 8u : 0);
+	icmp[2] = (uint8_t)(sum >> 8);
+	icmp[3] = (uint8_t)sum;
+	return packet.m;
+}
+
+/* ---- services and their packets ---- */
+
+const char *
+workers_services(const char *mode, const char *more)
+{
+	const char *port_text = strstr(mode, "nat") ? ":8080" : ":80";
+	static char text[2048];
+	size_t len = 0;
+
+	len += (size_t)snprintf(text, sizeof(text), "stream {");
+	for (unsigned int v6 = 0; v6 < 2; v6++) {
+		len += (size_t)snprintf(text + len, sizeof(text) - len, "upstream u%u {", v6);
+		for (unsigned int i = 1; i <= WORKERS_SERVERS; i++)
+			len += (size_t)snprintf(text + len, sizeof(text) - len, "server %s%u%s%s;",
+						v6 ? "[2001:db8:2::" : "10.0.2.", i, v6 ? "]" : "", port_text);
+		len += (size_t)snprintf(text + len, sizeof(text) - len,
+					"} server { listen %s:80; listen %s:80 udp; proxy_pass u%u; forward %s; %s }",
+					v6 ? "[fd00:1::1]" : "10.0.1.1", v6 ? "[fd00:1::1]" : "10.0.1.1", v6, mode,
+					more);
+	}
+	snprintf(text + len, sizeof(text) - len, "}");
+	return text;
+}
+
+struct wire
+workers_opening(unsigned int n, bool v6, uint8_t ip_protocol)
+{
+	struct wire w = wire_default(v6, ip_protocol);
+	char text[64];
+
+	snprintf(text, sizeof(text), v6 ? "[2001:db8:7::%x:%x]:%u" : "198.18.%u.%u:%u", n >> 8 & 255, n & 255,
+		 1024 + n % 50000);
+	w.source = wire_endpoint(text);
+	w.tcp_flags = RTE_TCP_SYN_FLAG;
+	w.identification = (uint16_t)(n + 1);
+	return w;
+}
+
+struct wire
+workers_answer(const struct workers_sent *packet, bool v6, uint8_t ip_protocol)
+{
+	struct wire w = wire_default(v6, ip_protocol);
+
+	w.source = packet->destination;
+	w.destination = packet->source;
+	w.tcp_flags = RTE_TCP_SYN_FLAG | RTE_TCP_ACK_FLAG;
+	w.identification = (uint16_t)(ntohs(packet->source.port_be) * 31u + ntohs(packet->destination.port_be));
+	return w;
+}
+
+bool
+workers_answers(const char *mode)
+{
+	return strstr(mode, "nat");
+}
+
+/* ---- chance, and facts ---- */
+
+void
+workers_roll_anew(void)
+{
+	dice.state = 20240;
+}
+
+unsigned int
+workers_roll(unsigned int below)
+{
+	return (unsigned int)((random_next(&dice) >> 32) * below >> 32);
+}
+
+void
+workers_pass_seconds(unsigned int seconds)
+{
+	now_ns += seconds * NS_PER_SECOND;
+	for (unsigned int i = 0; i < lane_count; i++)
+		l4_worker_maintain(lanes[i].worker, now_ns);
+}
+
+uint64_t
+workers_counter(enum l4_verdict verdict)
+{
+	uint64_t sum = 0;
+
+	for (unsigned int i = 0; i < lane_count; i++)
+		sum += l4_worker_counters(lanes[i].worker)[verdict];
+	return sum;
+}
+
+uint64_t
+workers_entries(unsigned int worker)
+{
+	struct l4_flows_usage usage;
+
+	l4_worker_flows_usage(lanes[worker].worker, &usage);
+	return usage.used;
+}
