@@ -18,13 +18,14 @@ sys.path.insert(0, f"{ROOT}/tests/net")
 
 import weirtest  # noqa: E402  (found through the line above)
 
-FUZZ_SECONDS = int(os.environ.get("WEIR_FUZZ_SECONDS", "10"))
+FUZZ_SECONDS = int(os.environ.get("WEIR_FUZZ_SECONDS", "8"))
 CLANG_BUILD = ["-Dfuzzers=true", "-Db_sanitize=address,undefined", "-Db_lundef=false"]
-# Run again with sanitizers: all of HTTP, and of the network and the packet fixtures what exercises most code.
+# Run again with sanitizers: all of HTTP, and of the network and the packet fixtures what exercises most code. Packet-level
+# services are in the fixtures, and in unit tests with many workers.
 SANITIZED = ["http", "net/test_balancing.py", "net/test_failure.py", "net/test_reload.py", "net/test_packets.py",
-             "net/test_local.py", "net/test_ipv6.py", "net/test_workers.py", "net/test_ports.py", "net/test_forward.py",
-             "net/test_weirctl.py", "packets/test_program.py", "packets/test_fragments.py", "packets/test_icmp.py",
-             "packets/test_tunnel_errors.py", "packets/test_quic.py"]
+             "net/test_local.py", "net/test_ipv6.py", "net/test_workers.py", "net/test_ports.py"]
+SANITIZED_PACKETS = ["packets/test_program.py", "packets/test_fragments.py", "packets/test_tunnel_errors.py",
+                     "packets/test_quic.py"]
 
 
 class Counts:
@@ -204,17 +205,21 @@ def net(arguments):
     return python_tests(["net"], arguments.k)
 
 
-def packets(arguments):
+def replays(files, expression, sanitized=False):
     """One process per CPU, each with some of the files: a replay has neither a network nor a clock to share."""
-    if "WEIR_BIN" not in os.environ and not build("build"):
-        return Counts(failed=1)
-    files = sorted(os.path.relpath(path, f"{ROOT}/tests") for path in glob.glob(f"{ROOT}/tests/packets/test_*.py"))
     shares = [files[index::os.cpu_count()] for index in range(os.cpu_count())]
     counts = Counts()
     with ThreadPoolExecutor(max_workers=len(shares)) as pool:
-        for result in [pool.submit(python_tests, share, arguments.k, built=True) for share in shares if share]:
+        for result in [pool.submit(python_tests, share, expression, sanitized, built=True) for share in shares if share]:
             counts += result.result()
     return counts
+
+
+def packets(arguments):
+    if "WEIR_BIN" not in os.environ and not build("build"):
+        return Counts(failed=1)
+    return replays([f"packets/{os.path.basename(path)}" for path in sorted(glob.glob(f"{ROOT}/tests/packets/test_*.py"))],
+                   arguments.k)
 
 
 def nginx(arguments):
@@ -222,7 +227,9 @@ def nginx(arguments):
 
 
 def sanitized(arguments):
-    return python_tests(SANITIZED, arguments.k, sanitized=True)
+    counts = python_tests(SANITIZED, arguments.k, sanitized=True)
+    counts += replays(SANITIZED_PACKETS, arguments.k, sanitized=True)
+    return counts
 
 
 def demo(_):
