@@ -392,6 +392,11 @@ l4_generation_free(struct l4_generation *g)
 	free(g);
 }
 
+static struct l4_find_slot free_slot;
+static uint32_t free_place;
+
+const struct l4_generation l4_generation_none = { .find = { .slots = &free_slot, .filter = &free_place } };
+
 /* ---- questions ---- */
 
 uint32_t

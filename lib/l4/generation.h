@@ -20,4 +20,7 @@ struct l4_generation {
 	uint32_t table_count;
 };
 
+/* In place of none: no packet is a service's, and no address a server's. */
+extern const struct l4_generation l4_generation_none;
+
 #endif

@@ -174,7 +174,7 @@ void
 l4_explain(struct l4_worker *worker, uint8_t ip_protocol, const struct endpoint *source,
 	   const struct endpoint *destination, uint8_t tcp_flags, struct l4_decision *d)
 {
-	const struct l4_service *service = NULL;
+	const struct l4_service *service;
 	struct imagined imagined;
 
 	imagine(&imagined, ip_protocol, source, destination, tcp_flags);
@@ -188,10 +188,9 @@ l4_explain(struct l4_worker *worker, uint8_t ip_protocol, const struct endpoint 
 				   .ip_protocol = ip_protocol,
 				   .tcp_flags = imagined.packet.tcp_flags,
 				   .verdict = L4_PASSED };
-	if (worker->generation)
-		service = l4_service_find(worker->generation, &destination->ip, destination->port_be, ip_protocol);
+	service = l4_service_find(worker->generation, &destination->ip, destination->port_be, ip_protocol);
 	if (service)
 		explain_client(worker, service, &imagined.packet, d);
-	else if (worker->generation && l4_is_server(worker->generation, &source->ip, source->port_be, ip_protocol))
+	else if (l4_is_server(worker->generation, &source->ip, source->port_be, ip_protocol))
 		explain_answer(worker, d);
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "l4/generation.h"
 
 /* The table is gone through once in this long, in steps; far below the wrap of its clock. */
 #define SWEEP_ROUND_NS (60 * NS_PER_SECOND)
@@ -17,6 +18,7 @@ l4_worker_new(const struct l4_worker_config *config, uint64_t now_ns)
 	if (!worker)
 		return NULL;
 	worker->config = *config;
+	worker->generation = &l4_generation_none;
 	worker->now_ns = worker->start_ns = worker->sweep_ns = now_ns;
 	worker->random.state = config->random_seed ^ (0x9e3779b97f4a7c15ull * (config->index + 1));
 	worker->icmp_second = UINT16_MAX;
@@ -67,10 +69,13 @@ peers_renew(struct l4_worker *worker, const struct l4_service *service)
 void
 l4_worker_adopt(struct l4_worker *worker, const struct l4_generation *generation)
 {
-	uint32_t fresh_count = 0;
-	const uint32_t *fresh = generation ? l4_generation_fresh_targets(generation, &fresh_count) : NULL;
+	const uint32_t *fresh;
+	uint32_t fresh_count;
 
+	if (!generation)
+		generation = &l4_generation_none;
 	worker->generation = generation;
+	fresh = l4_generation_fresh_targets(generation, &fresh_count);
 	/* One that flows have held meanwhile is still what it was. */
 	for (uint32_t i = 0; i < fresh_count; i++) {
 		if (worker->use[fresh[i]].flows)
@@ -78,7 +83,7 @@ l4_worker_adopt(struct l4_worker *worker, const struct l4_generation *generation
 		worker->use[fresh[i]] = (struct l4_target_use){ 0 };
 		l4_path_mtu_forget(&worker->path_mtus, fresh[i]);
 	}
-	for (uint32_t i = 0; generation && i < l4_generation_service_count(generation); i++)
+	for (uint32_t i = 0; i < l4_generation_service_count(generation); i++)
 		peers_renew(worker, l4_generation_service(generation, i));
 }
 

@@ -410,3 +410,17 @@ def error_of(s):
     except BlockingIOError:
         return None
     return control[0][2][5], control[0][2][6]
+
+
+def test_services_may_go_and_come_back(three):
+    """A reload without `stream` leaves http alone; one with it again serves both."""
+    http = "http {\n    server { listen 10.0.1.1:81; location / { proxy_pass http://10.0.2.11; } }\n}\n"
+    with three.balancer(config("full_nat") + http, ready=("10.0.1.1", 81)) as weir:
+        assert sum(three.counts_by_connection("http://10.0.1.1/", 10).values()) == 10
+        reload(weir, "events { }\n" + http)
+        assert three.counts("http://10.0.1.1:81/", 10) == {"s1": 10}
+        with pytest.raises(ConnectionRefusedError):
+            three.connect(timeout=3)
+        reload(weir, config("full_nat") + http)
+        assert sum(three.counts_by_connection("http://10.0.1.1/", 10).values()) == 10
+        assert three.counts("http://10.0.1.1:81/", 10) == {"s1": 10}
