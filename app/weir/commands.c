@@ -8,7 +8,7 @@ static void
 facts(void *context, struct control_facts *out)
 {
 	const struct commands *c = context;
-	const struct generations *g = c->generations;
+	struct generations *g = c->generations;
 
 	*out = (struct control_facts){
 		.config = g->count ? generations_config(g) : NULL,
@@ -16,6 +16,7 @@ facts(void *context, struct control_facts *out)
 		.proxy = g->count ? g->held[g->count - 1].proxy : NULL,
 		.l4 = g->l4,
 		.registry = g->registry,
+		.http_weights = &g->http_weights,
 		.ports = c->topology->ports,
 		.port_count = c->topology->port_count,
 		.worker_count = c->shared->workers ? c->shared->worker_count : 0,
@@ -62,7 +63,7 @@ run(void *context, unsigned int index, void (*fn)(void *argument), void *argumen
 static int
 republish(void *context, char *error, size_t size)
 {
-	int result = generations_renew_services(((struct commands *)context)->generations);
+	int result = generations_renew(((struct commands *)context)->generations);
 
 	if (result < 0)
 		snprintf(error, size, "%s (the error log says more)", strerror(-result));

@@ -12,7 +12,8 @@
 
 /* What all workers are told alike. */
 struct news {
-	struct proxy_generation *proxy; /* NULL: only the services are new */
+	struct proxy_generation *proxy; /* NULL: only weights or services are new */
+	const struct proxy_plans *plans;
 	const struct steering *steering;
 	const struct l4_generation *l4;
 	struct port *const *ports;
@@ -45,6 +46,7 @@ adopt(void *argument)
 		tcp_listen(worker->tcp, listeners, count);
 		proxy_worker_adopt(worker->proxy, news->proxy);
 	}
+	proxy_worker_adopt_plans(worker->proxy, news->plans);
 	free(a);
 	/* The last word: control takes the news back. */
 	__atomic_sub_fetch(&news->pending, 1, __ATOMIC_RELEASE);
@@ -75,6 +77,7 @@ static void
 tell_workers(struct generations *g, struct news *news)
 {
 	news->l4 = g->l4;
+	news->plans = g->held[g->count - 1].plans;
 	news->ports = g->topology->ports;
 	news->ports_to = g->topology->port_count;
 	for (unsigned int i = 0; i < g->shared->worker_count; i++)
@@ -196,6 +199,7 @@ generations_publish(struct generations *g, struct config *config)
 {
 	struct topology *t = g->topology;
 	struct proxy_generation *proxy = NULL;
+	struct proxy_plans *plans = NULL;
 	struct steering *steering = NULL;
 	struct l4_generation *l4 = NULL;
 	struct news news = { .ports_from = t->port_count };
@@ -208,7 +212,8 @@ generations_publish(struct generations *g, struct config *config)
 		return -EBUSY;
 	}
 	proxy = proxy_generation_new(config, g->shared->worker_count, filters);
-	steering = proxy ? steering_for(g, proxy) : NULL;
+	plans = proxy ? proxy_plans_new(proxy, &g->http_weights) : NULL;
+	steering = plans ? steering_for(g, proxy) : NULL;
 	if (!steering) {
 		log_error(LOG_EMERG, "out of memory");
 		goto fail;
@@ -225,6 +230,7 @@ generations_publish(struct generations *g, struct config *config)
 		goto fail;
 	}
 	g->held[g->count].proxy = proxy;
+	g->held[g->count].plans = plans;
 	g->held[g->count].steering = steering;
 	g->count++;
 	news.proxy = proxy;
@@ -237,28 +243,43 @@ generations_publish(struct generations *g, struct config *config)
 fail:
 	l4_generation_free(l4);
 	steering_free(steering);
+	proxy_plans_free(plans);
 	proxy_generation_release(proxy);
 	return result;
 }
 
 int
-generations_renew_services(struct generations *g)
+generations_renew(struct generations *g)
 {
 	const struct steering *steering = g->held[g->count - 1].steering;
+	struct proxy_plans **plans = &g->held[g->count - 1].plans, *old = *plans;
+	struct proxy_plans *new = proxy_plans_new(g->held[g->count - 1].proxy, &g->http_weights);
 	struct news news = { .ports_from = g->topology->port_count };
-	struct l4_generation *l4;
-	int result = services_of(g, generations_config(g), &l4);
+	struct l4_generation *l4 = NULL;
+	int result = new ? services_of(g, generations_config(g), &l4) : -ENOMEM;
 
-	if (result < 0)
-		return result;
-	result = topology_serve(g->topology, steering, l4, g->registry);
+	if (result == 0) {
+		result = topology_serve(g->topology, steering, l4, g->registry);
+		if (result < 0)
+			log_error(LOG_ALERT, "%s", g->topology->error);
+	}
 	if (result < 0) {
-		log_error(LOG_ALERT, "%s", g->topology->error);
 		l4_generation_free(l4);
+		proxy_plans_free(new);
 		return result;
 	}
+	*plans = new;
 	services_replace(g, l4, &news);
+	proxy_plans_free(old);
 	return 0;
+}
+
+static void
+held_free(struct generations *g, uint32_t index)
+{
+	proxy_plans_free(g->held[index].plans);
+	proxy_generation_free(g->held[index].proxy);
+	steering_free(g->held[index].steering);
 }
 
 uint32_t
@@ -271,8 +292,7 @@ generations_reclaim(struct generations *g)
 	for (uint32_t i = 0; i < g->count; i++) {
 		if (i + 1 < g->count && proxy_generation_unused(g->held[i].proxy)) {
 			qsbr_synchronize();
-			proxy_generation_free(g->held[i].proxy);
-			steering_free(g->held[i].steering);
+			held_free(g, i);
 			changed = true;
 		} else {
 			g->held[kept++] = g->held[i];
@@ -325,9 +345,8 @@ generations_free(struct generations *g)
 	l4_registry_free(g->registry);
 	g->l4 = NULL;
 	g->registry = NULL;
-	for (uint32_t i = 0; i < g->count; i++) {
-		proxy_generation_free(g->held[i].proxy);
-		steering_free(g->held[i].steering);
-	}
+	for (uint32_t i = 0; i < g->count; i++)
+		held_free(g, i);
+	upstream_weights_clear(&g->http_weights);
 	g->count = 0;
 }

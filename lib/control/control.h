@@ -34,6 +34,7 @@ struct control_facts {
 	const struct proxy_generation *proxy; /* in force; NULL: none */
 	const struct l4_generation *l4;       /* in force; NULL: none */
 	struct l4_registry *registry;         /* NULL: none */
+	struct upstream_weights *http_weights;
 	struct port *const *ports;
 	uint32_t port_count;
 	unsigned int worker_count;
@@ -46,7 +47,7 @@ struct control_host {
 	void (*facts)(void *context, struct control_facts *out);
 	/* Runs fn(argument) on the worker's lcore and returns when it has run. */
 	void (*run)(void *context, unsigned int worker, void (*fn)(void *argument), void *argument);
-	/* Makes and publishes a new generation of the configuration in force: a weight has changed. 0, or -errno and a
+	/* Puts the configuration in force once more: a weight has changed. 0, or -errno and a
 	 * reason; then the old one is in force. */
 	int (*republish)(void *context, char *error, size_t size);
 };

@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "base/counter.h"
 #include "control/sample.h"
-#include "upstream/upstream.h"
+#include "upstream/weights.h"
 
 static json_t *
 number(uint64_t value)
@@ -50,23 +50,25 @@ workers(const struct control_call *call)
 
 /* Failures are each worker's own knowledge and not asked for. */
 static const char *
-server_state(const struct upstream_server *server)
+server_state(const struct upstream_server *server, uint32_t weight)
 {
-	return server->down ? "down" : !server->weight ? "drained" : server->backup ? "backup" : "up";
+	return server->down ? "down" : !weight ? "drained" : server->backup ? "backup" : "up";
 }
 
 static json_t *
-http_group(const struct upstream_group *group)
+http_group(const struct upstream_group *group, const struct upstream_weights *weights)
 {
 	json_t *servers = json_array();
 
-	for (uint32_t i = 0; i < group->primary_count + group->backup_count; i++) {
+	for (uint32_t i = 0; i < upstream_server_count(group); i++) {
 		const struct upstream_server *server = &group->servers[i];
+		uint32_t weight = upstream_weight_in_force(weights, group, server);
 
 		json_array_append_new(servers,
-				      json_pack("{s:o,s:o,s:o,s:s,s:b}", "name", control_text(server->name), "address",
-						control_text(server->address_text), "weight", number(server->weight),
-						"state", server_state(server), "backup", (int)server->backup));
+				      json_pack("{s:o,s:o,s:o,s:o,s:s,s:b}", "name", control_text(server->name),
+						"address", control_text(server->address_text), "weight",
+						number(server->weight), "weight_in_force", number(weight), "state",
+						server_state(server, weight), "backup", (int)server->backup));
 	}
 	return json_pack("{s:o,s:s,s:b,s:o}", "name", control_text(group->name), "method", group->method->name,
 			 "implicit", (int)group->implicit, "servers", servers);
@@ -100,7 +102,7 @@ http(const struct control_call *call)
 	count = 0;
 	all = call->facts->config ? upstream_groups(call->facts->config, &count) : NULL;
 	for (uint32_t i = 0; i < count; i++)
-		json_array_append_new(groups, http_group(all[i]));
+		json_array_append_new(groups, http_group(all[i], call->facts->http_weights));
 	add_rate(object, call->sample, "proxy", "accepted", "accepted_per_second");
 	add_rate(object, call->sample, "proxy", "requests", "requests_per_second");
 	json_object_set_new(object, "listeners", listeners);

@@ -51,6 +51,14 @@ render_totals(const json_t *row, FILE *out)
 }
 
 static void
+render_weight(const json_t *server, FILE *out)
+{
+	fprintf(out, " weight %lld", number(server, "weight"));
+	if (number(server, "weight_in_force") != number(server, "weight"))
+		fprintf(out, ", now %lld", number(server, "weight_in_force"));
+}
+
+static void
 render_service(const json_t *service, FILE *out)
 {
 	bool v6 = strchr(text(service, "address"), ':');
@@ -65,9 +73,7 @@ render_service(const json_t *service, FILE *out)
 	json_array_foreach(json_object_get(service, "servers"), index, server)
 	{
 		fprintf(out, "    %-24s %-7s", text(server, "address"), text(server, "state"));
-		fprintf(out, " weight %lld", number(server, "weight"));
-		if (number(server, "weight_in_force") != number(server, "weight"))
-			fprintf(out, ", now %lld", number(server, "weight_in_force"));
+		render_weight(server, out);
 		fprintf(out, "  %.1f %%", real(server, "share") * 100);
 		render_totals(server, out);
 	}
@@ -106,8 +112,11 @@ render_http(const json_t *http, FILE *out)
 	{
 		fprintf(out, "http group %s (%s)\n", text(item, "name"), text(item, "method"));
 		json_array_foreach(json_object_get(item, "servers"), place, server)
-			fprintf(out, "    %-24s %-7s weight %lld\n", text(server, "address"), text(server, "state"),
-				number(server, "weight"));
+		{
+			fprintf(out, "    %-24s %-7s", text(server, "address"), text(server, "state"));
+			render_weight(server, out);
+			fputc('\n', out);
+		}
 	}
 }
 

@@ -37,12 +37,6 @@ static int __attribute__((format(printf, 3, 4))) fail(struct builder *b, int res
 	return result;
 }
 
-static uint32_t
-server_count(const struct upstream_group *group)
-{
-	return group->primary_count + group->backup_count;
-}
-
 /* ---- groups: weights in force and tables ---- */
 
 /* Marks those in [first, last) that take new flows; false when there are none. */
@@ -64,7 +58,7 @@ mark_usable(const struct upstream_group *group, struct choice *choice, uint32_t 
 static struct balance_server *
 facts_of(struct builder *b, const struct upstream_group *group, const struct choice *choice, bool backups, bool maglev)
 {
-	uint32_t count = server_count(group);
+	uint32_t count = upstream_server_count(group);
 	struct balance_server *facts = arena_alloc(b->g->arena, count * sizeof(*facts));
 
 	for (uint32_t i = 0; i < count; i++) {
@@ -94,7 +88,7 @@ static int
 make_maglev(struct builder *b, const struct upstream_group *group, struct choice *choice, bool backups)
 {
 	const struct balance_server *facts = facts_of(b, group, choice, backups, true);
-	int error = l4_registry_maglev_get(b->g->registry, facts, server_count(group), &choice->maglev);
+	int error = l4_registry_maglev_get(b->g->registry, facts, upstream_server_count(group), &choice->maglev);
 
 	if (error == -ENOMEM)
 		return fail(b, error, "no memory for the Maglev table of upstream \"%s\"",
@@ -110,7 +104,7 @@ make_table(struct builder *b, const struct upstream_group *group, struct choice 
 {
 	const struct balance_method *method = group->method;
 	const struct balance_server *facts = facts_of(b, group, choice, backups, false);
-	uint32_t count = server_count(group);
+	uint32_t count = upstream_server_count(group);
 	size_t size;
 
 	if (!method->table_size)
@@ -134,8 +128,9 @@ is_maglev(const struct upstream_group *group)
 static int
 choose(struct builder *b, const struct upstream_group *group)
 {
+	const struct upstream_weights *weights = l4_registry_weights(b->g->registry);
 	struct choice *choice = &b->choices[group->index];
-	uint32_t count = server_count(group);
+	uint32_t count = upstream_server_count(group);
 	bool backups = false;
 
 	if (choice->made)
@@ -144,7 +139,7 @@ choose(struct builder *b, const struct upstream_group *group)
 	choice->weights = arena_alloc(b->g->arena, count * sizeof(*choice->weights));
 	choice->usable = arena_alloc(b->g->arena, (count + 63) / 64 * sizeof(*choice->usable));
 	for (uint32_t i = 0; i < count; i++)
-		choice->weights[i] = l4_registry_weight(b->g->registry, group, &group->servers[i]);
+		choice->weights[i] = upstream_weight_in_force(weights, group, &group->servers[i]);
 	if (!mark_usable(group, choice, 0, group->primary_count)) {
 		backups = true;
 		if (!mark_usable(group, choice, group->primary_count, count))
@@ -186,7 +181,7 @@ static int
 hold_targets(struct builder *b, const struct l4_stream_settings *server, struct l4_service *service)
 {
 	struct l4_generation *g = b->g;
-	uint32_t count = server_count(service->group);
+	uint32_t count = upstream_server_count(service->group);
 
 	service->server_count = count;
 	service->targets = arena_alloc(g->arena, count * sizeof(*service->targets));
@@ -325,7 +320,7 @@ generation_alloc(struct l4_registry *registry, const struct l4_stream_settings *
 	for (uint32_t i = 0; stream && i < stream->server_count; i++)
 		for (const struct l4_listen *l = stream->servers[i]->listens; l; l = l->next) {
 			services++;
-			targets += server_count(stream->servers[i]->group);
+			targets += upstream_server_count(stream->servers[i]->group);
 		}
 	g->registry = registry;
 	g->arena = arena_new();

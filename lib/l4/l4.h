@@ -13,6 +13,7 @@
 #include "config/config.h"
 #include "l4/service.h"
 #include "net/net.h"
+#include "upstream/weights.h"
 
 /* ---- configuration: control ---- */
 
@@ -52,11 +53,8 @@ void l4_registry_each_target(const struct l4_registry *registry,
  * second. */
 void l4_registry_collect(struct l4_registry *registry, struct l4_worker *const *workers, uint32_t worker_count);
 
-/* What the operator has said at run time about a server, kept over reloads until said otherwise: `weight` 0 drains, -1
- * takes it back to the configuration's. Holds for generations made from then on. `server` is the name
- * as written, or an address with its port. 0, -ENOENT: no such group or server in `config`; -EINVAL: not a weight; -ENOMEM. */
-int l4_registry_weigh(struct l4_registry *registry, struct config *config, struct bytes group, struct bytes server,
-		      int64_t weight);
+/* What the operator has said of the servers of stream: holds for generations made from then on. */
+struct upstream_weights *l4_registry_weights(struct l4_registry *registry);
 
 /*
  * The services of a configuration. `source_of` gives the local address towards a server (full_nat, tunnels); a server without

@@ -28,12 +28,6 @@ struct maglev_entry {
 	struct balance_maglev *table;
 };
 
-struct weight_entry {
-	struct weight_entry *next;
-	struct bytes group, server; /* copies: the group's name and the server's address */
-	uint32_t weight;
-};
-
 struct l4_registry {
 	struct l4_target *targets; /* L4_TARGETS_MAX, untouched pages until used */
 	struct target_entry target_entries[L4_TARGETS_MAX];
@@ -44,7 +38,7 @@ struct l4_registry {
 	uint32_t target_high; /* the highest ever */
 	uint16_t service_last;
 	struct maglev_entry *tables;
-	struct weight_entry *weights;
+	struct upstream_weights weights;
 };
 
 struct l4_registry *
@@ -69,12 +63,7 @@ l4_registry_free(struct l4_registry *registry)
 	if (!registry)
 		return;
 	assert(!registry->tables); /* a generation is still there */
-	while (registry->weights) {
-		struct weight_entry *entry = registry->weights;
-
-		registry->weights = entry->next;
-		free(entry);
-	}
+	upstream_weights_clear(&registry->weights);
 	munmap(registry->targets, L4_TARGETS_MAX * sizeof(struct l4_target));
 	free(registry);
 }
@@ -366,69 +355,8 @@ l4_registry_maglev_put(struct l4_registry *registry, const struct balance_maglev
 
 /* ---- weights ---- */
 
-static struct weight_entry **
-weight_find(struct weight_entry **link, struct bytes group, struct bytes server)
+struct upstream_weights *
+l4_registry_weights(struct l4_registry *registry)
 {
-	while (*link && !(bytes_equal_ignoring_case((*link)->group, group) && bytes_equal((*link)->server, server)))
-		link = &(*link)->next;
-	return link;
-}
-
-uint32_t
-l4_registry_weight(const struct l4_registry *registry, const struct upstream_group *group,
-		   const struct upstream_server *server)
-{
-	struct weight_entry *first = registry->weights;
-	const struct weight_entry *entry = *weight_find(&first, group->name, server->address_text);
-
-	return entry ? entry->weight : server->weight;
-}
-
-static int
-weight_set(struct l4_registry *registry, struct bytes group, struct bytes server, int64_t weight)
-{
-	struct weight_entry **link = weight_find(&registry->weights, group, server), *entry = *link;
-	char *text;
-
-	if (entry && weight < 0) {
-		*link = entry->next;
-		free(entry);
-		return 0;
-	}
-	if (weight < 0)
-		return 0;
-	if (!entry) {
-		entry = calloc(1, sizeof(*entry) + group.len + server.len);
-		if (!entry)
-			return -ENOMEM;
-		text = (char *)(entry + 1);
-		memcpy(text, group.data, group.len);
-		memcpy(text + group.len, server.data, server.len);
-		entry->group = bytes_of(text, group.len);
-		entry->server = bytes_of(text + group.len, server.len);
-		*link = entry;
-	}
-	entry->weight = (uint32_t)weight;
-	return 0;
-}
-
-int
-l4_registry_weigh(struct l4_registry *registry, struct config *config, struct bytes group_name,
-		  struct bytes server_name, int64_t weight)
-{
-	const struct upstream_group *group = upstream_stream_group_find(config, group_name);
-	bool found = false;
-
-	if (weight < -1 || weight > UPSTREAM_WEIGHT_MAX)
-		return -EINVAL;
-	for (uint32_t i = 0; group && i < group->primary_count + group->backup_count; i++) {
-		const struct upstream_server *server = &group->servers[i];
-
-		if (!bytes_equal(server->address_text, server_name) && !bytes_equal(server->name, server_name))
-			continue;
-		found = true;
-		if (weight_set(registry, group->name, server->address_text, weight) < 0)
-			return -ENOMEM;
-	}
-	return found ? 0 : -ENOENT;
+	return &registry->weights;
 }

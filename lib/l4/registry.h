@@ -34,8 +34,4 @@ int l4_registry_maglev_get(struct l4_registry *registry, const struct balance_se
 			   const struct balance_maglev **out);
 void l4_registry_maglev_put(struct l4_registry *registry, const struct balance_maglev *table);
 
-/* The weight in force: the operator's, else the configuration's. */
-uint32_t l4_registry_weight(const struct l4_registry *registry, const struct upstream_group *group,
-			    const struct upstream_server *server);
-
 #endif

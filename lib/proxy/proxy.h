@@ -14,8 +14,10 @@
 #include "config/config.h"
 #include "proxy/phase.h"
 #include "tcp/tcp.h"
+#include "upstream/weights.h"
 
 struct proxy_generation;
+struct proxy_plans;
 struct proxy_worker;
 
 /* ---- generations: control ---- */
@@ -37,6 +39,11 @@ void proxy_generation_each_server(const struct proxy_generation *generation,
 /* True when no worker holds it any more: then control may free it (after qsbr_synchronize()). */
 bool proxy_generation_unused(const struct proxy_generation *generation);
 
+/* What a generation's groups are with the weights that the operator has given: freed before the generation, when every
+ * worker has adopted others, or it is unused. NULL when memory is short. */
+struct proxy_plans *proxy_plans_new(const struct proxy_generation *generation, const struct upstream_weights *weights);
+void proxy_plans_free(struct proxy_plans *plans);
+
 /* ---- workers ---- */
 
 struct proxy_worker_config {
@@ -53,6 +60,9 @@ void proxy_worker_free(struct proxy_worker *worker);
 /* On the lcore: requests that start from now on use this generation; idle links of the last one are closed, exchanges
  * under way finish as they began. Adopting the one in force again changes nothing. */
 void proxy_worker_adopt(struct proxy_worker *worker, struct proxy_generation *generation);
+
+/* On the lcore: of the generation in force. */
+void proxy_worker_adopt_plans(struct proxy_worker *worker, const struct proxy_plans *plans);
 
 /* One round: events of the stack, then timers. Returns how much was done. real_ns is for logs and Date. */
 unsigned int proxy_worker_run(struct proxy_worker *worker, uint64_t now_ns, uint64_t real_ns);

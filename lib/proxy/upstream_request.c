@@ -196,7 +196,7 @@ proxy_upstream_may_retry(const struct proxy_exchange *x, uint32_t why)
 
 	if (x->response_started || x->body_sent || !(location->next & why) || (location->next & PROXY_NEXT_OFF))
 		return false;
-	if (x->attempts.count >= upstream_tries(location->group) ||
+	if (x->attempts.count >= upstream_tries(x->share->states[location->group->index]) ||
 	    (location->next_tries && x->tried_count >= (uint64_t)location->next_tries))
 		return false;
 	return !location->next_timeout_ms || spent_ms < (uint64_t)location->next_timeout_ms;

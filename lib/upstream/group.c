@@ -104,59 +104,37 @@ sort_servers(struct arena *arena, struct upstream_group *group)
 	group->servers = sorted;
 }
 
-/* `table` NULL: only whether there could be one. */
 static int
-build_table(struct config *config, const struct upstream_group *group, const struct upstream_server *servers,
-	    uint32_t count, void **table)
+plan_by_configuration(struct config *config, struct upstream_group *group, struct upstream_plan *plan)
 {
-	const struct balance_method *method = group->method;
 	struct arena *arena = config_arena(config);
-	struct balance_server *facts;
-	size_t size;
+	uint32_t *weights = arena_alloc(arena, upstream_server_count(group) * sizeof(*weights));
+	int result;
 
-	if (!method->table_size || count == 0)
-		return 0;
-	facts = arena_alloc(arena, count * sizeof(*facts));
-	for (uint32_t i = 0; i < count; i++) {
-		bool by_name = method->properties & BALANCE_SERVER_NAMES;
-		struct bytes key = by_name ? servers[i].name : servers[i].address_text;
-
-		facts[i] = (struct balance_server){ .key = (const char *)key.data,
-						    .key_len = key.len,
-						    .weight = servers[i].weight };
-	}
-	size = method->table_size(facts, count, group->method_options, group->method_size);
-	if (size == 0)
+	for (uint32_t i = 0; i < upstream_server_count(group); i++)
+		weights[i] = group->servers[i].weight;
+	result = upstream_plan_build(arena, group, weights, plan);
+	if (result == -ERANGE)
 		return config_fail_at(config, group->file, group->line,
 				      "the weights in upstream \"%s\" are too large for \"%s\"",
-				      (const char *)group->name.data, method->name);
-	if (!table)
-		return 0;
-	*table = arena_alloc(arena, size);
-	if (method->build(*table, facts, count, group->method_options, group->method_size) < 0)
+				      (const char *)group->name.data, group->method->name);
+	if (result < 0)
 		return config_fail_at(config, group->file, group->line, "cannot build the table of \"%s\"",
-				      method->name);
+				      group->method->name);
 	return 0;
 }
 
 static int
 complete(struct config *config, struct upstream_settings *space, struct upstream_group *group)
 {
-	const struct upstream_server *backups;
-
 	if (group->primary_count == 0)
 		return config_fail_at(config, group->file, group->line, "no servers in upstream \"%s\"",
 				      (const char *)group->name.data);
 	if (!group->method)
 		group->method = space->stream ? balance_method_find("maglev", 6) : balance_methods[0];
 	sort_servers(config_arena(config), group);
-	backups = group->servers + group->primary_count;
 	/* In stream tables depend on what the operator says at run time: they are made where that is known. */
-	if (build_table(config, group, group->servers, group->primary_count,
-			space->stream ? NULL : &group->primary_table) < 0)
-		return -EINVAL;
-	if (!(group->method->properties & BALANCE_NO_BACKUP) &&
-	    build_table(config, group, backups, group->backup_count, space->stream ? NULL : &group->backup_table) < 0)
+	if (plan_by_configuration(config, group, space->stream ? NULL : &group->plan) < 0)
 		return -EINVAL;
 	group->index = space->group_count;
 	space->groups[space->group_count++] = group;
@@ -241,16 +219,6 @@ struct upstream_group *
 upstream_stream_group_find(struct config *config, struct bytes name)
 {
 	return group_find(config, CONFIG_STREAM, name);
-}
-
-uint32_t
-upstream_tries(const struct upstream_group *group)
-{
-	uint32_t tries = 0;
-
-	for (uint32_t i = 0; i < group->primary_count + group->backup_count; i++)
-		tries += !group->servers[i].down && group->servers[i].weight > 0;
-	return tries;
 }
 
 enum upstream_key

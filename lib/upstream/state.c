@@ -54,19 +54,27 @@ part_init(struct part *part, const struct upstream_state *state, uint32_t first,
 	part->peers = state->peers + first;
 	part->records = state->records + first;
 	part->count = count;
-	for (uint32_t i = 0; i < count; i++) {
-		const struct upstream_server *server = &part->servers[i];
+}
 
-		part->peers[i].weight = part->peers[i].effective_weight = (int32_t)server->weight;
-		if (!server->down && server->weight > 0)
+static void
+part_adopt(struct part *part, const uint32_t *weights, const void *table)
+{
+	part->table = table;
+	for (uint32_t i = 0; i < part->count; i++) {
+		/* What failures have taken off is forgotten with the weight that they took it off. */
+		if (part->peers[i].weight != (int32_t)weights[i])
+			part->peers[i].weight = part->peers[i].effective_weight = (int32_t)weights[i];
+		if (!part->servers[i].down && weights[i] > 0)
 			bit_set(part->in_service, i);
+		else
+			bit_clear(part->in_service, i);
 	}
 }
 
 struct upstream_state *
 upstream_state_new(const struct upstream_group *group, uint64_t random_seed)
 {
-	uint32_t count = group->primary_count + group->backup_count;
+	uint32_t count = upstream_server_count(group);
 	struct upstream_state *state = calloc(1, sizeof(*state));
 
 	if (!state)
@@ -83,11 +91,33 @@ upstream_state_new(const struct upstream_group *group, uint64_t random_seed)
 	part_init(&state->primary, state, 0, group->primary_count);
 	part_init(&state->backup, state, group->primary_count, group->backup_count);
 	state->primary.method = state->backup.method = group->method;
-	state->primary.table = group->primary_table;
-	state->backup.table = group->backup_table;
 	if (group->method->properties & BALANCE_NO_BACKUP)
 		state->backup.method = balance_methods[0];
+	upstream_state_adopt(state, &group->plan);
 	return state;
+}
+
+void
+upstream_state_adopt(struct upstream_state *state, const struct upstream_plan *plan)
+{
+	part_adopt(&state->primary, plan->weights, plan->primary_table);
+	part_adopt(&state->backup, plan->weights + state->primary.count, plan->backup_table);
+}
+
+static uint32_t
+part_in_service(const struct part *part)
+{
+	uint32_t count = 0;
+
+	for (uint32_t word = 0; word * 64 < part->count; word++)
+		count += (uint32_t)__builtin_popcountll(part->in_service[word]);
+	return count;
+}
+
+uint32_t
+upstream_tries(const struct upstream_state *state)
+{
+	return part_in_service(&state->primary) + part_in_service(&state->backup);
 }
 
 void

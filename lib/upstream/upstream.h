@@ -36,6 +36,12 @@ struct upstream_server {
 	unsigned int line;
 };
 
+/* Weights in force, and the tables made of them. Immutable. */
+struct upstream_plan {
+	const uint32_t *weights;            /* by the group's servers; 0: drained */
+	void *primary_table, *backup_table; /* balance_method.build(); NULL where the method has none */
+};
+
 struct upstream_group {
 	struct bytes name;
 	const char *file; /* where it is defined */
@@ -50,7 +56,7 @@ struct upstream_group {
 	 * BALANCE_NO_BACKUP (written before the method, which nginx accepts) take turns. */
 	struct upstream_server *servers;
 	uint32_t primary_count, backup_count;
-	void *primary_table, *backup_table; /* balance_method.build(); NULL where the method has none */
+	struct upstream_plan plan; /* by the configuration; in stream, services make tables of their own */
 	/* `keepalive` and its limits: idle connections kept per lcore; 0: none */
 	uint32_t keepalive;
 	uint32_t keepalive_requests;
@@ -80,8 +86,16 @@ struct upstream_group *upstream_stream_group_find(struct config *config, struct 
 struct upstream_group *upstream_group_refer(struct config_directive_call *call, struct bytes host_port,
 					    uint16_t default_port);
 
-/* Attempts that a request may make at most, as nginx counts: servers that are neither down nor drained, backups too. */
-uint32_t upstream_tries(const struct upstream_group *group);
+static inline uint32_t
+upstream_server_count(const struct upstream_group *group)
+{
+	return group->primary_count + group->backup_count;
+}
+
+/* What the group is with these weights, one for each of its servers; they are referred to, tables are in the arena. `out`
+ * NULL: only whether it could be. 0, -ERANGE when they are too large for the group's method, else -errno of its build(). */
+int upstream_plan_build(struct arena *arena, const struct upstream_group *group, const uint32_t *weights,
+			struct upstream_plan *out);
 
 /* What upstream_pick() wants as its key. */
 enum upstream_key {
@@ -100,6 +114,11 @@ struct upstream_state;
 /* Control creates one per group and lcore; the lcore owns it afterwards. */
 struct upstream_state *upstream_state_new(const struct upstream_group *group, uint64_t random_seed);
 void upstream_state_free(struct upstream_state *state);
+/* On the lcore: requests go by this plan of the group from now on, at first by group->plan. The one before is not looked
+ * at any more. What is known of the servers, and requests under way, stay. */
+void upstream_state_adopt(struct upstream_state *state, const struct upstream_plan *plan);
+/* Attempts that a request may make at most, as nginx counts: servers that are neither down nor drained, backups too. */
+uint32_t upstream_tries(const struct upstream_state *state);
 
 /* What one request remembers between its attempts. Zero it before the first pick. */
 #define UPSTREAM_SERVERS_MAX 1024

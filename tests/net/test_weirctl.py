@@ -168,8 +168,9 @@ def test_a_bad_control_directive_is_refused(tmp_path, directives, reason):
     ([], "no command"),
     (["status", "now"], "usage: status"),
     (["drain", "web"], "usage: drain GROUP SERVER"),
-    (["drain", "web", "10.0.2.11:80"], "only groups of stream can be changed"),
-    (["weight", "nobody", "10.0.2.11:80", "3"], 'no upstream "nobody" in stream'),
+    (["drain", "web", "10.0.2.99:80"], 'no server "10.0.2.99:80" in upstream "web" of http'),
+    (["drain", "stream:web", "10.0.2.11:80"], 'no upstream "stream:web"'),
+    (["weight", "nobody", "10.0.2.11:80", "3"], 'no upstream "nobody"'),
     (["weight", "web", "10.0.2.11:80", "many"], 'invalid weight "many"'),
     (["explain", "icmp", "10.0.0.1:1", "10.0.1.1:80"], 'unknown protocol "icmp"'),
     (["explain", "tcp", "10.0.0.1", "10.0.1.1:80"], "invalid endpoint"),
@@ -338,6 +339,50 @@ def test_weight_changes_the_shares(forwarding):
     assert shares == [pytest.approx(0.75, abs=0.01), pytest.approx(0.25, abs=0.01)]
     told = weirctl(forwarding, "weight", "packets", "10.0.2.99:81", "3", check=False)
     assert told.returncode == 1 and 'no server "10.0.2.99:81" in upstream "packets"' in told.stdout
+
+
+POOL = """
+events { }
+http {
+    access_log off;
+    upstream packets { server 10.0.2.11; server 10.0.2.12; keepalive 4; }
+    server { listen 10.0.1.1:80; location / { proxy_pass http://packets; proxy_http_version 1.1; proxy_set_header Connection ""; } }
+}
+"""
+
+
+def counts(topology):
+    return topology.counts("http://10.0.1.1/", 12)
+
+
+def test_drain_and_weight_of_a_group_of_http(served):
+    def servers():
+        return [(server["state"], server["weight"], server["weight_in_force"])
+                for server in status(weir)["http"]["groups"][0]["servers"]]
+
+    with served.balancer(POOL) as weir:
+        assert counts(served) == {"s1": 6, "s2": 6}
+        told = weirctl(weir, "drain", "packets", "10.0.2.11:80").stdout
+        assert told == "10.0.2.11:80 of packets is drained: no new requests, those it has go on\n"
+        assert counts(served) == {"s2": 12} and servers() == [("drained", 1, 0), ("up", 1, 1)]
+        weir.reload()
+        assert weir.logged("configuration is in force")
+        assert counts(served) == {"s2": 12}
+        weirctl(weir, "weight", "http:packets", "10.0.2.11:80", "3")
+        assert counts(served) == {"s1": 9, "s2": 3}
+        assert "weight 1, now 3" in weirctl(weir, "status").stdout
+        weirctl(weir, "undrain", "packets", "10.0.2.11:80")
+        assert counts(served) == {"s1": 6, "s2": 6} and servers() == [("up", 1, 1), ("up", 1, 1)]
+
+
+def test_a_group_of_http_and_one_of_stream_may_share_a_name(served):
+    with served.balancer(POOL + STREAM) as weir:
+        told = weirctl(weir, "drain", "packets", "10.0.2.11:80", check=False)
+        assert told.returncode == 1 and 'say "http:packets" or "stream:packets"' in told.stdout
+        weirctl(weir, "drain", "http:packets", "10.0.2.11:80")
+        weirctl(weir, "drain", "stream:packets", "10.0.2.12:81")
+        assert counts(served) == {"s2": 12}
+        assert [server["state"] for server in service(weir)["servers"]] == ["up", "drained"]
 
 
 def test_explain_says_what_then_happens(forwarding):

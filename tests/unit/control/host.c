@@ -35,6 +35,7 @@ facts(void *context, struct control_facts *out)
 				       .generations = 1,
 				       .l4 = host->l4,
 				       .registry = host->registry,
+				       .http_weights = &host->http_weights,
 				       .worker_count = 1,
 				       .workers = { { host->loop, host->worker, NULL } } };
 }
@@ -112,6 +113,7 @@ host_free(struct host *host)
 	l4_worker_free(host->worker);
 	l4_generation_free(host->l4);
 	l4_registry_free(host->registry);
+	upstream_weights_clear(&host->http_weights);
 	loop_free(host->loop);
 	config_free(host->config);
 }

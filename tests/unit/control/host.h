@@ -12,6 +12,7 @@
 struct host {
 	struct config *config;
 	struct l4_registry *registry;
+	struct upstream_weights http_weights;
 	struct l4_generation *l4;
 	struct l4_worker *worker;
 	struct loop *loop;

@@ -115,7 +115,7 @@ every_command_checks_its_words(void **state)
 {
 	host_refused(&host, "status now\n", "usage: status");
 	host_refused(&host, "drain web\n", "usage: drain GROUP SERVER");
-	host_refused(&host, "drain web 1.2.3.4:80\n", "no upstream \"web\" in stream");
+	host_refused(&host, "drain web 1.2.3.4:80\n", "no upstream \"web\"");
 	host_refused(&host, "maglev table 1.2.3.4:80\n", "computed by weirctl itself");
 	host_refused(&host, "trace\n", "no packet-level services");
 	host_refused(&host, "explain tcp 1.2.3.4:5 1.2.3.4:6\n", "no packet-level services");

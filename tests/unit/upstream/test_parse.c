@@ -77,7 +77,6 @@ test_parameters_are_taken_and_backups_come_last(void **state)
 	assert_int_equal(group->keepalive_requests, 10);
 	assert_int_equal(group->keepalive_timeout_ms, 5000);
 	assert_int_equal(group->keepalive_time_ms, 1500);
-	assert_int_equal(upstream_tries(group), 2);
 	config_free(config);
 }
 
@@ -223,7 +222,7 @@ test_every_registered_method_is_a_directive(void **state)
 			 keyed ? " $arg_k" : "");
 		config = fixture_parse_well(text);
 		assert_ptr_equal(group_named(config, "a")->method, *method);
-		assert_int_equal(!group_named(config, "a")->primary_table, !(*method)->table_size);
+		assert_int_equal(!group_named(config, "a")->plan.primary_table, !(*method)->table_size);
 		assert_string_equal(fixture_warnings(config), "");
 		config_free(config);
 	}
@@ -258,7 +257,7 @@ test_groups_of_stream_are_their_own(void **state)
 	assert_string_equal(group->method->name, "maglev");
 	assert_false(group->by_address);
 	assert_null(group->key);
-	assert_null(group->primary_table);
+	assert_null(group->plan.primary_table);
 	assert_int_equal(group->servers[1].address.port_be, 0);
 	assert_int_equal(group->servers[1].line, 2);
 	expect_bytes(group->servers[1].address_text, "10.0.0.2");
@@ -340,8 +339,8 @@ test_a_backup_before_the_method_is_accepted_as_in_nginx(void **state)
 	struct upstream_group *group = group_named(config, "a");
 
 	assert_int_equal(group->backup_count, 3);
-	assert_non_null(group->primary_table);
-	assert_null(group->backup_table);
+	assert_non_null(group->plan.primary_table);
+	assert_null(group->plan.backup_table);
 	config_free(config);
 }
 

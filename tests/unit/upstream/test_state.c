@@ -271,7 +271,7 @@ test_a_request_tries_each_server_once_then_each_backup_once(void **state)
 			 "server 10.0.0.3 backup max_fails=0; server 10.0.0.4 backup max_fails=0;");
 
 	EXPECT(&lcore, "", "acde-", "caed-", "acde-");
-	assert_int_equal(upstream_tries(upstream_state_group(lcore.state)), 4);
+	assert_int_equal(upstream_tries(lcore.state), 4);
 	lcore_end(&lcore);
 }
 
