@@ -1,9 +1,7 @@
 #include "weir/control.h"
 
 #include <errno.h>
-#include <grp.h>
 #include <poll.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -13,17 +11,17 @@
 #include "base/clock.h"
 #include "base/counter.h"
 #include "base/log.h"
-#include "base/random.h"
+#include "proxy/proxy.h"
 #include "run/qsbr.h"
 #include "weir/commands.h"
 #include "weir/core.h"
 #include "weir/daemon.h"
 #include "weir/generations.h"
+#include "weir/worker_proxy.h"
+#include "weir/workers.h"
 
 /* Housekeeping: links, device counters, old configurations. */
 #define TICK_MS 1000
-/* Packets that wait for another worker. */
-#define HANDOVER_SIZE 2048
 /* After the last session: time for FINs and the last ACKs. */
 #define CLOSE_MS 2000
 
@@ -33,8 +31,6 @@ struct control {
 	const struct log_target *default_log;
 	struct topology topology;
 	struct worker_shared shared;
-	struct worker *workers;
-	struct worker_config *worker_configs;
 	struct generations generations;
 	struct commands commands;
 	int signal_fd, address_fd;
@@ -75,75 +71,6 @@ addresses_changed(void *context)
 		log_error(LOG_ALERT, "write() to eventfd failed (%d: %s)", errno, strerror(errno));
 }
 
-static void
-worker_config_fill(struct worker_config *wc, struct config *config, unsigned int index)
-{
-	const struct core_settings *core = core_settings(config);
-
-	*wc = (struct worker_config){
-		.index = index,
-		.cpus = core_affinity(core, index),
-		.busy = core->worker_poll == CORE_POLL_BUSY,
-		.connections_max = (uint32_t)core_events(config)->worker_connections,
-		.user = -1,
-		.group = -1,
-	};
-	if (core->user.data) {
-		const struct passwd *user = getpwnam((const char *)core->user.data);
-		const struct group *group = getgrnam((const char *)core->group.data);
-
-		if (user)
-			wc->user = (int)user->pw_uid;
-		/* `user NAME` alone means the group of that name, as nginx has it. */
-		if (group)
-			wc->group = (int)group->gr_gid;
-	}
-}
-
-static int
-workers_init(struct control *c, struct config *config)
-{
-	unsigned int count = c->shared.worker_count;
-
-	c->workers = calloc(count, sizeof(*c->workers));
-	c->worker_configs = calloc(count, sizeof(*c->worker_configs));
-	c->shared.received = handover_new(count, HANDOVER_SIZE);
-	c->shared.leaving = handover_new(count, HANDOVER_SIZE);
-	if (!c->workers || !c->worker_configs || !c->shared.received || !c->shared.leaving) {
-		log_error(LOG_EMERG, "out of memory");
-		return -ENOMEM;
-	}
-	c->shared.workers = c->workers;
-	for (unsigned int i = 0; i < count; i++) {
-		int result;
-
-		worker_config_fill(&c->worker_configs[i], config, i);
-		c->worker_configs[i].local_port_first = c->generations.local_port_first;
-		c->worker_configs[i].local_port_last = c->generations.local_port_last;
-		result = worker_init(&c->workers[i], &c->shared, &c->worker_configs[i], c->topology.error,
-				     sizeof(c->topology.error));
-		if (result < 0) {
-			log_error(LOG_EMERG, "%s", c->topology.error);
-			return result;
-		}
-	}
-	return 0;
-}
-
-static int
-workers_start(struct control *c)
-{
-	for (unsigned int i = 0; i < c->shared.worker_count; i++) {
-		int result = worker_start(&c->workers[i], &c->worker_configs[i]);
-
-		if (result < 0) {
-			log_error(LOG_EMERG, "worker %u cannot start (%d: %s)", i, -result, strerror(-result));
-			return result;
-		}
-	}
-	return 0;
-}
-
 /* Half of them for full_nat, so that no answer can be meant for both. */
 static void
 share_local_ports(struct control *c, struct config *config)
@@ -162,6 +89,7 @@ share_local_ports(struct control *c, struct config *config)
 static int
 control_start(struct control *c, struct config *config)
 {
+	unsigned int workers = (unsigned int)core_settings(config)->worker_processes;
 	sigset_t set = handled_signals();
 	int result;
 
@@ -171,22 +99,21 @@ control_start(struct control *c, struct config *config)
 		log_error(LOG_EMERG, "signalfd() or eventfd() failed (%d: %s)", errno, strerror(errno));
 		return -errno;
 	}
-	result = qsbr_init(c->shared.worker_count);
+	result = qsbr_init(workers);
 	if (result == 0)
-		result = topology_init(&c->topology, config, c->shared.worker_count);
+		result = topology_init(&c->topology, config, workers);
 	if (result < 0) {
 		log_error(LOG_EMERG, "%s", c->topology.error[0] ? c->topology.error : "out of memory");
 		return result;
 	}
-	c->shared.mirror = c->topology.mirror;
-	c->shared.pool = c->topology.pool;
-	c->shared.port_used = topology_port_used;
-	c->shared.port_used_context = &c->topology;
-	random_fill(&c->shared.hash_seed, sizeof(c->shared.hash_seed));
 	share_local_ports(c, config);
-	result = workers_init(c, config);
-	if (result < 0)
+	c->shared.user_new = worker_proxy_new;
+	result = workers_new(&c->shared, &c->topology, config, c->generations.local_port_first,
+			     c->generations.local_port_last);
+	if (result < 0) {
+		log_error(LOG_EMERG, "%s", c->topology.error);
 		return result;
+	}
 	if (net_mirror_start(c->topology.mirror, addresses_changed, c) < 0) {
 		log_error(LOG_EMERG, "the thread that follows the host's addresses cannot start");
 		return -EAGAIN;
@@ -208,7 +135,6 @@ control_new(const struct cmdline *cmdline, struct config *config, control_parse_
 	c->parse = parse;
 	c->default_log = default_log;
 	c->signal_fd = c->address_fd = -1;
-	c->shared.worker_count = (unsigned int)core_settings(config)->worker_processes;
 	c->generations.topology = &c->topology;
 	c->generations.shared = &c->shared;
 	c->commands = (struct commands){ &c->topology, &c->shared, &c->generations, NULL };
@@ -219,7 +145,8 @@ control_new(const struct cmdline *cmdline, struct config *config, control_parse_
 		control_free(c);
 		return NULL;
 	}
-	if (workers_start(c) < 0) {
+	if (workers_start(&c->shared, &c->topology) < 0) {
+		log_error(LOG_EMERG, "%s", c->topology.error);
 		control_free(c);
 		return NULL;
 	}
@@ -288,7 +215,7 @@ sessions(const struct control *c)
 	uint32_t sum = 0;
 
 	for (unsigned int i = 0; i < c->shared.worker_count; i++)
-		sum += proxy_worker_sessions(c->workers[i].proxy);
+		sum += proxy_worker_sessions(c->shared.workers[i].proxy);
 	return sum;
 }
 
@@ -299,7 +226,7 @@ connections(const struct control *c)
 	uint32_t sum = 0;
 
 	for (unsigned int i = 0; i < c->shared.worker_count; i++) {
-		tcp_usage(c->workers[i].tcp, &usage);
+		tcp_usage(c->shared.workers[i].tcp, &usage);
 		sum += usage.connections;
 	}
 	return sum;
@@ -325,7 +252,7 @@ finish(struct control *c)
 
 	log_error(LOG_NOTICE, "gracefully shutting down");
 	for (unsigned int i = 0; i < c->shared.worker_count; i++)
-		while (loop_post(c->workers[i].loop, drain, &c->workers[i]) < 0)
+		while (loop_post(c->shared.workers[i].loop, drain, &c->shared.workers[i]) < 0)
 			usleep(1000);
 	for (;;) {
 		uint64_t now_ns;
@@ -430,28 +357,18 @@ control_free(struct control *c)
 		return;
 	commands_close(&c->commands);
 	topology_refresh(&c->topology);
-	for (unsigned int i = 0; c->workers && i < c->shared.worker_count; i++)
-		if (c->workers[i].running) {
-			loop_stop(c->workers[i].loop);
-			pthread_join(c->workers[i].thread, NULL);
-			c->workers[i].running = false;
-		}
+	workers_stop(&c->shared);
 	counter_sum(log_counter, NULL);
 	log_error(LOG_NOTICE, "exit");
-	for (unsigned int i = 0; c->workers && i < c->shared.worker_count; i++)
-		worker_fini(&c->workers[i]);
+	workers_free(&c->shared);
 	/* The logs of the configuration go with it. */
 	log_error_set(c->default_log);
 	generations_free(&c->generations);
-	handover_free(c->shared.received);
-	handover_free(c->shared.leaving);
 	topology_fini(&c->topology);
 	qsbr_fini();
 	if (c->signal_fd >= 0)
 		close(c->signal_fd);
 	if (c->address_fd >= 0)
 		close(c->address_fd);
-	free(c->workers);
-	free(c->worker_configs);
 	free(c);
 }

@@ -302,6 +302,26 @@ topology_ports_add(struct topology *t, struct config *config, const struct proxy
 }
 
 int
+topology_ports_towards(struct topology *t, struct config *config, const struct endpoint *server)
+{
+	int ifindex, result = add_named(t, config);
+	char text[ENDPOINT_TEXT_MAX];
+
+	if (result < 0)
+		return result;
+	ifindex = net_interface_towards(t->mirror, &server->ip);
+	endpoint_format(server, text, sizeof(text));
+	if (!ifindex)
+		return fail(t, -ENETUNREACH, "there is no route to server %s", text);
+	if (t->named && !has_interface(t, ifindex))
+		return fail(t, -ENETUNREACH, "server %s is reached through interface %s, which is not named", text,
+			    net_interface_name(t->mirror, ifindex));
+	result = add_interface(t, ifindex);
+	tell_mirror(t);
+	return result;
+}
+
+int
 topology_ports_start(struct topology *t, uint32_t from)
 {
 	for (uint32_t i = from; i < t->port_count; i++) {

@@ -8,6 +8,7 @@
 #define WEIR_TOPOLOGY_H
 
 #include "config/config.h"
+#include "proxy/proxy.h"
 #include "weir/worker.h"
 
 struct topology {
@@ -34,6 +35,9 @@ int topology_init(struct topology *topology, struct config *config, unsigned int
  * servers that no port leads to. */
 int topology_ports_add(struct topology *topology, struct config *config, const struct proxy_generation *generation,
 		       const struct l4_generation *l4, bool warn);
+/* The ports that the configuration names, or, where it names none, the one that `server` is reached through. -ENETUNREACH:
+ * there is no way to it by any of them. */
+int topology_ports_towards(struct topology *topology, struct config *config, const struct endpoint *server);
 /* Starts receiving on ports[from..port_count). */
 int topology_ports_start(struct topology *topology, uint32_t from);
 /* What XDP takes: services of the listeners and of `l4`, answers from the servers of `steering` and from those of all

@@ -250,7 +250,7 @@ stack_poll(void *context, uint64_t now_ns)
 
 	tcp_stack_time(worker->tcp, now_ns);
 	done = tcp_timers(worker->tcp);
-	done += proxy_worker_run(worker->proxy, now_ns, clock_real_ns());
+	done += worker->user->run(worker->user_context, now_ns, clock_real_ns());
 	tcp_flush(worker->tcp);
 	if (worker->l4)
 		l4_worker_maintain(worker->l4, now_ns);
@@ -267,7 +267,7 @@ stack_prepare_sleep(void *context, uint64_t *wake_at_ns)
 	struct worker *worker = context;
 	uint64_t times[] = {
 		tcp_next_timer_ns(worker->tcp),
-		proxy_worker_next_ns(worker->proxy),
+		worker->user->next_ns(worker->user_context),
 		net_output_next_ns(worker->output),
 		worker->l4 ? l4_worker_next_ns(worker->l4) : UINT64_MAX,
 	};
@@ -395,8 +395,6 @@ register_counters(struct worker *worker)
 		{ "worker", worker->index, worker_counter_names, worker->counters, WORKER_COUNTER_COUNT },
 		{ "tcp", worker->index, tcp_counter_names, tcp_counters(worker->tcp), tcp_counter_count },
 		{ "net", worker->index, net_counter_names, net_output_counters(worker->output), NET_COUNTER_COUNT },
-		{ "proxy", worker->index, proxy_counter_names, proxy_worker_counters(worker->proxy),
-		  PROXY_COUNTER_COUNT },
 	};
 
 	for (size_t i = 0; i < sizeof(blocks) / sizeof(blocks[0]); i++)
@@ -412,8 +410,6 @@ unregister_counters(struct worker *worker)
 		counter_unregister(tcp_counters(worker->tcp));
 	if (worker->output)
 		counter_unregister(net_output_counters(worker->output));
-	if (worker->proxy)
-		counter_unregister(proxy_worker_counters(worker->proxy));
 	if (worker->l4_owned)
 		counter_unregister(l4_worker_counters(worker->l4_owned));
 }
@@ -422,7 +418,7 @@ int
 worker_init(struct worker *worker, struct worker_shared *shared, const struct worker_config *config, char *error,
 	    size_t size)
 {
-	uint64_t now_ns = clock_monotonic_ns(), seed;
+	uint64_t now_ns = clock_monotonic_ns();
 	struct loop_config loop = { .index = config->index, .busy = config->busy, .spin_ns = SPIN_NS };
 	struct tcp_config tcp = {
 		.pool = shared->pool,
@@ -439,20 +435,16 @@ worker_init(struct worker *worker, struct worker_shared *shared, const struct wo
 		.port_remainder = (uint16_t)config->index,
 	};
 	struct tcp_env env = { .context = worker, .send = send_packet, .route = route, .port_used = port_used };
-	struct proxy_worker_config proxy = { .index = config->index, .connections_max = config->connections_max };
 	const char *reason = "out of memory";
 
 	random_fill(tcp.secret, sizeof(tcp.secret));
-	random_fill(&seed, sizeof(seed));
-	proxy.random_seed = seed;
+	worker->config = *config;
 	worker->index = config->index;
 	worker->shared = shared;
 	worker->loop = loop_new(&loop);
 	worker->tcp = tcp_stack_new(&tcp, &env, now_ns, &reason);
 	worker->output = net_output_new(shared->mirror, config->index, now_ns);
-	proxy.tcp = worker->tcp;
-	worker->proxy = worker->tcp ? proxy_worker_new(&proxy, now_ns) : NULL;
-	if (!worker->loop || !worker->tcp || !worker->output || !worker->proxy) {
+	if (!worker->loop || !worker->tcp || !worker->output || shared->user_new(worker, now_ns) < 0) {
 		snprintf(error, size, "worker %u cannot be set up: %s", config->index,
 			 reason ? reason : "out of memory");
 		worker_fini(worker);
@@ -477,14 +469,14 @@ drop_privileges(int user, int group)
 
 struct start {
 	struct worker *worker;
-	const struct worker_config *config;
 	pthread_barrier_t ready;
 	int result;
 };
 
 static int
-thread_prepare(struct worker *worker, const struct worker_config *config)
+thread_prepare(struct worker *worker)
 {
+	const struct worker_config *config = &worker->config;
 	char name[16];
 	cpu_set_t cpus;
 	int result;
@@ -511,7 +503,7 @@ thread_main(void *argument)
 	struct start *start = argument;
 	struct worker *worker = start->worker;
 
-	start->result = thread_prepare(worker, start->config);
+	start->result = thread_prepare(worker);
 	worker->running = start->result == 0;
 	pthread_barrier_wait(&start->ready);
 	if (worker->running)
@@ -522,9 +514,9 @@ thread_main(void *argument)
 }
 
 int
-worker_start(struct worker *worker, const struct worker_config *config)
+worker_start(struct worker *worker)
 {
-	struct start start = { .worker = worker, .config = config };
+	struct start start = { .worker = worker };
 	int result;
 
 	pthread_barrier_init(&start.ready, NULL, 2);
@@ -540,20 +532,27 @@ worker_start(struct worker *worker, const struct worker_config *config)
 }
 
 void
+worker_stop(struct worker *worker)
+{
+	if (!worker->running)
+		return;
+	loop_stop(worker->loop);
+	pthread_join(worker->thread, NULL);
+	worker->running = false;
+}
+
+void
 worker_fini(struct worker *worker)
 {
-	if (worker->running) {
-		loop_stop(worker->loop);
-		pthread_join(worker->thread, NULL);
-		worker->running = false;
-	}
+	worker_stop(worker);
 	unregister_counters(worker);
-	proxy_worker_free(worker->proxy);
+	if (worker->user)
+		worker->user->free(worker->user_context);
 	tcp_stack_free(worker->tcp);
 	l4_worker_free(worker->l4_owned);
 	net_output_free(worker->output);
 	loop_free(worker->loop);
-	worker->proxy = NULL;
+	worker->user = NULL;
 	worker->tcp = NULL;
 	worker->l4 = worker->l4_owned = NULL;
 	worker->output = NULL;

@@ -1,11 +1,13 @@
 /*
- * A worker: one thread with its queues, its TCP stack and its proxy, and the round it runs.
+ * A worker: one thread with its queues and its TCP stack, and the round it runs.
  *
  *     receive from every port -> packet-level services: forward at once
  *     -> the rest: parse -> steer (here, another worker, the kernel)
- *     -> TCP -> proxy -> TCP flush -> next hop -> send
+ *     -> TCP -> its user -> TCP flush -> next hop -> send
  *
- * Control creates and frees workers and talks to a running one by loop_post() alone.
+ * Who uses the stack is bound by control: the proxy in weir, connections that make load in weir-load.
+ *
+ * Control creates and frees workers (all at once by workers.h) and talks to a running one by loop_post() alone.
  */
 #ifndef WEIR_WORKER_H
 #define WEIR_WORKER_H
@@ -16,7 +18,6 @@
 #include "net/net.h"
 #include "packet/verdict.h"
 #include "port/port.h"
-#include "proxy/proxy.h"
 #include "run/handover.h"
 #include "run/loop.h"
 #include "weir/steering.h"
@@ -36,6 +37,26 @@ enum worker_counter {
 };
 
 struct worker;
+struct proxy_worker;
+
+/* Who uses the TCP stack: called by the worker in every round, freed by control. `context` is worker->user_context. */
+struct worker_user {
+	/* The stack's events, and whatever else is due. Returns how much was done. */
+	unsigned int (*run)(void *context, uint64_t now_ns, uint64_t real_ns);
+	/* When run() is needed although no event has come; UINT64_MAX: never. */
+	uint64_t (*next_ns)(const void *context);
+	/* Before the stack goes. */
+	void (*free)(void *context);
+};
+
+struct worker_config {
+	unsigned int index;
+	uint64_t cpus; /* a bit per CPU; 0: any */
+	bool busy;
+	uint32_t connections_max;
+	uint16_t local_port_first, local_port_last;
+	int user, group; /* ids to run as; -1: as control */
+};
 
 /* A port as one worker polls it: a source of its loop. */
 struct worker_port {
@@ -45,11 +66,14 @@ struct worker_port {
 };
 
 struct worker {
+	struct worker_config config;
 	unsigned int index;
 	struct worker_shared *shared;
 	struct loop *loop;
 	struct tcp_stack *tcp;
-	struct proxy_worker *proxy;
+	const struct worker_user *user;
+	void *user_context;
+	struct proxy_worker *proxy; /* the user, where it is the proxy */
 	struct net_output *output;
 	struct l4_worker *l4;            /* NULL as long as no configuration had packet-level services */
 	struct l4_worker *l4_owned;      /* the same, from when control has made it; control's */
@@ -63,6 +87,9 @@ struct worker {
 
 /* What all workers of the process have in common; set before the first starts, never changed. */
 struct worker_shared {
+	/* Makes the user of worker->tcp: sets `user` and `user_context`. 0 or -ENOMEM. */
+	int (*user_new)(struct worker *worker, uint64_t now_ns);
+	void *user_new_context;
 	struct worker *workers;
 	unsigned int worker_count;
 	struct handover *received; /* packets for the worker that owns their flow */
@@ -74,25 +101,18 @@ struct worker_shared {
 	uint64_t hash_seed;
 };
 
-struct worker_config {
-	unsigned int index;
-	uint64_t cpus; /* a bit per CPU; 0: any */
-	bool busy;
-	uint32_t connections_max;
-	uint16_t local_port_first, local_port_last;
-	int user, group; /* ids to run as; -1: as control */
-};
-
 /* 0 or -errno with a reason. The thread does not run yet. */
 int worker_init(struct worker *worker, struct worker_shared *shared, const struct worker_config *config, char *error,
 		size_t size);
-int worker_start(struct worker *worker, const struct worker_config *config);
+int worker_start(struct worker *worker);
 /* Control: makes what the worker needs for packet-level services; it is in use when its lcore sets worker->l4. `local_port_*`:
  * for full_nat alone. 0, or -ENOMEM. */
 int worker_l4_new(struct worker *worker, const struct l4_target *targets, const struct l4_settings *settings,
 		  uint16_t local_port_first, uint16_t local_port_last);
 
-/* Stops the thread, if it runs, and frees. */
+/* Control: stops the thread, if it runs, and waits for its end. */
+void worker_stop(struct worker *worker);
+/* The same, and frees. */
 void worker_fini(struct worker *worker);
 
 /* On the worker (before it starts, or in a message): polls a port from now on. */
