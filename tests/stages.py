@@ -23,7 +23,8 @@ CLANG_BUILD = ["-Dfuzzers=true", "-Db_sanitize=address,undefined", "-Db_lundef=f
 # Run again with sanitizers: all of HTTP, and of the network and the packet fixtures what exercises most code. Packet-level
 # services are in the fixtures, and in unit tests with many workers.
 SANITIZED = ["http", "net/test_balancing.py", "net/test_failure.py", "net/test_reload.py", "net/test_packets.py",
-             "net/test_local.py", "net/test_ipv6.py", "net/test_workers.py", "net/test_ports.py"]
+             "net/test_local.py", "net/test_ipv6.py", "net/test_workers.py", "net/test_ports.py",
+             "net/test_load.py"]
 SANITIZED_PACKETS = ["packets/test_program.py", "packets/test_fragments.py", "packets/test_tunnel_errors.py",
                      "packets/test_quic.py"]
 

@@ -1,0 +1,398 @@
+/*
+ * weir-load: order of start and stop.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "run/qsbr.h"
+#include "weir-load/cmdline.h"
+#include "weir-load/load.h"
+#include "weir-load/report.h"
+#include "weir/core.h"
+#include "weir/eal.h"
+#include "weir/workers.h"
+
+#define CONFIGURATION_MAX 8192
+/* After the last RST, for it to leave. */
+#define END_MS 20
+/* Devices and their links are looked after this often. */
+#define TICK_MS 100
+/* A virtual device's link comes up when its peer has found it. */
+#define LINK_MS 10000
+
+struct program {
+	struct cmdline cmdline;
+	struct config *config;
+	struct topology topology;
+	struct worker_shared shared;
+	struct steering *steering;
+	struct endpoint server;
+	struct bytes request;
+	FILE *json;
+	bool interrupted;
+};
+
+static int __attribute__((format(printf, 1, 2))) complain(const char *format, ...)
+{
+	va_list arguments;
+
+	fputs("weir-load: ", stderr);
+	va_start(arguments, format);
+	vfprintf(stderr, format, arguments);
+	va_end(arguments);
+	fputc('\n', stderr);
+	return EXIT_FAILURE;
+}
+
+/* ---- the load as the user of a worker's stack ---- */
+
+static unsigned int
+user_run(void *context, uint64_t now_ns, uint64_t real_ns)
+{
+	return load_run(context, now_ns);
+}
+
+static uint64_t
+user_next_ns(const void *context)
+{
+	return load_next_ns(context);
+}
+
+static void
+user_free(void *context)
+{
+	load_free(context);
+}
+
+static const struct worker_user load_user = { user_run, user_next_ns, user_free };
+
+static int
+user_new(struct worker *worker, uint64_t now_ns)
+{
+	const struct program *program = worker->shared->user_new_context;
+	const struct cmdline *cmdline = &program->cmdline;
+	struct load_config config = {
+		.tcp = worker->tcp,
+		.server = program->server,
+		.request = program->request,
+		.close = cmdline->close,
+		/* The first ones take what is left over. */
+		.connections = cmdline->connections / cmdline->lcores +
+			       (worker->index < cmdline->connections % cmdline->lcores),
+		.rate = cmdline->rate / cmdline->lcores,
+		.timeout_ns = cmdline->timeout_ms * NS_PER_MS,
+		.expected_size = cmdline->size,
+	};
+	struct load *load = load_new(&config, now_ns);
+
+	if (!load)
+		return -ENOMEM;
+	worker->user = &load_user;
+	worker->user_context = load;
+	return 0;
+}
+
+static void
+begin(void *argument)
+{
+	struct worker *worker = argument;
+
+	load_begin(worker->user_context, loop_now_ns(worker->loop));
+}
+
+static void
+end(void *argument)
+{
+	struct worker *worker = argument;
+
+	load_end(worker->user_context, loop_now_ns(worker->loop));
+}
+
+static void
+tell(struct program *p, void (*message)(void *argument))
+{
+	for (unsigned int i = 0; i < p->shared.worker_count; i++)
+		while (loop_post(p->shared.workers[i].loop, message, &p->shared.workers[i]) < 0)
+			usleep(1000);
+}
+
+/* ---- start and stop ---- */
+
+static int
+configure(struct program *p)
+{
+	static struct config_module *const modules[] = { &core_module, &events_module, NULL };
+	char text[CONFIGURATION_MAX];
+	struct config_source source = { .path = "command line", .unsupported = core_unsupported };
+	size_t len = cmdline_configuration(&p->cmdline, text, sizeof(text));
+
+	if (len == sizeof(text)) {
+		complain("the options are too long");
+		return -EINVAL;
+	}
+	source.text = bytes_of(text, len);
+	p->config = config_parse(&source, modules);
+	if (!config_error(p->config))
+		return 0;
+	complain("%s", config_error(p->config));
+	return -EINVAL;
+}
+
+/* Ports towards the server, and that its answers are taken from the kernel. */
+static int
+attach(struct program *p, uint16_t first, uint16_t last)
+{
+	struct topology *t = &p->topology;
+	int result;
+
+	p->steering = steering_new(p->shared.worker_count, p->shared.hash_seed, first, last, NULL, 0);
+	if (!p->steering || steering_add_server(p->steering, &p->server) < 0) {
+		snprintf(t->error, sizeof(t->error), "out of memory");
+		return -ENOMEM;
+	}
+	result = topology_ports_towards(t, p->config, &p->server);
+	if (result == 0)
+		result = topology_serve(t, p->steering, NULL, NULL);
+	for (unsigned int i = 0; i < p->shared.worker_count; i++) {
+		p->shared.workers[i].steering = p->steering;
+		for (uint32_t port = 0; port < t->port_count; port++)
+			worker_port_add(&p->shared.workers[i], t->ports[port]);
+	}
+	return result < 0 ? result : topology_ports_start(t, 0);
+}
+
+static int
+start(struct program *p)
+{
+	struct topology *t = &p->topology;
+	uint16_t first, last;
+	int result = qsbr_init(p->cmdline.lcores);
+
+	if (result == 0)
+		result = topology_init(t, p->config, p->cmdline.lcores);
+	if (result < 0)
+		return result;
+	topology_local_ports(&first, &last);
+	p->shared.user_new = user_new;
+	p->shared.user_new_context = p;
+	result = workers_new(&p->shared, t, p->config, first, last);
+	if (result == 0)
+		result = net_mirror_start(t->mirror, NULL, NULL);
+	if (result == 0)
+		result = attach(p, first, last);
+	return result < 0 ? result : workers_start(&p->shared, t);
+}
+
+static void
+stop(struct program *p)
+{
+	workers_free(&p->shared);
+	topology_fini(&p->topology);
+	steering_free(p->steering);
+	qsbr_fini();
+}
+
+/* ---- the run ---- */
+
+static sigset_t
+ending_signals(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	return set;
+}
+
+/* Looks after the ports for a while. True when a signal ended it. */
+static bool
+wait_for_signal(struct program *p, uint64_t ms)
+{
+	sigset_t set = ending_signals();
+	uint64_t end_ns = clock_monotonic_ns() + ms * NS_PER_MS, now_ns;
+
+	while ((now_ns = clock_monotonic_ns()) < end_ns) {
+		uint64_t left_ns = end_ns - now_ns < TICK_MS * NS_PER_MS ? end_ns - now_ns : TICK_MS * NS_PER_MS;
+		struct timespec left = { 0, (long)left_ns };
+
+		if (sigtimedwait(&set, NULL, &left) > 0)
+			return true;
+		topology_refresh(&p->topology);
+	}
+	return false;
+}
+
+/* False when there is no way to the server, or a signal has come; said where it is not the signal. */
+static bool
+wait_for_link(struct program *p)
+{
+	struct ip_address source;
+	uint16_t mtu;
+
+	for (unsigned int waited = 0; waited < LINK_MS; waited += TICK_MS) {
+		if (net_route_source(p->topology.mirror, &p->server.ip, &source, &mtu))
+			return true;
+		if (wait_for_signal(p, TICK_MS))
+			return false;
+	}
+	complain("there is no way to the server: %s has no link",
+		 p->topology.port_count ? p->topology.ports[0]->name : "the host");
+	return false;
+}
+
+static void
+run(struct program *p)
+{
+	report_print_heading(&p->cmdline, stdout);
+	tell(p, begin);
+	if (p->cmdline.warmup_ms) {
+		p->interrupted = wait_for_signal(p, p->cmdline.warmup_ms);
+		tell(p, begin);
+	}
+	if (!p->interrupted)
+		p->interrupted = wait_for_signal(p, p->cmdline.duration_ms);
+	tell(p, end);
+	usleep(END_MS * 1000);
+	workers_stop(&p->shared);
+}
+
+/* A load that has had no answer at all has failed, and says why. */
+static int
+verdict(const struct program *p, const struct report *report)
+{
+	static const struct {
+		enum load_counter counter;
+		const char *what;
+	} reasons[] = {
+		{ LOAD_CONNECT_REFUSED, "connection refused" },
+		{ LOAD_CONNECT_UNREACHABLE, "no way to the server" },
+		{ LOAD_CONNECT_NO_PORT, "no local port, or no memory, for a connection" },
+		{ LOAD_CONNECT_TIMED_OUT, "connecting timed out" },
+		{ LOAD_TIMEOUT, "the server accepts and does not answer" },
+		{ LOAD_READ, "the server closes without an answer" },
+		{ LOAD_BAD_ANSWER, "what answers does not speak HTTP/1.1" },
+	};
+	char text[ENDPOINT_TEXT_MAX];
+
+	if (report->counters[LOAD_ANSWERS])
+		return EXIT_SUCCESS;
+	endpoint_format(&p->server, text, sizeof(text));
+	for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)
+		if (report->counters[reasons[i].counter]) {
+			complain("%s: %s", text, reasons[i].what);
+			return EXIT_FAILURE;
+		}
+	complain("%s: no answer in time", text);
+	return EXIT_FAILURE;
+}
+
+static int
+report_all(struct program *p)
+{
+	struct report *report = malloc(sizeof(*report));
+	int result;
+
+	if (!report)
+		return EXIT_FAILURE;
+	report_clear(report);
+	for (unsigned int i = 0; i < p->shared.worker_count; i++)
+		report_add(report, load_result(p->shared.workers[i].user_context));
+	report->interrupted = p->interrupted;
+	report_print(report, &p->cmdline, stdout);
+	fflush(stdout);
+	result = verdict(p, report);
+	if (p->json && report_write_json(report, &p->cmdline, p->json) < 0) {
+		complain("%s cannot be written", p->cmdline.json);
+		result = EXIT_FAILURE;
+	}
+	free(report);
+	return result;
+}
+
+static int
+act(struct program *p)
+{
+	int result = EXIT_FAILURE;
+	char error[512];
+
+	if (configure(p) < 0)
+		return EXIT_FAILURE;
+	if (eal_start(p->config, p->cmdline.eal_argc, p->cmdline.eal_argv, error, sizeof(error)) < 0) {
+		complain("%s", error);
+		return EXIT_FAILURE;
+	}
+	if (start(p) < 0) {
+		complain("%s", p->topology.error[0] ? p->topology.error : "weir-load cannot start");
+	} else if (wait_for_link(p)) {
+		run(p);
+		result = report_all(p);
+	}
+	stop(p);
+	eal_stop();
+	return result;
+}
+
+static FILE *
+open_json(const char *path)
+{
+	FILE *file = strcmp(path, "-") == 0 ? stdout : fopen(path, "we");
+
+	if (!file)
+		complain("%s: %s", path, strerror(errno));
+	return file;
+}
+
+static int
+prepare(struct program *p, uint8_t **request)
+{
+	struct cmdline *cmdline = &p->cmdline;
+
+	*request = cmdline_request(cmdline, &p->request.len);
+	p->request.data = *request;
+	if (!*request || cmdline_resolve(cmdline, &p->server) < 0) {
+		complain("%s", cmdline->error);
+		return -EINVAL;
+	}
+	if (cmdline->json && !(p->json = open_json(cmdline->json)))
+		return -EINVAL;
+	return 0;
+}
+
+int
+main(int argc, char **argv)
+{
+	static struct program program;
+	struct cmdline *cmdline = &program.cmdline;
+	static struct log_target quiet = { .level = LOG_WARN };
+	sigset_t set = ending_signals();
+	uint8_t *request = NULL;
+	int result = EXIT_FAILURE;
+
+	if (cmdline_parse(cmdline, argc, argv) < 0) {
+		complain("%s", cmdline->error);
+		cmdline_print_usage(stderr);
+		return EXIT_FAILURE;
+	}
+	if (cmdline->help || cmdline->version) {
+		puts("weir-load version: weir/" WEIR_VERSION);
+		if (cmdline->help)
+			cmdline_print_usage(stdout);
+		return EXIT_SUCCESS;
+	}
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	if (!cmdline->verbose && log_file_get("stderr", &quiet.file) == 0)
+		log_error_set(&quiet);
+	if (prepare(&program, &request) == 0)
+		result = act(&program);
+	if (program.json && program.json != stdout && fclose(program.json) != 0)
+		result = EXIT_FAILURE;
+	config_free(program.config);
+	free(request);
+	return result;
+}

@@ -1,0 +1,164 @@
+"""weir-load against a real nginx over veth. Over memif, against Weir, it is in test_benchmarks.py."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+from weirtest import BINARY, Origin, Topology, chunked, serving, wait_for
+from weirtest.balancer import sanitizer_environment
+
+PROGRAM = os.path.join(os.path.dirname(os.path.dirname(BINARY)), "weir-load", "weir-load")
+URL = "http://10.0.2.11"
+
+pytestmark = [pytest.mark.weir_only, pytest.mark.skipif(not os.path.exists(PROGRAM), reason=f"{PROGRAM} is not built")]
+
+
+class Load:
+    """A run of weir-load: its exit code, what it printed, and the JSON of it."""
+
+    def __init__(self, namespace, directory, *words):
+        self.namespace, self.directory = namespace, directory
+        self.path = f"{directory}/report.json"
+        self.process = namespace.popen(PROGRAM, "--json", self.path, *words, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                       text=True, env=sanitizer_environment(directory))
+
+    def wait(self):
+        self.output, self.errors = self.process.communicate(timeout=60)
+        self.code = self.process.returncode
+        reports = [name for name in os.listdir(self.directory) if name.startswith("sanitizer")]
+        assert not reports, [open(f"{self.directory}/{name}").read() for name in reports]
+        if os.path.exists(self.path) and os.path.getsize(self.path):
+            with open(self.path) as file:
+                self.json = json.load(file)
+                self.counters = self.json["counters"]
+        return self
+
+
+@pytest.fixture(scope="module")
+def wire():
+    """weir-load runs in the balancer's namespace, one cable away from an nginx."""
+    topology = Topology(direct=True)
+    try:
+        topology.nginx()
+        for size in (128, 100000):
+            topology.running[0].file(size)
+        yield topology
+    finally:
+        topology.close()
+
+
+@pytest.fixture
+def load(wire, tmp_path):
+    return lambda *words: Load(wire.balancer_namespace, tmp_path, *words).wait()
+
+
+def test_kept_connections(load):
+    done = load("-c", "8", "-d", "400ms", "--latency", f"{URL}/")
+    assert done.code == 0, done.errors
+    counters = done.counters
+    assert counters["answers"] > 50
+    assert counters["connected"] == 8
+    assert {name: value for name, value in counters.items() if value}.keys() == {"answers", "bytes", "connected"}
+    assert f"{counters['answers']} requests in 0.4" in done.output
+    assert "Socket errors" not in done.output and "Non-2xx" not in done.output
+    marks = done.json["latency_ns"]["percentiles"]
+    assert 0 < marks["50"] <= marks["99"] <= marks["100"] == done.json["latency_ns"]["max"]
+    assert sum(count for _, count in done.json["latency_ns"]["buckets"]) == counters["answers"]
+
+
+def test_a_connection_for_each_request_on_two_lcores(load):
+    done = load("-c", "8", "-t", "2", "-d", "400ms", "--close", f"{URL}/")
+    assert done.code == 0, done.errors
+    assert done.counters["answers"] > 20
+    assert abs(done.counters["connected"] - done.counters["answers"]) <= 8
+    assert "Connections/sec:" in done.output
+
+
+def test_an_open_loop_keeps_its_rate(load):
+    done = load("-c", "8", "-d", "1s", "-R", "500", "--latency", f"{URL}/")
+    assert done.code == 0, done.errors
+    assert 480 <= done.counters["due"] <= 520
+    assert done.counters["due"] - 10 <= done.counters["answers"] <= done.counters["due"] + 1
+    assert "from when a request was due" in done.output
+
+
+def test_a_server_that_stalls_is_seen_by_all_who_would_have_come(wire, tmp_path):
+    """Of 200 requests in a second, half a second of standstill delays every second one, by a quarter of a second on average."""
+    running = Load(wire.balancer_namespace, tmp_path, "-c", "1", "-d", "1s", "-R", "200", f"{URL}/")
+    server = wire.running[0].process
+    workers = subprocess.run(["pgrep", "-P", str(server.pid)], capture_output=True, text=True).stdout.split()
+    try:
+        wait_for(lambda: running.process.stdout.readline().startswith("Running"), 15, "the start")
+        time.sleep(0.25)
+        for pid in workers:
+            os.kill(int(pid), signal.SIGSTOP)
+        time.sleep(0.5)
+    finally:
+        for pid in workers:
+            os.kill(int(pid), signal.SIGCONT)
+    done = running.wait()
+    assert done.code == 0, done.errors
+    marks = done.json["latency_ns"]["percentiles"]
+    assert marks["75"] > 100e6 and marks["90"] > 250e6, marks
+
+
+def test_bodies_are_counted_and_their_size_checked(load):
+    done = load("-c", "2", "-d", "300ms", "--size", "100000", f"{URL}/bytes/100000")
+    assert done.code == 0, done.errors
+    assert done.counters["wrong_size"] == 0
+    assert done.counters["bytes"] > 100000 * done.counters["answers"]
+    done = load("-c", "2", "-d", "300ms", "--size", "129", f"{URL}/bytes/128")
+    assert done.counters["wrong_size"] == done.counters["answers"] > 0
+    assert f"Bodies of a wrong size: {done.counters['answers']}" in done.output
+
+
+def echo(request):
+    return b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunked(request.body, 1000)
+
+
+def test_chunked_answers_and_bodies_up(wire, tmp_path):
+    """What a server was sent is what it sends back, in chunks."""
+    origin = Origin(wire.servers[0], "10.0.2.11", 8080, serving(echo))
+    try:
+        done = Load(wire.balancer_namespace, tmp_path, "-c", "2", "-d", "300ms", "--body", "5000", "--size", "5000",
+                    f"{URL}:8080/").wait()
+    finally:
+        origin.close()
+    assert done.code == 0, done.errors
+    assert done.counters["answers"] > 0 and done.counters["wrong_size"] == done.counters["bad_answer"] == 0
+
+
+def test_other_statuses_are_counted(load):
+    done = load("-c", "2", "-d", "200ms", f"{URL}/status/503")
+    assert done.code == 0
+    assert done.counters["bad_status"] == done.counters["answers"] > 0
+    assert "Non-2xx or 3xx responses" in done.output
+
+
+def test_what_cannot_be_reached_is_said(load):
+    done = load("-c", "2", "-d", "200ms", f"{URL}:81/")
+    assert done.code == 1 and done.counters["connect_refused"] > 0
+    assert "10.0.2.11:81: connection refused" in done.errors
+    done = load("-c", "1", "-d", "600ms", "--timeout", "200ms", "http://10.0.2.99/")
+    assert done.code == 1 and done.counters["connect_timed_out"] > 0
+    assert "10.0.2.99:80: connecting timed out" in done.errors
+    done = load("-d", "200ms", "http://192.0.2.1/")
+    assert done.code == 1 and "there is no route to server 192.0.2.1:80" in done.errors
+    done = load("-d", "200ms", "ftp://10.0.2.11/")
+    assert done.code == 1 and "must begin with http://" in done.errors
+    done = load("-d", "200ms", "--interface", "nonsense", f"{URL}/")
+    assert done.code == 1 and "nonsense" in done.errors
+
+
+def test_an_interrupt_prints_what_there_is(wire, tmp_path):
+    running = Load(wire.balancer_namespace, tmp_path, "-c", "2", "-d", "60s", f"{URL}/")
+    wait_for(lambda: running.process.stdout.readline().startswith("Running"), 15, "the start")
+    time.sleep(0.3)
+    running.process.send_signal(signal.SIGINT)
+    done = running.wait()
+    assert done.code == 0, done.errors
+    assert done.json["interrupted"] and done.counters["answers"] > 0
+    assert "Interrupted" in done.output and done.json["seconds"] < 5
