@@ -277,10 +277,11 @@ read_body(struct load *load, struct connection *c)
 	return result == HTTP1_MORE;
 }
 
+/* A server may answer before it has all of the request; the answer waits for that. */
 static void
 read_answer(struct load *load, struct connection *c)
 {
-	bool more = true;
+	bool more = c->written == load->config.request.len;
 
 	while (more)
 		if (c->state == HEAD)
@@ -351,7 +352,7 @@ handle(struct load *load, struct tcp_connection *tcp, uint32_t events)
 		connected(load, c);
 	if (events & TCP_WRITABLE && c->state == HEAD)
 		write_request(load, c);
-	if (events & (TCP_READABLE | TCP_END_OF_STREAM))
+	if (events & (TCP_READABLE | TCP_WRITABLE | TCP_END_OF_STREAM))
 		read_answer(load, c);
 	/* It may have gone while it was read. */
 	if (c->tcp == tcp && events & (TCP_END_OF_STREAM | TCP_CLOSED))
