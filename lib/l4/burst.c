@@ -5,7 +5,6 @@
  */
 #include <rte_tcp.h>
 
-#include "base/clock.h"
 #include "l4/flow_inline.h"
 #include "l4/rewrite_inline.h"
 #include "l4/worker.h"
@@ -188,8 +187,7 @@ l4_burst(struct l4_worker *worker, struct rte_mbuf **m, uint16_t count, enum l4_
 	struct l4_slot slots[BURST];
 
 	assert(count <= BURST);
-	worker->now_ns = now_ns;
-	worker->now_s = (uint16_t)((now_ns - worker->start_ns) / NS_PER_SECOND);
+	l4_worker_time(worker, now_ns);
 	worker->passed_max = count;
 	l4_arrive_burst(worker, m, count, slots, verdicts);
 	if (worker->flows->bucket_count > FAR_BUCKETS)

@@ -82,7 +82,7 @@ relay_to_client(struct l4_worker *worker, struct l4_packet *p, struct l4_flow *f
 	return L4_ERROR_RELAYED;
 }
 
-/* Where the flow is, as pipeline.c's owner_of() has it; without RSS to go by, as an error comes in anywhere. */
+/* To where the flow is; without RSS to go by, as an error comes in anywhere. */
 static bool
 hand_over(struct l4_worker *worker, struct l4_packet *p, unsigned int owner)
 {
@@ -99,11 +99,7 @@ static uint32_t
 stateless_target(const struct l4_worker *worker, const struct l4_service *service, const struct endpoint *client,
 		 uint32_t hash)
 {
-	static const uint64_t nobody[2];
-
-	if (service->by_address)
-		hash = flow_hash(client->ip.halves, nobody, 0, 0, 0, worker->config.hash_seed);
-	return service->targets[l4_service_stateless(service, hash)];
+	return service->targets[l4_service_stateless(service, l4_maglev_hash(worker, service, &client->ip, hash))];
 }
 
 static enum l4_verdict
@@ -116,11 +112,8 @@ about_answer(struct l4_worker *worker, struct l4_packet *p, const struct l4_serv
 					 .service_id = service->id,
 					 .hash = quote_hash(worker, client, vip, ip_protocol) };
 	struct l4_flow *flow;
-	uint32_t hash = (service->forwarder->properties & (L4_SEES_ANSWERS | L4_NEEDS_LOCAL_PORT)) == L4_SEES_ANSWERS
-				? l4_client_hash(worker, &client->ip, client->port_be, ip_protocol)
-				: key.hash;
 
-	if (hand_over(worker, p, l4_owner_by_hash(worker, hash)))
+	if (hand_over(worker, p, l4_owner_of_request(worker, service, client, key.hash)))
 		return L4_HANDED_OVER;
 	flow = l4_flow_find(worker->flows, &key, worker->now_s);
 	if (flow)
@@ -139,15 +132,9 @@ about_forwarded(struct l4_worker *worker, struct l4_packet *p, const struct endp
 					   .to_port_be = from->port_be,
 					   .ip_protocol = ip_protocol,
 					   .hash = quote_hash(worker, server, from, ip_protocol) };
-	uint16_t port = ntohs(from->port_be);
-	bool port_of_ours = net_is_local(worker->config.mirror, &from->ip) && port >= worker->config.local_port_first &&
-			    port <= worker->config.local_port_last;
-	unsigned int owner =
-		port_of_ours ? port % worker->config.workers
-			     : l4_owner_by_hash(worker, l4_client_hash(worker, &from->ip, from->port_be, ip_protocol));
 	struct l4_flow *flow;
 
-	if (hand_over(worker, p, owner))
+	if (hand_over(worker, p, l4_owner_of_answer(worker, from, ip_protocol)))
 		return L4_HANDED_OVER;
 	flow = l4_answer_find(worker->flows, &key, worker->now_s);
 	return flow ? relay_to_client(worker, p, flow) : L4_PASSED;
@@ -321,7 +308,7 @@ tunnel_error(struct l4_worker *worker, struct l4_packet *p)
 				    .service_port_be = vip.port_be,
 				    .service_id = service->id,
 				    .hash = quote_hash(worker, &client, &vip, quote.inner.ip_protocol) };
-	if (hand_over(worker, p, l4_owner_by_hash(worker, key.hash)))
+	if (hand_over(worker, p, l4_owner_of_request(worker, service, &client, key.hash)))
 		return L4_HANDED_OVER;
 	flow = l4_flow_find(worker->flows, &key, worker->now_s);
 	if (!flow && !service->maglev)

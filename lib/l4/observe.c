@@ -6,9 +6,10 @@
 #include "l4/worker.h"
 
 static uint32_t
-maglev_entry(const struct l4_worker *worker, const struct l4_service *service, const struct l4_packet *p, uint32_t hash)
+maglev_entry(const struct l4_worker *worker, const struct l4_service *service, const struct ip_address *client,
+	     uint32_t hash)
 {
-	return service && service->maglev ? l4_maglev_hash(worker, service, p, hash) % service->maglev->size
+	return service && service->maglev ? l4_maglev_hash(worker, service, client, hash) % service->maglev->size
 					  : UINT32_MAX;
 }
 
@@ -22,7 +23,7 @@ l4_decision_start(struct l4_worker *worker, const struct l4_slot *slot)
 	*d = (struct l4_decision){
 		.time_ns = worker->now_ns,
 		.hash = slot->hash,
-		.entry = ip ? maglev_entry(worker, slot->service, p, slot->hash) : UINT32_MAX,
+		.entry = UINT32_MAX,
 		.service_id = slot->service ? slot->service->id : 0,
 		.port_index = packet_view(p->m)->port_index,
 		.length = (uint16_t)p->m->pkt_len,
@@ -31,8 +32,9 @@ l4_decision_start(struct l4_worker *worker, const struct l4_slot *slot)
 		.tcp_flags = p->tcp_flags,
 	};
 	if (ip) {
-		d->source = (struct endpoint){ l4_packet_source(p), p->source_port_be };
-		d->destination = (struct endpoint){ l4_packet_destination(p), p->destination_port_be };
+		d->source = (struct endpoint){ slot->source, p->source_port_be };
+		d->destination = (struct endpoint){ slot->destination, p->destination_port_be };
+		d->entry = maglev_entry(worker, slot->service, &slot->source, slot->hash);
 	}
 }
 
@@ -129,7 +131,7 @@ explain_client(struct l4_worker *worker, const struct l4_service *service, const
 	int server;
 
 	d->service_id = service->id;
-	d->entry = maglev_entry(worker, service, p, d->hash);
+	d->entry = maglev_entry(worker, service, &d->source.ip, d->hash);
 	d->verdict = L4_FORWARDED;
 	if (flow) {
 		d->flow_state = (uint8_t)l4_flow_state(flow);

@@ -8,7 +8,7 @@
 /* ---- ends ---- */
 
 static void
-tell_observer(struct l4_worker *worker, const struct l4_packet *packet, enum l4_verdict verdict)
+tell_observer(struct l4_worker *worker, enum l4_verdict verdict)
 {
 	worker->decision.verdict = (uint8_t)verdict;
 	worker->observe(worker->observe_context, &worker->decision);
@@ -25,7 +25,7 @@ l4_settle(struct l4_worker *worker, struct l4_packet *packet, enum l4_verdict ve
 {
 	worker->counters[verdict]++;
 	if (unlikely(worker->observe != NULL))
-		tell_observer(worker, packet, verdict);
+		tell_observer(worker, verdict);
 	if (unlikely(is_drop(verdict)))
 		rte_pktmbuf_free(packet->m);
 	return verdict;
@@ -351,14 +351,6 @@ l4_client_packet(struct l4_worker *worker, struct l4_slot *slot)
 
 /* ---- server to client ---- */
 
-static struct l4_flow *
-answered_flow(struct l4_worker *worker, const struct l4_slot *slot)
-{
-	const struct l4_answer_key key = l4_answer_key_of_slot(slot);
-
-	return l4_answer_find(worker->flows, &key, worker->now_s);
-}
-
 static enum l4_verdict
 to_client(struct l4_worker *worker, struct l4_packet *p, struct l4_flow *flow)
 {
@@ -395,7 +387,8 @@ to_client(struct l4_worker *worker, struct l4_packet *p, struct l4_flow *flow)
 enum l4_verdict
 l4_answer_packet(struct l4_worker *worker, struct l4_slot *slot)
 {
-	struct l4_flow *flow = answered_flow(worker, slot);
+	const struct l4_answer_key key = l4_answer_key_of_slot(slot);
+	struct l4_flow *flow = l4_answer_find(worker->flows, &key, worker->now_s);
 
 	/* The server talks to others than clients, and to this host's own programs. */
 	if (!flow)
@@ -415,33 +408,46 @@ l4_owner_by_hash(const struct l4_worker *worker, uint32_t hash)
 	return (unsigned int)(((uint64_t)hash * worker->config.workers) >> 32);
 }
 
-uint32_t
-l4_client_hash(const struct l4_worker *worker, const struct ip_address *ip, uint16_t port_be, uint8_t ip_protocol)
+static unsigned int
+owner_by_client(const struct l4_worker *worker, const struct endpoint *client, uint8_t ip_protocol)
 {
 	static const uint64_t nobody[2];
 
-	return flow_hash(ip->halves, nobody, port_be, 0, ip_protocol, worker->config.hash_seed);
+	return l4_owner_by_hash(worker, flow_hash(client->ip.halves, nobody, client->port_be, 0, ip_protocol,
+						  worker->config.hash_seed));
 }
 
-/* nat: both directions know the client. full_nat: the local port is of its owner. Else only one direction comes here. */
+unsigned int
+l4_owner_of_request(const struct l4_worker *worker, const struct l4_service *service, const struct endpoint *client,
+		    uint32_t hash)
+{
+	return l4_owned_by_client(service) ? owner_by_client(worker, client, service->ip_protocol)
+					   : l4_owner_by_hash(worker, hash);
+}
+
+unsigned int
+l4_owner_of_answer(const struct l4_worker *worker, const struct endpoint *to, uint8_t ip_protocol)
+{
+	uint16_t port = ntohs(to->port_be);
+
+	if (port >= worker->config.local_port_first && port <= worker->config.local_port_last &&
+	    net_is_local(worker->config.mirror, &to->ip))
+		return port % worker->config.workers;
+	return owner_by_client(worker, to, ip_protocol);
+}
+
 static unsigned int
 owner_of(const struct l4_worker *worker, const struct l4_slot *slot, bool stable)
 {
 	const struct l4_packet *p = &slot->packet;
-	const struct ip_address client = slot->kind == L4_KIND_CLIENT ? l4_packet_source(p) : l4_packet_destination(p);
-	uint16_t port_be = slot->kind == L4_KIND_CLIENT ? p->source_port_be : p->destination_port_be;
-	uint16_t port = ntohs(port_be);
-	uint32_t properties = slot->service ? slot->service->forwarder->properties : 0;
+	const struct endpoint client = { slot->source, p->source_port_be };
+	const struct endpoint to = { slot->destination, p->destination_port_be };
 
-	if (slot->kind == L4_KIND_ANSWER) {
-		bool is_local = net_is_local(worker->config.mirror, &client);
-
-		if (is_local && port >= worker->config.local_port_first && port <= worker->config.local_port_last)
-			return port % worker->config.workers;
-	} else if ((properties & (L4_SEES_ANSWERS | L4_NEEDS_LOCAL_PORT)) != L4_SEES_ANSWERS) {
-		return stable ? worker->config.index : l4_owner_by_hash(worker, slot->hash);
-	}
-	return l4_owner_by_hash(worker, l4_client_hash(worker, &client, port_be, p->ip_protocol));
+	if (slot->kind == L4_KIND_ANSWER)
+		return l4_owner_of_answer(worker, &to, p->ip_protocol);
+	if (stable && !l4_owned_by_client(slot->service))
+		return worker->config.index;
+	return l4_owner_of_request(worker, slot->service, &client, slot->hash);
 }
 
 static bool

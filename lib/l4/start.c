@@ -10,15 +10,12 @@
 #define ADDRESS_TEXT_MAX 46
 
 uint32_t
-l4_maglev_hash(const struct l4_worker *worker, const struct l4_service *service, const struct l4_packet *p,
+l4_maglev_hash(const struct l4_worker *worker, const struct l4_service *service, const struct ip_address *client,
 	       uint32_t hash)
 {
-	const struct ip_address client = l4_packet_source(p);
 	static const uint64_t nobody[2];
 
-	if (!service->by_address)
-		return hash;
-	return flow_hash(client.halves, nobody, 0, 0, 0, worker->config.hash_seed);
+	return service->by_address ? flow_hash(client->halves, nobody, 0, 0, 0, worker->config.hash_seed) : hash;
 }
 
 /* As the method sees it elsewhere: the text of the address for `hash`, its bytes for ip_hash. */
@@ -33,12 +30,11 @@ key_of(const struct l4_service *service, const struct ip_address *client, char t
 }
 
 static int
-choose_by_method(struct l4_worker *worker, const struct l4_service *service, const struct l4_packet *p)
+choose_by_method(struct l4_worker *worker, const struct l4_service *service, const struct ip_address *client)
 {
-	const struct ip_address client = l4_packet_source(p);
 	struct balance_peer *peers = worker->services[service->id].peers;
 	char text[ADDRESS_TEXT_MAX];
-	struct bytes key = key_of(service, &client, text);
+	struct bytes key = key_of(service, client, text);
 	const struct balance_request request = { .key = key.data,
 						 .key_len = key.len,
 						 .random = random_next(&worker->random) };
@@ -56,14 +52,15 @@ l4_choose(struct l4_worker *worker, const struct l4_service *service, const stru
 	  bool commit)
 {
 	int named = unlikely(service->quic != NULL) ? l4_quic_server(service->quic, p) : -1;
+	const struct ip_address client = l4_packet_source(p);
 
 	if (named >= 0)
 		return named;
 	if (!service->maglev)
 		return -1;
 	if (service->method && commit)
-		return choose_by_method(worker, service, p);
-	return (int)l4_service_stateless(service, l4_maglev_hash(worker, service, p, hash));
+		return choose_by_method(worker, service, &client);
+	return (int)l4_service_stateless(service, l4_maglev_hash(worker, service, &client, hash));
 }
 
 /* A token bucket per service: so many new TCP flows per second get an entry. */
@@ -228,7 +225,7 @@ l4_start_prefetch(const struct l4_worker *worker, const struct l4_slot *slot, st
 
 	if (!(service->forwarder->properties & L4_SEES_ANSWERS) || !service->maglev || service->method)
 		return;
-	server = l4_service_stateless(service, l4_maglev_hash(worker, service, p, slot->hash));
+	server = l4_service_stateless(service, l4_maglev_hash(worker, service, &slot->source, slot->hash));
 	target = &worker->config.targets[service->targets[server]];
 	if (service->forwarder->properties & L4_NEEDS_LOCAL_PORT) {
 		tries = local_port_tries(ahead);

@@ -88,13 +88,19 @@ l4_worker_adopt(struct l4_worker *worker, const struct l4_generation *generation
 }
 
 void
+l4_worker_time(struct l4_worker *worker, uint64_t now_ns)
+{
+	worker->now_ns = now_ns;
+	worker->now_s = (uint16_t)((now_ns - worker->start_ns) / NS_PER_SECOND);
+}
+
+void
 l4_worker_maintain(struct l4_worker *worker, uint64_t now_ns)
 {
 	struct l4_flows_usage usage;
 	uint32_t dropped;
 
-	worker->now_ns = now_ns;
-	worker->now_s = (uint16_t)((now_ns - worker->start_ns) / NS_PER_SECOND);
+	l4_worker_time(worker, now_ns);
 	if (now_ns < worker->sweep_ns)
 		return;
 	worker->sweep_ns = now_ns + SWEEP_STEP_NS;

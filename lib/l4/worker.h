@@ -6,7 +6,7 @@
  *     pipeline.c  every packet's way: look up, forward
  *     start.c     the first packet of a flow: server, local port, entries
  *     error.c     ICMP errors about flows
- *     explain.c   what would become of a packet
+ *     observe.c   what is told of a packet, or of one that need not exist
  */
 #ifndef L4_WORKER_H
 #define L4_WORKER_H
@@ -27,7 +27,6 @@
 struct l4_service_use {
 	uint32_t syn_tokens;
 	uint16_t syn_second;
-	uint16_t peer_count;
 	struct balance_peer *peers; /* of the service's method, where it has one */
 };
 
@@ -67,7 +66,6 @@ struct l4_slot {
 	struct l4_packet packet;
 	struct ip_address source, destination; /* of its header, which is further away than this */
 	const struct l4_service *service;      /* L4_KIND_CLIENT */
-	struct l4_flow *flow;                  /* burst.c: found before any packet of the burst was seen to */
 	uint32_t hash;                         /* of its 5-tuple */
 	uint8_t kind;                          /* enum l4_kind */
 	uint8_t verdict;                       /* PACKET_*, of the parse */
@@ -139,7 +137,7 @@ int l4_choose(struct l4_worker *worker, const struct l4_service *service, const 
 	      bool commit);
 /* The hash that Maglev is asked with: of the 5-tuple, or of the client's address. */
 uint32_t l4_maglev_hash(const struct l4_worker *worker, const struct l4_service *service,
-			const struct l4_packet *packet, uint32_t hash);
+			const struct ip_address *client, uint32_t hash);
 
 /* The key and hash of a flow's answers: what its server will send. */
 struct l4_answer_key l4_answer_key_of(const struct l4_worker *worker, const struct l4_target *target,
@@ -173,9 +171,22 @@ void l4_pieces_free(struct l4_packet *pieces, uint16_t count);
 /* True when one more ICMP error may be sent this second. */
 bool l4_icmp_allowed(struct l4_worker *worker);
 
-/* Whose a flow is, where that does not follow from where its packets come in. */
+/* ---- whose a flow is, where that does not follow from where its packets come in ---- */
+
 unsigned int l4_owner_by_hash(const struct l4_worker *worker, uint32_t hash);
-uint32_t l4_client_hash(const struct l4_worker *worker, const struct ip_address *ip, uint16_t port_be,
-			uint8_t ip_protocol);
+/* By what a client sends to the service; `hash` is of its 5-tuple. nat goes by the client, whom both directions know. */
+unsigned int l4_owner_of_request(const struct l4_worker *worker, const struct l4_service *service,
+				 const struct endpoint *client, uint32_t hash);
+/* By where an answer is sent to: a port of full_nat is of its owner, else it is the client of nat. */
+unsigned int l4_owner_of_answer(const struct l4_worker *worker, const struct endpoint *to, uint8_t ip_protocol);
+/* True when a service's flows go by the client alone, not by where their packets come in. */
+static inline bool
+l4_owned_by_client(const struct l4_service *service)
+{
+	return (service->forwarder->properties & (L4_SEES_ANSWERS | L4_NEEDS_LOCAL_PORT)) == L4_SEES_ANSWERS;
+}
+
+/* The time of this round, for all that follows. */
+void l4_worker_time(struct l4_worker *worker, uint64_t now_ns);
 
 #endif
