@@ -15,6 +15,7 @@ import weirtest  # noqa: E402  (found through the line above)
 def pytest_configure(config):
     config.addinivalue_line("markers", "weir_only: asks for what nginx does not have")
     config.addinivalue_line("markers", "timing: measures; not run with sanitizers")
+    config.addinivalue_line("markers", "alone: not beside other tests; so is whatever measures")
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, interrupted)
 
@@ -24,8 +25,12 @@ def interrupted(*_):
     raise KeyboardInterrupt
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
     sanitized = bool(os.environ.get("WEIR_SANITIZED"))
+    for item in items:
+        if item.get_closest_marker("timing"):
+            item.add_marker("alone")
     drop = [item for item in items
             if (weirtest.IS_NGINX and item.get_closest_marker("weir_only"))
             or (sanitized and item.get_closest_marker("timing"))]

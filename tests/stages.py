@@ -88,6 +88,18 @@ def end_running():
     RUNNING.clear()
 
 
+def at_once(function, items):
+    """What it returns for each, in their order; as many at a time as there are CPUs."""
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        results = [pool.submit(function, item) for item in items]
+        try:
+            return [result.result() for result in results]
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            end_running()
+            raise
+
+
 def build(directory, *options, compiler="gcc"):
     """Through app/setup.sh, as app/demo does it. A build that fails is the stage's failure."""
     script = 'ROOT=$1; . "$ROOT/app/setup.sh"; shift; setup_build "$@"'
@@ -161,29 +173,26 @@ def fuzz(_):
         say("FAILED fuzz: no fuzzers")
         return Counts(failed=1)
     counts = Counts()
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        results = [pool.submit(fuzz_one, binary) for binary in binaries]
-        try:
-            for result in results:
-                counts += one(*result.result())
-        except KeyboardInterrupt:
-            pool.shutdown(wait=False, cancel_futures=True)
-            end_running()
-            raise
+    for name, done in at_once(fuzz_one, binaries):
+        counts += one(name, done)
     return counts
 
 
-def python_tests(paths, expression, sanitized=False, built=False):
+def python_build(sanitized):
+    if "WEIR_BIN" in os.environ:
+        return True
+    return build("build-sanitized", *CLANG_BUILD, compiler="clang") if sanitized else build("build")
+
+
+def python_tests(paths, expression, sanitized=False, marks=None):
     directory = "build-sanitized" if sanitized else "build"
-    options, compiler = (CLANG_BUILD, "clang") if sanitized else ([], "gcc")
-    if "WEIR_BIN" not in os.environ and not built and not build(directory, *options, compiler=compiler):
-        return Counts(failed=1)
     environment = {"WEIR_BIN": f"{ROOT}/{directory}/app/weir/weir", "PYTHONDONTWRITEBYTECODE": "1", **os.environ}
     if sanitized:
         environment["WEIR_SANITIZED"] = "1"
     with tempfile.TemporaryDirectory(prefix=f"{weirtest.PREFIX}-") as reports:
         command = ["/usr/bin/python3", "-m", "pytest", "-q", "--no-header", f"--junitxml={reports}/xml",
                    f"--basetemp={reports}/tmp", *(["-k", expression] if expression else []),
+                   *(["-m", marks] if marks else []),
                    *(f"{ROOT}/tests/{path}" for path in paths)]
         code = call(*command, cwd=f"{ROOT}/tests", env=environment, stdout=None).returncode
         try:
@@ -198,39 +207,42 @@ def python_tests(paths, expression, sanitized=False, built=False):
     return Counts(passed, failed, skipped)
 
 
+def python_files(stage):
+    return [f"{stage}/{os.path.basename(path)}" for path in sorted(glob.glob(f"{ROOT}/tests/{stage}/test_*.py"))]
+
+
+def side_by_side(files, expression, sanitized=False, marks=None):
+    """A process per file, as many at a time as there are CPUs: most of the time they wait."""
+    if not python_build(sanitized):
+        return Counts(failed=1)
+    counts = Counts()
+    for of_file in at_once(lambda file: python_tests([file], expression, sanitized, marks), files):
+        counts += of_file
+    return counts
+
+
 def http(arguments):
-    return python_tests(["http"], arguments.k)
+    return side_by_side(python_files("http"), arguments.k)
 
 
 def net(arguments):
-    return python_tests(["net"], arguments.k)
-
-
-def replays(files, expression, sanitized=False):
-    """One process per CPU, each with some of the files: a replay has neither a network nor a clock to share."""
-    shares = [files[index::os.cpu_count()] for index in range(os.cpu_count())]
-    counts = Counts()
-    with ThreadPoolExecutor(max_workers=len(shares)) as pool:
-        for result in [pool.submit(python_tests, share, expression, sanitized, built=True) for share in shares if share]:
-            counts += result.result()
+    """What measures, or loads the machine, has it for itself."""
+    counts = side_by_side(python_files("net"), arguments.k, marks="not alone")
+    counts += python_tests(["net"], arguments.k, marks="alone")
     return counts
 
 
 def packets(arguments):
-    if "WEIR_BIN" not in os.environ and not build("build"):
-        return Counts(failed=1)
-    return replays([f"packets/{os.path.basename(path)}" for path in sorted(glob.glob(f"{ROOT}/tests/packets/test_*.py"))],
-                   arguments.k)
+    return side_by_side(python_files("packets"), arguments.k)
 
 
 def nginx(arguments):
-    return python_tests(["nginx"], arguments.k)
+    return python_tests(["nginx"], arguments.k) if python_build(False) else Counts(failed=1)
 
 
 def sanitized(arguments):
-    counts = python_tests(SANITIZED, arguments.k, sanitized=True)
-    counts += replays(SANITIZED_PACKETS, arguments.k, sanitized=True)
-    return counts
+    files = [file for path in SANITIZED for file in (python_files(path) if path == "http" else [path])]
+    return side_by_side(files + SANITIZED_PACKETS, arguments.k, sanitized=True)
 
 
 def demo(_):

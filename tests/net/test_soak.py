@@ -72,6 +72,7 @@ def echo_until(topology, stop, problems, done):
 
 
 @pytest.mark.weir_only  # nginx closes kept connections when it reloads
+@pytest.mark.alone
 def test_soak(net, tmp_path):
     topology = net(servers=3)
     servers = topology.nginx()
