@@ -15,7 +15,7 @@ steering_new(unsigned int workers, uint64_t hash_seed, uint16_t local_port_first
 	if (!s)
 		return NULL;
 	s->workers = workers;
-	s->hash_seed = hash_seed;
+	flow_hash_key_init(&s->hash_key, hash_seed);
 	s->local_port_first = local_port_first;
 	s->local_port_last = local_port_last;
 	s->listeners = listeners;
@@ -91,7 +91,7 @@ steering_owner(const struct steering *s, unsigned int self, bool flow_stable, co
 	if (flow_stable)
 		return self;
 	hash = flow_hash(remote->ip.halves, local->ip.halves, remote->port_be, local->port_be, IPPROTO_TCP,
-			 s->hash_seed);
+			 &s->hash_key);
 	return (unsigned int)(((uint64_t)hash * s->workers) >> 32);
 }
 

@@ -8,6 +8,7 @@
 #ifndef WEIR_STEERING_H
 #define WEIR_STEERING_H
 
+#include "base/hash.h"
 #include "packet/parse.h"
 #include "port/port.h"
 #include "tcp/tcp.h"
@@ -15,7 +16,7 @@
 /* Immutable; built by control with every configuration. */
 struct steering {
 	unsigned int workers;
-	uint64_t hash_seed;
+	struct flow_hash_key hash_key;
 	uint16_t local_port_first, local_port_last; /* host order */
 	const struct tcp_listener *listeners;       /* of the generation */
 	uint32_t listener_count;

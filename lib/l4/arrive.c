@@ -148,12 +148,12 @@ kind_of(const struct l4_generation *generation, struct l4_slot *slot, const stru
 }
 
 static __rte_always_inline void
-hash_and_prefetch(struct l4_slot *slot, const struct l4_flows *flows, uint64_t seed)
+hash_and_prefetch(struct l4_slot *slot, const struct l4_flows *flows, const struct flow_hash_key *key)
 {
 	const struct l4_packet *p = &slot->packet;
 
 	slot->hash = flow_hash(slot->source.halves, slot->destination.halves, p->source_port_be, p->destination_port_be,
-			       p->ip_protocol, seed);
+			       p->ip_protocol, key);
 	l4_flow_prefetch(flows, slot->hash);
 }
 
@@ -221,7 +221,7 @@ l4_arrive_parsed(struct l4_worker *worker, struct rte_mbuf *m, struct l4_slot *s
 	else
 		slot->kind = (uint8_t)kind_of(worker->generation, slot, &nothing);
 	if (has_flow(slot))
-		hash_and_prefetch(slot, worker->flows, worker->config.hash_seed);
+		hash_and_prefetch(slot, worker->flows, &worker->hash_key);
 }
 
 static __rte_noinline void
@@ -240,7 +240,7 @@ l4_arrive_burst(struct l4_worker *worker, struct rte_mbuf **m, uint16_t count, s
 	static const struct l4_slot nothing;
 	const struct l4_generation *generation = worker->generation;
 	const struct l4_flows *flows = worker->flows;
-	const uint64_t seed = worker->config.hash_seed;
+	const struct flow_hash_key *key = &worker->hash_key;
 	const struct l4_slot *before = &nothing;
 	uint64_t plain = count;
 
@@ -262,7 +262,7 @@ l4_arrive_burst(struct l4_worker *worker, struct rte_mbuf **m, uint16_t count, s
 				verdicts[slot->verdict]++;
 				plain--;
 			} else {
-				hash_and_prefetch(slot, flows, seed);
+				hash_and_prefetch(slot, flows, key);
 			}
 		}
 	}

@@ -12,7 +12,7 @@ quote_hash(const struct l4_worker *worker, const struct endpoint *source, const 
 	   uint8_t ip_protocol)
 {
 	return flow_hash(source->ip.halves, destination->ip.halves, source->port_be, destination->port_be, ip_protocol,
-			 worker->config.hash_seed);
+			 &worker->hash_key);
 }
 
 static void

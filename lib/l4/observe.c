@@ -185,7 +185,7 @@ l4_explain(struct l4_worker *worker, uint8_t ip_protocol, const struct endpoint 
 				   .destination = *destination,
 				   .entry = UINT32_MAX,
 				   .hash = flow_hash(source->ip.halves, destination->ip.halves, source->port_be,
-						     destination->port_be, ip_protocol, worker->config.hash_seed),
+						     destination->port_be, ip_protocol, &worker->hash_key),
 				   .lcore = (uint16_t)worker->config.index,
 				   .ip_protocol = ip_protocol,
 				   .tcp_flags = imagined.packet.tcp_flags,

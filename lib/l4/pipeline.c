@@ -155,7 +155,7 @@ l4_answer_key_of(const struct l4_worker *worker, const struct l4_target *target,
 	if (!key.server.port_be)
 		key.server.port_be = flow->service_port_be;
 	key.hash = flow_hash(key.server.ip.halves, key.to.halves, key.server.port_be, key.to_port_be, key.ip_protocol,
-			     worker->config.hash_seed);
+			     &worker->hash_key);
 	return key;
 }
 
@@ -176,7 +176,7 @@ l4_twin(struct l4_worker *worker, const struct l4_flow *flow)
 		return l4_answer_find(worker->flows, &answer, worker->now_s);
 	}
 	key.hash = flow_hash(flow->client.halves, target->vip.ip.halves, flow->client_port_be, flow->service_port_be,
-			     target->ip_protocol, worker->config.hash_seed);
+			     target->ip_protocol, &worker->hash_key);
 	return l4_flow_find(worker->flows, &key, worker->now_s);
 }
 
@@ -413,8 +413,8 @@ owner_by_client(const struct l4_worker *worker, const struct endpoint *client, u
 {
 	static const uint64_t nobody[2];
 
-	return l4_owner_by_hash(worker, flow_hash(client->ip.halves, nobody, client->port_be, 0, ip_protocol,
-						  worker->config.hash_seed));
+	return l4_owner_by_hash(
+		worker, flow_hash(client->ip.halves, nobody, client->port_be, 0, ip_protocol, &worker->hash_key));
 }
 
 unsigned int
@@ -475,9 +475,9 @@ fragment_key_of(const struct packet_view *view, const struct l4_packet *p)
 static unsigned int
 fragment_owner(const struct l4_worker *worker, const struct l4_fragment_key *key)
 {
-	return l4_owner_by_hash(worker, flow_hash(key->source.halves, key->destination.halves,
-						  (uint16_t)key->identification, (uint16_t)(key->identification >> 16),
-						  key->ip_protocol, worker->config.hash_seed));
+	return l4_owner_by_hash(worker,
+				flow_hash(key->source.halves, key->destination.halves, (uint16_t)key->identification,
+					  (uint16_t)(key->identification >> 16), key->ip_protocol, &worker->hash_key));
 }
 
 /* With the ports in its view the fragment is a packet of its flow like any other. */

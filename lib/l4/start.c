@@ -15,7 +15,7 @@ l4_maglev_hash(const struct l4_worker *worker, const struct l4_service *service,
 {
 	static const uint64_t nobody[2];
 
-	return service->by_address ? flow_hash(client->halves, nobody, 0, 0, 0, worker->config.hash_seed) : hash;
+	return service->by_address ? flow_hash(client->halves, nobody, 0, 0, 0, &worker->hash_key) : hash;
 }
 
 /* As the method sees it elsewhere: the text of the address for `hash`, its bytes for ip_hash. */

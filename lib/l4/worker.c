@@ -18,6 +18,7 @@ l4_worker_new(const struct l4_worker_config *config, uint64_t now_ns)
 	if (!worker)
 		return NULL;
 	worker->config = *config;
+	flow_hash_key_init(&worker->hash_key, config->hash_seed);
 	worker->generation = &l4_generation_none;
 	worker->now_ns = worker->start_ns = worker->sweep_ns = now_ns;
 	worker->random.state = config->random_seed ^ (0x9e3779b97f4a7c15ull * (config->index + 1));

@@ -11,6 +11,7 @@
 #ifndef L4_WORKER_H
 #define L4_WORKER_H
 
+#include "base/hash.h"
 #include "base/random.h"
 #include "l4/fragment.h"
 #include "l4/l4.h"
@@ -32,6 +33,7 @@ struct l4_service_use {
 
 struct l4_worker {
 	struct l4_worker_config config;
+	struct flow_hash_key hash_key; /* of config.hash_seed */
 	const struct l4_generation *generation;
 	struct l4_flows *flows;
 	struct l4_fragments *fragments;

@@ -12,7 +12,8 @@ tcp_table_init(struct tcp_table *table, uint32_t entries, uint64_t seed)
 		slots *= 2;
 	if (slots > (uint64_t)UINT32_MAX + 1)
 		return false;
-	*table = (struct tcp_table){ .mask = (uint32_t)(slots - 1), .seed = seed };
+	*table = (struct tcp_table){ .mask = (uint32_t)(slots - 1) };
+	flow_hash_key_init(&table->hash_key, seed);
 	table->slots = calloc(slots, sizeof(*table->slots));
 	return table->slots != NULL;
 }

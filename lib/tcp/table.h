@@ -23,7 +23,7 @@ struct tcp_table {
 	struct tcp_table_slot *slots;
 	uint32_t mask;
 	uint32_t used;
-	uint64_t seed;
+	struct flow_hash_key hash_key;
 };
 
 /* Of the slots that every entry accounts for, four is the most (the size is a power of two). */
@@ -36,7 +36,7 @@ void tcp_table_fini(struct tcp_table *table);
 static inline uint32_t
 tcp_table_hash(const struct tcp_table *table, const struct endpoint *local, const struct endpoint *remote)
 {
-	return flow_hash(remote->ip.halves, local->ip.halves, remote->port_be, local->port_be, 6, table->seed);
+	return flow_hash(remote->ip.halves, local->ip.halves, remote->port_be, local->port_be, 6, &table->hash_key);
 }
 
 /* `value` is not 0. The pair must not be in the table yet. */

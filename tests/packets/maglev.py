@@ -60,9 +60,19 @@ def wire(port):
     return struct.unpack("<H", struct.pack(">H", port))[0]
 
 
+def words(address):
+    """Its four words, the last of which is an IPv4 address."""
+    return [half >> shift & 0xffffffff for half in halves(address) for shift in (0, 32)]
+
+
 def flow_hash(source, destination, source_port, destination_port, protocol, seed=0):
-    low, high = halves(source), halves(destination)
-    h = seed ^ (wire(source_port) << 24 | wire(destination_port) << 8 | protocol)
-    h = mix(h ^ low[1]) + low[0] & MASK
-    h = mix(h ^ high[1]) + high[0] & MASK
-    return mix(h) >> 32
+    key = [mix(seed + i * 0x9e3779b97f4a7c15 & MASK) for i in range(1, 9)]
+    a, b = words(source), words(destination)
+    ports = wire(destination_port) << 16 | wire(source_port)
+    h = ((b[3] << 32 | a[3]) + key[0]) * (2 * (protocol << 32 | ports) + (key[1] | 1))
+    if any(x[:3] != [0, 0, 0xffff0000] for x in (a, b)):
+        h += (a[0] + key[2]) * (a[1] + key[3]) + (b[0] + key[4]) * (b[1] + key[5]) + (a[2] + key[6]) * (b[2] + key[7])
+    h &= MASK
+    for _ in range(2):
+        h = (h ^ h >> 32) * 0xff51afd7ed558ccd & MASK
+    return h >> 32
