@@ -1,3 +1,4 @@
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -53,6 +54,33 @@ frames_are_powers_of_two_and_hold_their_mtu(void **state)
 	check_layout(9000, 16384);
 }
 
+static int
+by_address(const void *a, const void *b)
+{
+	const struct rte_mbuf *const *x = a, *const *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+/* Half of the pool stays untouched as long as the other half will do: what is still in the cache is used again. */
+static void
+what_came_back_last_is_given_first(void **state)
+{
+	struct rte_mempool *pool = port_pool_new(4096, 1500, error, sizeof(error));
+	struct rte_mbuf *first[2048], *again[2048];
+
+	assert_int_equal(rte_pktmbuf_alloc_bulk(pool, first, 2048), 0);
+	rte_pktmbuf_free_bulk(first, 2048);
+	qsort(first, 2048, sizeof(first[0]), by_address);
+	for (int round = 0; round < 10; round++) {
+		assert_int_equal(rte_pktmbuf_alloc_bulk(pool, again, 1500), 0);
+		for (int i = 0; i < 1500; i++)
+			assert_non_null(bsearch(&again[i], first, 2048, sizeof(first[0]), by_address));
+		rte_pktmbuf_free_bulk(again, 1500);
+	}
+	rte_mempool_free(pool);
+}
+
 static void
 memory_comes_back_with_the_pool(void **state)
 {
@@ -84,6 +112,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(frames_are_powers_of_two_and_hold_their_mtu),
+		cmocka_unit_test(what_came_back_last_is_given_first),
 		cmocka_unit_test(memory_comes_back_with_the_pool),
 		cmocka_unit_test(too_large_a_pool_says_how_much_was_wanted),
 		cmocka_unit_test(another_pool_is_not_taken_for_frames),
