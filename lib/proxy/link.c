@@ -3,7 +3,7 @@
 void
 proxy_link_arm(struct proxy_link *link, int64_t ms)
 {
-	timer_arm(link->worker->link_timers, &link->timer, link->worker->now_ns + (uint64_t)ms * NS_PER_MS);
+	timer_deadline_set(link->worker->link_timers, &link->timeout, link->worker->now_ns + (uint64_t)ms * NS_PER_MS);
 }
 
 /* An idle connection to that very server, the warmest first. */
@@ -44,7 +44,7 @@ proxy_link_open(struct proxy_exchange *x, const struct upstream_group *group, ui
 	struct proxy_link *link = pool_take(&x->share->pools[group->index], server_index);
 
 	if (link) {
-		timer_cancel(worker->link_timers, &link->timer);
+		timer_deadline_clear(&link->timeout);
 		link->reused = true;
 		link->head_sent = false;
 		link->exchange = x;
@@ -67,7 +67,7 @@ proxy_link_open(struct proxy_exchange *x, const struct upstream_group *group, ui
 		.server_index = server_index,
 		.started_ns = worker->now_ns,
 	};
-	timer_init(&link->timer);
+	timer_deadline_init(&link->timeout);
 	list_init(&link->node);
 	link->tcp = tcp_connect(worker->tcp, &group->servers[server_index].address, link, error);
 	if (!link->tcp) {
@@ -87,7 +87,7 @@ proxy_link_close(struct proxy_link *link)
 		list_remove(&link->node);
 		link->share->pools[link->group->index].count--;
 	}
-	timer_cancel(worker->link_timers, &link->timer);
+	timer_deadline_cancel(worker->link_timers, &link->timeout);
 	/* Nobody waits for what the server may still send: a reset spares it the work, and us a FIN-WAIT. */
 	if (!link->connected || tcp_readable(link->tcp) || !tcp_at_end(link->tcp))
 		tcp_abort(link->tcp);

@@ -108,7 +108,7 @@ proxy_request_head(struct proxy_exchange *x)
 			proxy_exchange_client_gone(x);
 		return;
 	}
-	timer_cancel(x->worker->session_timers, &session->timer);
+	timer_deadline_clear(&session->timeout);
 	if (result == HTTP1_BAD) {
 		head_bad(x);
 		return;

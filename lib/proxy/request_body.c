@@ -119,7 +119,7 @@ await_body(struct proxy_exchange *x, bool moved)
 		if (client_is_awaited)
 			proxy_session_arm(session, x->location->client_body_timeout_ms);
 		else
-			timer_cancel(x->worker->session_timers, &session->timer);
+			timer_deadline_clear(&session->timeout);
 	}
 	proxy_upstream_watch(x, moved);
 }
@@ -154,6 +154,6 @@ proxy_request_body(struct proxy_exchange *x)
 		return;
 	}
 	if (!x->client_blocked)
-		timer_cancel(x->worker->session_timers, &session->timer);
+		timer_deadline_clear(&session->timeout);
 	proxy_upstream_watch(x, moved);
 }

@@ -436,7 +436,7 @@ wait_for_client(struct proxy_exchange *x)
 	x->client_blocked = true;
 	proxy_session_arm(x->session, x->location->send_timeout_ms);
 	if (x->link)
-		timer_cancel(x->worker->link_timers, &x->link->timer);
+		timer_deadline_clear(&x->link->timeout);
 }
 
 void
@@ -470,7 +470,7 @@ proxy_response_pump(struct proxy_exchange *x)
 	if (x->client_blocked) {
 		x->client_blocked = false;
 		if (x->request_done)
-			timer_cancel(x->worker->session_timers, &x->session->timer);
+			timer_deadline_clear(&x->session->timeout);
 		else
 			proxy_session_arm(x->session, x->location->client_body_timeout_ms);
 		if (result == PUMP_WAIT_SERVER)

@@ -3,7 +3,8 @@
 void
 proxy_session_arm(struct proxy_session *session, int64_t ms)
 {
-	timer_arm(session->worker->session_timers, &session->timer, session->worker->now_ns + (uint64_t)ms * NS_PER_MS);
+	timer_deadline_set(session->worker->session_timers, &session->timeout,
+			   session->worker->now_ns + (uint64_t)ms * NS_PER_MS);
 }
 
 /* The settings that hold before a request names its server: those of the endpoint's default server. */
@@ -20,7 +21,7 @@ session_server(const struct proxy_session *session)
 static void
 session_bury(struct proxy_session *session)
 {
-	timer_cancel(session->worker->session_timers, &session->timer);
+	timer_deadline_cancel(session->worker->session_timers, &session->timeout);
 	list_remove(&session->node);
 	list_append(&session->worker->gone, &session->node);
 }
@@ -63,7 +64,7 @@ proxy_session_accept(struct proxy_worker *worker, struct tcp_connection *tcp, ui
 		.number = ++worker->sessions_made,
 		.started_ns = worker->now_ns,
 	};
-	timer_init(&session->timer);
+	timer_deadline_init(&session->timeout);
 	list_init(&session->node);
 	list_append(&worker->idle, &session->node);
 	tcp_set_user(tcp, session);
@@ -197,7 +198,7 @@ proxy_session_exchange_ended(struct proxy_session *session, bool keep_alive, boo
 	const struct proxy_server *server = session_server(session);
 
 	session->exchange = NULL;
-	timer_cancel(worker->session_timers, &session->timer);
+	timer_deadline_clear(&session->timeout);
 	if (abort || !keep_alive || worker->draining || !server || tcp_close_reason(session->tcp) != TCP_OPEN) {
 		session_close(session, abort, linger);
 		return;

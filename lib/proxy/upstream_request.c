@@ -295,7 +295,7 @@ proxy_upstream_release(struct proxy_exchange *x, enum upstream_result result, bo
 	x->link_ended = false;
 	if (!link)
 		return;
-	timer_cancel(x->worker->link_timers, &link->timer);
+	timer_deadline_clear(&link->timeout);
 	if (reusable)
 		proxy_link_park(link);
 	else
@@ -391,13 +391,13 @@ proxy_upstream_watch(struct proxy_exchange *x, bool moved)
 		if (moved)
 			proxy_link_arm(link, x->location->read_timeout_ms);
 	} else if (x->response_started || x->discard_body) {
-		if (!timer_armed(&link->timer))
+		if (!timer_deadline_pending(&link->timeout))
 			proxy_link_arm(link, x->location->read_timeout_ms);
 	} else if (tcp_readable(x->session->tcp)) {
-		if (moved || !timer_armed(&link->timer))
+		if (moved || !timer_deadline_pending(&link->timeout))
 			proxy_link_arm(link, x->location->send_timeout_upstream_ms);
 	} else {
-		timer_cancel(x->worker->link_timers, &link->timer);
+		timer_deadline_clear(&link->timeout);
 	}
 }
 

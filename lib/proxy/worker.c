@@ -15,13 +15,19 @@ const char *const proxy_counter_names[PROXY_COUNTER_COUNT] = {
 static void
 session_expired(void *owner, struct timer *timer, uint64_t now_ns)
 {
-	proxy_session_timeout(container_of(timer, struct proxy_session, timer));
+	struct proxy_session *session = container_of(timer, struct proxy_session, timeout.timer);
+
+	if (timer_deadline_met(session->worker->session_timers, &session->timeout, now_ns))
+		proxy_session_timeout(session);
 }
 
 static void
 link_expired(void *owner, struct timer *timer, uint64_t now_ns)
 {
-	proxy_link_timeout(container_of(timer, struct proxy_link, timer));
+	struct proxy_link *link = container_of(timer, struct proxy_link, timeout.timer);
+
+	if (timer_deadline_met(link->worker->link_timers, &link->timeout, now_ns))
+		proxy_link_timeout(link);
 }
 
 struct proxy_worker *

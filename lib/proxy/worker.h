@@ -29,7 +29,7 @@ struct proxy_session {
 	struct proxy_worker *worker;
 	struct tcp_connection *tcp;
 	struct proxy_exchange *exchange;
-	struct timer timer;
+	struct timer_deadline timeout;
 	struct list node; /* in one of the worker's lists, while idle */
 	uint64_t number;  /* "*N" of the error log, $connection */
 	uint64_t started_ns, linger_until_ns;
@@ -45,7 +45,7 @@ struct proxy_link {
 	struct proxy_exchange *exchange; /* NULL while it waits in the pool */
 	struct proxy_share *share;
 	const struct upstream_group *group;
-	struct timer timer;
+	struct timer_deadline timeout;
 	struct list node; /* in the pool of its group */
 	uint64_t started_ns;
 };

@@ -47,4 +47,62 @@ unsigned int timer_wheel_advance(struct timer_wheel *wheel, uint64_t now_ns, uns
 /* When the next timer may be due: a lower bound good to sleep until; UINT64_MAX when none is armed. */
 uint64_t timer_wheel_next_ns(const struct timer_wheel *wheel);
 
+/*
+ * A deadline that moves often and is seldom met, as a connection's time-outs do with every request: to put it off or to take it
+ * back is a store. Its timer stays armed for an earlier time and then fires once in vain.
+ */
+struct timer_deadline {
+	struct timer timer;
+	uint64_t ns; /* UINT64_MAX: none */
+};
+
+static inline void
+timer_deadline_init(struct timer_deadline *deadline)
+{
+	timer_init(&deadline->timer);
+	deadline->ns = UINT64_MAX;
+}
+
+static inline void
+timer_deadline_set(struct timer_wheel *wheel, struct timer_deadline *deadline, uint64_t ns)
+{
+	deadline->ns = ns;
+	if (!timer_armed(&deadline->timer) || deadline->timer.deadline_ns > ns)
+		timer_arm(wheel, &deadline->timer, ns);
+}
+
+/* Takes it back; the timer may still fire, to no effect. */
+static inline void
+timer_deadline_clear(struct timer_deadline *deadline)
+{
+	deadline->ns = UINT64_MAX;
+}
+
+static inline bool
+timer_deadline_pending(const struct timer_deadline *deadline)
+{
+	return deadline->ns != UINT64_MAX;
+}
+
+/* Before the object goes. */
+static inline void
+timer_deadline_cancel(struct timer_wheel *wheel, struct timer_deadline *deadline)
+{
+	timer_cancel(wheel, &deadline->timer);
+	deadline->ns = UINT64_MAX;
+}
+
+/* For the expire function: true when the deadline has come (and then there is none any more), not only its timer. */
+static inline bool
+timer_deadline_met(struct timer_wheel *wheel, struct timer_deadline *deadline, uint64_t now_ns)
+{
+	if (deadline->ns <= now_ns) {
+		deadline->ns = UINT64_MAX;
+		return true;
+	}
+	if (deadline->ns != UINT64_MAX)
+		timer_arm(wheel, &deadline->timer, deadline->ns);
+	return false;
+}
+
 #endif

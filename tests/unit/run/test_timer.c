@@ -391,6 +391,79 @@ a_tick_is_rounded_down_to_keep_the_promise(void **state)
 	assert_int_equal(timer_wheel_advance(wheel, now_ns, 1), 1);
 }
 
+/* ---- deadlines that are put off ---- */
+
+static unsigned int met, vain;
+
+static void
+note_met(void *owner, struct timer *timer, uint64_t at_ns)
+{
+	struct timer_deadline *deadline = container_of(timer, struct timer_deadline, timer);
+
+	if (timer_deadline_met(wheel, deadline, at_ns))
+		met++;
+	else
+		vain++;
+}
+
+static void
+advance_to(uint64_t ns)
+{
+	now_ns = ns;
+	timer_wheel_advance(wheel, now_ns, 100);
+}
+
+static void
+a_deadline_that_is_put_off_fires_once_in_vain_and_then_in_time(void **state)
+{
+	struct timer_deadline deadline;
+	uint64_t start_ns;
+
+	start(note_met, NULL);
+	start_ns = now_ns;
+	met = vain = 0;
+	timer_deadline_init(&deadline);
+	assert_false(timer_deadline_pending(&deadline));
+	for (unsigned int i = 0; i < 100; i++)
+		timer_deadline_set(wheel, &deadline, start_ns + (100 + i) * TICK_NS);
+	assert_true(timer_deadline_pending(&deadline));
+	advance_to(start_ns + 150 * TICK_NS);
+	assert_int_equal(met, 0);
+	assert_int_equal(vain, 1);
+	advance_to(start_ns + 198 * TICK_NS);
+	assert_int_equal(met, 0);
+	advance_to(start_ns + 200 * TICK_NS);
+	assert_int_equal(met, 1);
+	assert_int_equal(vain, 1);
+	assert_false(timer_deadline_pending(&deadline));
+	assert_int_equal(timer_wheel_next_ns(wheel), NEVER);
+}
+
+static void
+a_deadline_may_come_nearer_or_be_taken_back(void **state)
+{
+	struct timer_deadline deadline;
+	uint64_t start_ns;
+
+	start(note_met, NULL);
+	start_ns = now_ns;
+	met = vain = 0;
+	timer_deadline_init(&deadline);
+	timer_deadline_set(wheel, &deadline, start_ns + 100 * TICK_NS);
+	timer_deadline_set(wheel, &deadline, start_ns + 10 * TICK_NS);
+	advance_to(start_ns + 11 * TICK_NS);
+	assert_int_equal(met, 1);
+	timer_deadline_set(wheel, &deadline, start_ns + 20 * TICK_NS);
+	timer_deadline_clear(&deadline);
+	advance_to(start_ns + 200 * TICK_NS);
+	assert_int_equal(met, 1);
+	assert_int_equal(vain, 1);
+	timer_deadline_set(wheel, &deadline, start_ns + 300 * TICK_NS);
+	timer_deadline_cancel(wheel, &deadline);
+	assert_false(timer_armed(&deadline.timer));
+	assert_int_equal(timer_wheel_next_ns(wheel), NEVER);
+}
+
 int
 main(void)
 {
@@ -407,6 +480,8 @@ main(void)
 		cmocka_unit_test_teardown(rearming_for_now_does_not_go_round_for_ever, teardown),
 		cmocka_unit_test_teardown(expire_may_free_the_object, teardown),
 		cmocka_unit_test_teardown(a_tick_is_rounded_down_to_keep_the_promise, teardown),
+		cmocka_unit_test_teardown(a_deadline_that_is_put_off_fires_once_in_vain_and_then_in_time, teardown),
+		cmocka_unit_test_teardown(a_deadline_may_come_nearer_or_be_taken_back, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
