@@ -222,11 +222,14 @@ generations_publish(struct generations *g, struct config *config)
 	if (result < 0)
 		goto fail;
 	result = topology_ports_add(t, config, proxy, l4, true);
-	/* Ports that came before one that failed stay, started: the next reload may want them. */
 	if (result == 0)
 		result = topology_serve(t, steering, l4, g->registry);
+	/* What workers sleep on is known once a port has started; what it receives until they poll it waits in its queues. */
+	if (result == 0)
+		result = topology_ports_start(t, news.ports_from);
 	if (result < 0) {
 		log_error(LOG_EMERG, "%s", t->error);
+		topology_ports_drop(t, news.ports_from);
 		goto fail;
 	}
 	g->held[g->count].proxy = proxy;
@@ -236,10 +239,7 @@ generations_publish(struct generations *g, struct config *config)
 	news.proxy = proxy;
 	news.steering = steering;
 	services_replace(g, l4, &news);
-	result = topology_ports_start(t, news.ports_from);
-	if (result < 0)
-		log_error(LOG_EMERG, "%s", t->error);
-	return result;
+	return 0;
 fail:
 	l4_generation_free(l4);
 	steering_free(steering);
@@ -322,14 +322,15 @@ generations_serve(struct generations *g)
 	result = topology_ports_add(t, generations_config(g), g->held[last].proxy, l4, false);
 	if (result == 0)
 		result = topology_serve(t, g->held[last].steering, l4, g->registry);
+	if (result == 0)
+		result = topology_ports_start(t, news.ports_from);
 	if (result == 0) {
 		services_replace(g, l4, &news);
-		result = topology_ports_start(t, news.ports_from);
 	} else {
+		log_error(LOG_ALERT, "%s", t->error);
+		topology_ports_drop(t, news.ports_from);
 		l4_generation_free(l4);
 	}
-	if (result < 0)
-		log_error(LOG_ALERT, "%s", t->error);
 }
 
 struct config *

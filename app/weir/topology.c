@@ -333,6 +333,17 @@ topology_ports_start(struct topology *t, uint32_t from)
 	return 0;
 }
 
+void
+topology_ports_drop(struct topology *t, uint32_t from)
+{
+	if (from == t->port_count)
+		return;
+	net_mirror_ports(t->mirror, t->ports, from);
+	t->ports_told = from;
+	while (t->port_count > from)
+		port_free(t->ports[--t->port_count]);
+}
+
 /* ---- XDP ---- */
 
 struct locals {

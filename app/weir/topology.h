@@ -40,6 +40,8 @@ int topology_ports_add(struct topology *topology, struct config *config, const s
 int topology_ports_towards(struct topology *topology, struct config *config, const struct endpoint *server);
 /* Starts receiving on ports[from..port_count). */
 int topology_ports_start(struct topology *topology, uint32_t from);
+/* Takes ports[from..port_count), of which no worker has been told, away again. */
+void topology_ports_drop(struct topology *topology, uint32_t from);
 /* What XDP takes: services of the listeners and of `l4`, answers from the servers of `steering` and from those of all
  * targets, older ones included. The last two may be NULL. */
 int topology_serve(struct topology *topology, const struct steering *steering, const struct l4_generation *l4,

@@ -157,6 +157,18 @@ arrival_of(const struct worker *worker, const struct port *port)
 
 /* ---- sources of the loop ---- */
 
+static void
+port_wakes_up(struct worker_port *wp, uint16_t queue)
+{
+	wp->armed = false;
+	if (wp->port->ops->disarm)
+		wp->port->ops->disarm(wp->port, queue);
+	if (wp->unproven && wp->port->ops->wait_proven(wp->port, queue)) {
+		wp->unproven = false;
+		loop_source_blind(wp->worker->loop, wp, false);
+	}
+}
+
 static unsigned int
 port_poll(void *context, uint64_t now_ns)
 {
@@ -166,11 +178,8 @@ port_poll(void *context, uint64_t now_ns)
 	uint16_t queue = (uint16_t)worker->index;
 	uint16_t count, left;
 
-	if (wp->armed) {
-		wp->armed = false;
-		if (wp->port->ops->disarm)
-			wp->port->ops->disarm(wp->port, queue);
-	}
+	if (wp->armed)
+		port_wakes_up(wp, queue);
 	count = port_rx_burst(wp->port, queue, burst, PORT_BURST);
 	if (!count)
 		return 0;
@@ -307,7 +316,8 @@ worker_port_add(struct worker *worker, struct port *port)
 
 	wp->worker = worker;
 	wp->port = port;
-	receive.blind = receive.fd < 0;
+	wp->unproven = polls && port->ops->wait_proven && !port->ops->wait_proven(port, (uint16_t)worker->index);
+	receive.blind = receive.fd < 0 || wp->unproven;
 	/* The stack's source stays the last of a round. */
 	loop_source_remove(worker->loop, worker);
 	if (polls)

@@ -63,6 +63,7 @@ struct worker_port {
 	struct worker *worker;
 	struct port *port;
 	bool armed;
+	bool unproven; /* whether the port's fd tells is not known yet: the loop looks after it as well */
 };
 
 struct worker {

@@ -35,6 +35,7 @@ struct dpdk_queue {
 	_Alignas(64) uint64_t tokens_at; /* cycles: when the bucket was empty */
 	int wait_fd;
 	bool wait_fd_counts; /* an eventfd, to be read empty */
+	bool wait_proven;    /* it has told once; written by the queue's worker */
 };
 
 struct dpdk_port {
@@ -43,6 +44,7 @@ struct dpdk_port {
 	bool attached, configured, started, prepare;
 	bool interrupts; /* asked for */
 	bool link_up;
+	bool interrupt_told; /* in the log: that the first queue's interrupt works */
 	uint16_t rx_descriptors, tx_descriptors;
 	uint64_t token_cycles, bucket_cycles;
 	struct rte_eth_dev_info info;
@@ -264,6 +266,8 @@ wait_fds_find(struct dpdk_port *dpdk)
 		if (q->wait_fd < 0)
 			q->wait_fd = -1;
 		q->wait_fd_counts = q->wait_fd >= 0 && is_eventfd(q->wait_fd);
+		/* Not every interrupt that a driver has comes: e1000e's receive queues have none in MSI-X mode. */
+		q->wait_proven = !q->wait_fd_counts;
 	}
 	rte_log_set_level((uint32_t)log_type, (uint32_t)level);
 }
@@ -292,8 +296,11 @@ dpdk_start(struct port *port, char *error, size_t size)
 	rte_eth_dev_callback_register(dpdk->id, RTE_ETH_EVENT_INTR_LSC, link_changed, dpdk);
 	dpdk->link_up = link_read(dpdk);
 	port_twin_carrier(dpdk->twin, dpdk->link_up);
+	dpdk->interrupt_told = dpdk->queues[0].wait_proven;
 	log_error(LOG_NOTICE, "interface %s: link is %s, idle workers %s", port->name, dpdk->link_up ? "up" : "down",
-		  dpdk->queues[0].wait_fd >= 0 ? "sleep until its interrupt" : "look after it in short naps");
+		  dpdk->queues[0].wait_fd < 0      ? "look after it in short naps"
+		  : dpdk->queues[0].wait_fd_counts ? "look after it in short naps until its interrupt has come once"
+						   : "sleep until it has packets");
 	return 0;
 }
 
@@ -383,8 +390,14 @@ dpdk_disarm(struct port *port, uint16_t queue)
 
 	rte_eth_dev_rx_intr_disable(dpdk->id, queue);
 	/* Not so the TAP driver's, which is the interface itself. */
-	if (dpdk->queues[queue].wait_fd_counts && read(dpdk->queues[queue].wait_fd, &count, sizeof(count)) < 0)
-		return;
+	if (dpdk->queues[queue].wait_fd_counts && read(dpdk->queues[queue].wait_fd, &count, sizeof(count)) > 0)
+		__atomic_store_n(&dpdk->queues[queue].wait_proven, true, __ATOMIC_RELAXED);
+}
+
+static bool
+dpdk_wait_proven(struct port *port, uint16_t queue)
+{
+	return __atomic_load_n(&dpdk_of(port)->queues[queue].wait_proven, __ATOMIC_RELAXED);
 }
 
 static bool
@@ -413,6 +426,10 @@ dpdk_refresh(struct port *port)
 	struct rte_eth_stats stats;
 
 	link_follow(dpdk);
+	if (!dpdk->interrupt_told && dpdk_wait_proven(port, 0)) {
+		dpdk->interrupt_told = true;
+		log_error(LOG_NOTICE, "interface %s: its interrupt works, idle workers sleep until it", port->name);
+	}
 	if (rte_eth_stats_get(dpdk->id, &stats) < 0)
 		return;
 	/* The device's, not a queue's: told with the first. */
@@ -479,6 +496,7 @@ static const struct port_ops dpdk_ops = {
 	.wait_fd = dpdk_wait_fd,
 	.arm = dpdk_arm,
 	.disarm = dpdk_disarm,
+	.wait_proven = dpdk_wait_proven,
 	.link_up = dpdk_link_up,
 	.refresh = dpdk_refresh,
 	.to_kernel = dpdk_to_kernel,

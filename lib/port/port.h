@@ -86,11 +86,15 @@ struct port_ops {
 	uint16_t (*rx_burst)(struct port *port, uint16_t queue, struct rte_mbuf **out, uint16_t max);
 	/* Takes ownership of all `count`, sent or not. */
 	void (*tx_burst)(struct port *port, uint16_t queue, struct rte_mbuf **m, uint16_t count);
-	/* For run/loop: an fd that polls readable when packets have come after arm(), -1 when the device has none. */
+	/* For run/loop, once started: an fd that polls readable when packets have come after arm(), -1 when the device
+	 * has none. */
 	int (*wait_fd)(struct port *port, uint16_t queue);
 	/* Asks to be told; false when packets are already there. NULL with wait_fd -1. */
 	bool (*arm)(struct port *port, uint16_t queue);
 	void (*disarm)(struct port *port, uint16_t queue);
+	/* False as long as it is not known whether the fd tells: then the worker looks after the queue now and then as well.
+	 * Asked after disarm(); once true it stays true. NULL: it tells. */
+	bool (*wait_proven)(struct port *port, uint16_t queue);
 	bool (*link_up)(struct port *port);
 	/* Control: brings counters that the device or the kernel keeps up to date. NULL where there are none. */
 	void (*refresh)(struct port *port);

@@ -87,6 +87,14 @@ loop_source_remove(struct loop *loop, void *context)
 	loop->sources_count = kept;
 }
 
+void
+loop_source_blind(struct loop *loop, const void *context, bool blind)
+{
+	for (unsigned int i = 0; i < loop->sources_count; i++)
+		if (loop->sources[i].context == context)
+			loop->sources[i].blind = blind;
+}
+
 uint64_t
 loop_now_ns(const struct loop *loop)
 {

@@ -486,7 +486,8 @@ an_idle_worker_can_sleep_until_the_tap_has_packets(void **state)
 	struct pollfd fd = { .fd = port->ops->wait_fd(port, 0), .events = POLLIN };
 	bool quiet = false;
 
-	assert_true(fd.fd >= 0);
+	assert_true(fd.fd > 0);
+	assert_true(port->ops->wait_proven(port, 0));
 	/* Until the peer's kernel has introduced itself. */
 	for (int i = 0; i < 100 && !quiet; i++) {
 		to_the_kernel(port);

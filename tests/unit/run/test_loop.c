@@ -288,6 +288,34 @@ a_blind_source_is_looked_at_in_naps(void **state)
 	assert_true(usage().sleeps > 0);
 }
 
+static void
+see(void *argument)
+{
+	struct inbox *inbox = argument;
+
+	loop_source_blind(loop, inbox, false);
+}
+
+static void
+a_blind_source_that_proves_to_tell_is_no_longer_looked_at(void **state)
+{
+	struct inbox inbox = { .wake_at_ns = UINT64_MAX, .fd = -1 };
+	struct loop_source source = inbox_source(&inbox);
+	uint64_t before;
+
+	source.blind = true;
+	loop_source_add(loop, &source);
+	start();
+	usleep(50000);
+	assert_true(usage().sleeps > 5);
+	assert_int_equal(loop_post(loop, see, &inbox), 0);
+	usleep(50000);
+	before = usage().sleeps;
+	usleep(100000);
+	assert_in_range(usage().sleeps - before, 0, 2);
+	stop();
+}
+
 /* ---- messages ---- */
 
 static unsigned int messages_run;
@@ -543,6 +571,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(a_deadline_wakes_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_source_with_work_keeps_it_awake, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_blind_source_is_looked_at_in_naps, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_blind_source_that_proves_to_tell_is_no_longer_looked_at, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(messages_run_in_order_on_the_lcore, setup, teardown),
 		cmocka_unit_test_setup_teardown(too_many_messages_are_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(many_threads_may_post, setup, teardown),
