@@ -1,4 +1,5 @@
 #include "tcp/input.h"
+#include "tcp/loss.h"
 #include "tcp/recovery.h"
 #include "tcp/segment.h"
 #include "tcp/stack.h"
@@ -85,12 +86,12 @@ window_read(struct tcp_connection *c, const struct tcp_segment *segment)
 	return changed;
 }
 
-/* RFC 5681 section 2. A receiver that grows its buffer moves the window too; then its SACK tells the loss. */
+/* RFC 5681 section 2. */
 static bool
 is_duplicate(const struct tcp_connection *c, const struct tcp_segment *segment, uint32_t len, bool window_changed)
 {
 	return segment->acknowledgement == c->snd_una && len == 0 && c->snd_max != c->snd_una &&
-	       !(c->flags & TCP_PERSIST) && (!window_changed || segment->options.flags & TCP_OPTION_SACK);
+	       !(c->flags & TCP_PERSIST) && !window_changed;
 }
 
 bool
@@ -112,7 +113,12 @@ tcp_input_acknowledgement(struct tcp_connection *c, const struct tcp_segment *se
 		c->retries = 0;
 	if (sequence_after(segment->acknowledgement, c->snd_una))
 		return acknowledged(c, segment);
-	if (is_duplicate(c, segment, len, window_changed))
+	if (c->flags & TCP_SACK) {
+		if (segment->acknowledgement == c->snd_una &&
+		    (segment->options.flags & TCP_OPTION_SACK || c->flags & TCP_TAIL_SENT))
+			tcp_loss_input(c, segment, 0);
+	} else if (is_duplicate(c, segment, len, window_changed)) {
 		tcp_recovery_duplicate(c);
+	}
 	return true;
 }

@@ -10,6 +10,13 @@
 
 struct tcp_connection;
 
+/* What an algorithm works on. Bytes. */
+struct tcp_congestion {
+	uint32_t window;
+	uint32_t threshold;
+	uint32_t acked; /* since the window last grew, in congestion avoidance */
+};
+
 struct tcp_congestion_ops {
 	const char *name;
 	/* The connection is established; mss is known. */

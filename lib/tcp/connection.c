@@ -7,6 +7,7 @@
 #include "tcp/output.h"
 #include "tcp/reassembly.h"
 #include "tcp/recovery.h"
+#include "tcp/scoreboard.h"
 #include "tcp/stack.h"
 
 /* ACKs at the start of a connection that are delayed only briefly, as in Linux (TCP_MAX_QUICKACKS): a peer with Nagle's
@@ -122,6 +123,7 @@ tcp_connection_end(struct tcp_connection *c, enum tcp_close_reason reason)
 		tcp_port_put(stack, c->local.port_be);
 	tcp_queue_free(&c->sending);
 	tcp_reassembly_free(c);
+	tcp_scoreboard_free(c);
 	c->snd_cursor = NULL;
 	c->state = TCP_STATE_CLOSED;
 	c->close_reason = (uint8_t)reason;

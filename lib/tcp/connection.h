@@ -12,6 +12,7 @@
 
 #include "base/list.h"
 #include "run/timer.h"
+#include "tcp/congestion.h"
 #include "tcp/queue.h"
 #include "tcp/sequence.h"
 #include "tcp/tcp.h"
@@ -49,13 +50,13 @@ enum tcp_connection_flag {
 	TCP_STARVED = 1 << 17,      /* no mbuf was to be had: try again by ack_deadline_ns */
 	TCP_SOFT_ERROR = 1 << 18,   /* ICMP reported trouble on the way */
 	TCP_PROBE = 1 << 19,        /* a window probe must leave, whatever the window says */
-};
-
-/* What a congestion control algorithm works on; see congestion.h. Bytes. */
-struct tcp_congestion {
-	uint32_t window;
-	uint32_t threshold;
-	uint32_t acked; /* since the window last grew, in congestion avoidance */
+	TCP_RECOVER_SET = 1 << 20,  /* snd_recover counts: the last loss, not passed yet */
+	TCP_REORDERED = 1 << 21,    /* the path has reordered what we sent */
+	TCP_TAIL_TIMER = 1 << 22,   /* retransmit_deadline_ns is for a probe of the tail */
+	TCP_SUSPECT_TIMER = 1 << 23, /* retransmit_deadline_ns is for what is suspect, see rack.h */
+	TCP_TAIL_DUE = 1 << 24,      /* a probe of the tail must leave */
+	TCP_TAIL_SENT = 1 << 25,     /* it has left, and the segment at tail_end is not acknowledged */
+	TCP_TAIL_AGAIN = 1 << 26,    /* it was a retransmission */
 };
 
 #define TCP_NEVER UINT64_MAX
@@ -78,9 +79,10 @@ struct tcp_connection {
 	uint32_t snd_wnd, snd_wl1, snd_wl2;
 	uint32_t rcv_nxt, rcv_edge; /* expected next, and the right edge of the window we offered */
 	uint32_t rcv_acked;         /* rcv_nxt of the last segment we sent: Last.ACK.sent of RFC 7323 */
-	uint32_t ts_recent, ts_recent_ms, ts_offset;
+	uint32_t ts_recent;
+	struct tcp_scoreboard *board; /* NULL as long as nothing is lost, see scoreboard.h */
 	struct tcp_congestion congestion;
-	uint32_t snd_recover; /* RFC 6582 */
+	uint32_t ts_offset;
 
 	/* line 2: data */
 	struct tcp_queue received;
@@ -104,6 +106,10 @@ struct tcp_connection {
 	uint64_t rtt_start_ns;
 	uint32_t rtt_sequence;
 	uint32_t srtt_us, rttvar_us, rto_us;
+	uint32_t rtt_min_us, rtt_min_ms; /* the least of late, and when it was measured */
+	uint32_t snd_recover;            /* snd_max when a loss was found (RFC 6582) */
+	uint32_t tail_end;               /* snd_max when the tail was probed */
+	uint32_t reorder_round;          /* snd_max when reorder_steps grew */
 	uint32_t snd_iss, rcv_irs;
 	uint32_t rcv_fin;
 	uint32_t snd_wnd_max;
@@ -117,6 +123,8 @@ struct tcp_connection {
 	uint8_t quick_acks;   /* ACKs still to be delayed only briefly */
 	uint8_t close_reason; /* enum tcp_close_reason */
 	uint8_t range_count;
+	uint8_t reorder_steps;   /* quarters of a round trip by which the reordering window has grown */
+	uint8_t reorder_persist; /* recoveries until it shrinks */
 };
 
 static_assert(offsetof(struct tcp_connection, timer) <= 256, "hot part of a connection: four cache lines");

@@ -8,7 +8,7 @@
 /* Linux's tcp_invalid_ratelimit. */
 #define CHALLENGE_INTERVAL_MS 500
 
-/* After so long without a segment ts_recent may have wrapped (RFC 7323 section 5.5: 24 days). */
+/* After so long without a segment the peer's timestamps may have wrapped (RFC 7323 section 5.5: 24 days). */
 #define TIMESTAMP_STALE_MS (24u * 24 * 3600 * 1000)
 
 /* ---- from mbuf to segment ---- */
@@ -116,7 +116,7 @@ timestamp_acceptable(struct tcp_connection *c, const struct tcp_segment *segment
 		return false;
 	}
 	if (!sequence_before(segment->options.timestamp, c->ts_recent) ||
-	    stack->now_ms - c->ts_recent_ms > TIMESTAMP_STALE_MS)
+	    stack->now_ms - c->received_ms > TIMESTAMP_STALE_MS)
 		return true;
 	TCP_COUNT(stack, drop_paws);
 	answer_unacceptable(c, segment);
@@ -163,10 +163,8 @@ remember(struct tcp_connection *c, const struct tcp_segment *segment)
 	c->keepalives = 0;
 	if (segment->options.flags & TCP_OPTION_TIMESTAMP && c->flags & TCP_TIMESTAMPS &&
 	    !sequence_before(segment->options.timestamp, c->ts_recent) &&
-	    !sequence_after(segment->sequence, c->rcv_acked)) {
+	    !sequence_after(segment->sequence, c->rcv_acked))
 		c->ts_recent = segment->options.timestamp;
-		c->ts_recent_ms = c->stack->now_ms;
-	}
 }
 
 /* ---- by state ---- */

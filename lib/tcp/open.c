@@ -51,7 +51,6 @@ syn_read(struct tcp_connection *c, const struct tcp_segment *segment)
 	if (options->flags & TCP_OPTION_TIMESTAMP) {
 		c->flags |= TCP_TIMESTAMPS;
 		c->ts_recent = options->timestamp;
-		c->ts_recent_ms = c->stack->now_ms;
 	}
 	if (options->flags & TCP_OPTION_SACK_PERMITTED)
 		c->flags |= TCP_SACK;

@@ -5,7 +5,9 @@
 #include "base/clock.h"
 #include "packet/build.h"
 #include "packet/segment.h"
+#include "tcp/loss.h"
 #include "tcp/payload.h"
+#include "tcp/rack.h"
 #include "tcp/reassembly.h"
 #include "tcp/recovery.h"
 #include "tcp/segment.h"
@@ -269,15 +271,32 @@ output_syn(struct tcp_connection *c)
 	tcp_recovery_arm(c);
 }
 
-/* Bytes beyond snd_nxt that both windows allow. The first two duplicate ACKs allow a segment each more (RFC 3042). */
-static uint32_t
+/* Bytes beyond snd_nxt that both windows allow while something is amiss. Where there is no scoreboard to count what has left
+ * the network, the first two duplicate ACKs stand for a segment each (RFC 3042); and a probe of the tail leaves whatever
+ * the congestion window says (RFC 8985 section 7.3). */
+static __rte_noinline uint32_t
+troubled_window(const struct tcp_connection *c, uint32_t flight)
+{
+	uint32_t window = c->congestion.window, out = flight, room;
+
+	if (c->board)
+		out = tcp_scoreboard_pipe(c);
+	else if (c->duplicates < 3 && !(c->flags & TCP_RECOVERY))
+		window += (uint32_t)c->duplicates * c->mss;
+	if (c->flags & TCP_TAIL_DUE)
+		window = RTE_MAX(window, out + c->mss);
+	room = window > out ? window - out : 0;
+	return RTE_MIN(room, c->snd_wnd > flight ? c->snd_wnd - flight : 0);
+}
+
+/* The same on any day. */
+static inline uint32_t
 usable_window(const struct tcp_connection *c)
 {
-	uint32_t window = c->congestion.window, flight = c->snd_nxt - c->snd_una;
+	uint32_t window = RTE_MIN(c->congestion.window, c->snd_wnd), flight = c->snd_nxt - c->snd_una;
 
-	if (c->duplicates < 3 && !(c->flags & TCP_RECOVERY))
-		window += (uint32_t)c->duplicates * c->mss;
-	window = RTE_MIN(window, c->snd_wnd);
+	if (unlikely(c->board || c->duplicates || c->flags & TCP_TAIL_DUE))
+		return troubled_window(c, flight);
 	return window > flight ? window - flight : 0;
 }
 
@@ -295,13 +314,15 @@ sent_up_to(struct tcp_connection *c, uint32_t end, uint32_t first_end)
 {
 	bool again = sequence_before(c->snd_nxt, c->snd_max);
 
+	if (c->board)
+		tcp_loss_sent(c, end - c->snd_nxt);
 	c->snd_nxt = end;
 	if (again)
 		TCP_COUNT(c->stack, retransmitted_segments);
 	else
 		tcp_recovery_time(c, first_end);
 	c->snd_max = sequence_max(c->snd_max, end);
-	if (c->flags & TCP_PERSIST || c->retransmit_deadline_ns == TCP_NEVER)
+	if (c->flags & (TCP_PERSIST | TCP_TAIL_TIMER) || c->retransmit_deadline_ns == TCP_NEVER)
 		tcp_recovery_arm(c);
 }
 
@@ -377,25 +398,95 @@ output_next(struct tcp_connection *c)
 	return true;
 }
 
-/* The first unacknowledged segment once more, wherever snd_nxt is. */
-static void
-output_retransmit(struct tcp_connection *c)
+/* A segment once more, from `start` on and no further than `end`, which is at most snd_max. Returns what it takes of the
+ * sequence space; 0 when memory is short. */
+static uint32_t
+segment_repeat(struct tcp_connection *c, uint32_t start, uint32_t end)
 {
-	struct tcp_header header = { .sequence = c->snd_una, .flags = RTE_TCP_ACK_FLAG };
-	uint32_t full, len;
+	struct tcp_header header = { .sequence = start, .flags = RTE_TCP_ACK_FLAG };
+	uint32_t left = tcp_send_end(c) - start, full, len;
 	bool fin;
 
 	options_of(c, &header.options);
 	full = c->mss - tcp_options_fit(&header.options);
-	len = RTE_MIN(RTE_MIN(full, c->sending.bytes), c->snd_max - c->snd_una);
-	fin = c->flags & TCP_FIN_SENT && len == c->sending.bytes;
+	len = RTE_MIN(RTE_MIN(full, left), end - start);
+	fin = c->flags & TCP_FIN_SENT && len == left && end - start > left;
 	if (fin)
 		header.flags |= RTE_TCP_FIN_FLAG;
 	if (!segment_send(c, &header, len))
-		return;
-	c->flags &= ~(TCP_RETRANSMIT | TCP_RTT_TIMED);
-	c->snd_nxt = sequence_max(c->snd_nxt, c->snd_una + len + fin);
+		return 0;
+	c->flags &= ~TCP_RTT_TIMED;
 	TCP_COUNT(c->stack, retransmitted_segments);
+	return len + fin;
+}
+
+/* The first unacknowledged segment once more, wherever snd_nxt is. */
+static void
+output_retransmit(struct tcp_connection *c)
+{
+	uint32_t len = segment_repeat(c, c->snd_una, c->snd_max);
+
+	if (len == 0)
+		return;
+	c->flags &= ~TCP_RETRANSMIT;
+	c->snd_nxt = sequence_max(c->snd_nxt, c->snd_una + len);
+}
+
+/* What is lost, as far as the windows allow. */
+static void
+output_lost(struct tcp_connection *c)
+{
+	struct tcp_sent *range;
+
+	while ((range = tcp_scoreboard_first_lost(c->board))) {
+		uint32_t pipe = tcp_scoreboard_pipe(c), want = RTE_MIN(range->end - range->start, (uint32_t)c->mss),
+			 len;
+
+		if (pipe > 0 && pipe + want > c->congestion.window)
+			return;
+		if (range->start + want - c->snd_una > c->snd_wnd + (c->flags & TCP_FIN_SENT ? 1 : 0))
+			return;
+		len = segment_repeat(c, range->start, range->end);
+		if (len == 0)
+			return;
+		tcp_loss_sent(c, len);
+		tcp_scoreboard_resent(c, range, len);
+		if (c->retransmit_deadline_ns == TCP_NEVER)
+			tcp_recovery_arm(c);
+	}
+}
+
+static bool output_next(struct tcp_connection *c);
+
+/* New data if there is any, else the last segment again. */
+static void
+output_tail(struct tcp_connection *c)
+{
+	uint32_t most = c->mss - (c->flags & TCP_TIMESTAMPS ? TCP_TIMESTAMP_OPTION_LEN : 0);
+	bool again;
+
+	if (c->snd_max == c->snd_una || c->board) {
+		c->flags &= ~TCP_TAIL_DUE;
+		return;
+	}
+	again = !output_next(c);
+	c->flags &= ~TCP_TAIL_DUE;
+	if (again && !segment_repeat(c, c->snd_max - RTE_MIN(most, c->snd_max - c->snd_una), c->snd_max))
+		return;
+	tcp_tail_sent(c, again);
+	tcp_recovery_arm(c);
+}
+
+/* After a spurious timeout the answer to new data would show it (RFC 5682 section 3.1, step 2). */
+static void
+output_recovery(struct tcp_connection *c)
+{
+	struct tcp_scoreboard *board = c->board;
+
+	if (board->frto == TCP_FRTO_SECOND)
+		board->frto = output_next(c) ? TCP_FRTO_ANSWER : TCP_FRTO_OFF;
+	if (board->frto != TCP_FRTO_ANSWER)
+		output_lost(c);
 }
 
 static void
@@ -408,6 +499,10 @@ output_data(struct tcp_connection *c)
 		c->stack->congestion->idle(c);
 	if (c->flags & TCP_RETRANSMIT)
 		output_retransmit(c);
+	if (c->flags & TCP_TAIL_DUE)
+		output_tail(c);
+	if (c->board)
+		output_recovery(c);
 	while (output_next(c))
 		continue;
 	if (c->snd_nxt != c->snd_una || c->sending.bytes == 0) {

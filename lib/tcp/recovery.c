@@ -1,9 +1,18 @@
 #include "tcp/recovery.h"
 
 #include "base/clock.h"
+#include "tcp/loss.h"
 #include "tcp/output.h"
+#include "tcp/rack.h"
+#include "tcp/scoreboard.h"
 #include "tcp/segment.h"
 #include "tcp/stack.h"
+
+/* Linux's tcp_min_rtt_wlen. */
+#define RTT_MIN_AGE_MS 300000
+
+/* On top of two round trips, before the tail is probed; as Linux's two ticks. */
+#define TAIL_MARGIN_US 2000
 
 static uint64_t
 timeout_ns(const struct tcp_connection *c)
@@ -23,11 +32,29 @@ tcp_recovery_time(struct tcp_connection *c, uint32_t end)
 	c->rtt_start_ns = c->stack->now_ns;
 }
 
+/* RFC 8985 section 7.2. One probe at a time, and none while the scoreboard tells more. Nor for a lone segment, whose ACK a
+ * peer may hold back for 200 ms: with that, the probe would be no earlier than the timeout. */
+static bool
+tail_may_be_probed(const struct tcp_connection *c)
+{
+	return (c->flags & (TCP_SACK | TCP_RECOVERY | TCP_TAIL_SENT)) == TCP_SACK && c->snd_max - c->snd_una > c->mss &&
+	       !c->board && c->backoff == 0 && c->srtt_us > 0;
+}
+
 void
 tcp_recovery_arm(struct tcp_connection *c)
 {
-	c->flags &= ~TCP_PERSIST;
-	c->retransmit_deadline_ns = c->stack->now_ns + timeout_ns(c);
+	uint64_t after_ns = timeout_ns(c), tail_ns;
+
+	c->flags &= ~(TCP_PERSIST | TCP_TAIL_TIMER | TCP_SUSPECT_TIMER);
+	if (tail_may_be_probed(c)) {
+		tail_ns = (2ull * c->srtt_us + TAIL_MARGIN_US) * NS_PER_US;
+		if (tail_ns < after_ns) {
+			c->flags |= TCP_TAIL_TIMER;
+			after_ns = tail_ns;
+		}
+	}
+	c->retransmit_deadline_ns = c->stack->now_ns + after_ns;
 }
 
 void
@@ -55,15 +82,27 @@ measured(struct tcp_connection *c, uint64_t rtt_us)
 	c->rto_us = RTE_MIN(c->srtt_us + RTE_MAX(4 * c->rttvar_us, (uint32_t)TCP_RTO_MIN_US), (uint32_t)TCP_RTO_MAX_US);
 }
 
+void
+tcp_recovery_timed(struct tcp_connection *c)
+{
+	struct tcp_stack *stack = c->stack;
+	uint64_t us = RTE_MAX((stack->now_ns - c->rtt_start_ns) / NS_PER_US, 1u);
+
+	c->flags &= ~TCP_RTT_TIMED;
+	if (us <= c->rtt_min_us || c->rtt_min_us == 0 || stack->now_ms - c->rtt_min_ms > RTT_MIN_AGE_MS) {
+		c->rtt_min_us = (uint32_t)RTE_MIN(us, (uint64_t)TCP_RTO_MAX_US);
+		c->rtt_min_ms = stack->now_ms;
+	}
+	measured(c, us);
+}
+
 /* From the segment being timed, or, when a retransmission has spoilt that, from the timestamp that comes back. */
 static void
 measure(struct tcp_connection *c, const struct tcp_segment *segment)
 {
 	if (c->flags & TCP_RTT_TIMED) {
-		if (sequence_before(segment->acknowledgement, c->rtt_sequence))
-			return;
-		c->flags &= ~TCP_RTT_TIMED;
-		measured(c, (c->stack->now_ns - c->rtt_start_ns) / NS_PER_US);
+		if (!sequence_before(segment->acknowledgement, c->rtt_sequence))
+			tcp_recovery_timed(c);
 	} else if (segment->options.flags & TCP_OPTION_TIMESTAMP && segment->options.timestamp_echo != 0) {
 		uint32_t ms = c->stack->now_ms + c->ts_offset - segment->options.timestamp_echo;
 
@@ -83,7 +122,6 @@ tcp_recovery_opened(struct tcp_connection *c, const struct tcp_segment *segment)
 	c->stack->congestion->start(c);
 	c->retries = 0;
 	c->backoff = 0;
-	c->snd_recover = c->snd_iss;
 }
 
 void
@@ -114,6 +152,14 @@ partial(struct tcp_connection *c, uint32_t acked)
 	c->flags |= TCP_RETRANSMIT;
 }
 
+/* It follows, lest it seem ahead after 2 GB without a loss. */
+static void
+pass_recover(struct tcp_connection *c)
+{
+	if (sequence_after(c->snd_una, c->snd_recover))
+		c->flags &= ~TCP_RECOVER_SET;
+}
+
 void
 tcp_recovery_acknowledged(struct tcp_connection *c, const struct tcp_segment *segment, uint32_t acked)
 {
@@ -122,15 +168,21 @@ tcp_recovery_acknowledged(struct tcp_connection *c, const struct tcp_segment *se
 	c->backoff = 0;
 	c->duplicates = 0;
 	c->flags &= ~(TCP_RETRANSMIT | TCP_PERSIST);
-	if (!(c->flags & TCP_RECOVERY)) {
+	if (!(c->flags & TCP_RECOVERY))
 		c->stack->congestion->acknowledged(c, acked);
-		/* It follows, lest it seem ahead after 2 GB without a loss. */
-		if (sequence_after(c->snd_una, c->snd_recover))
-			c->snd_recover = c->snd_una - 1;
-	} else if (sequence_before(c->snd_una, c->snd_recover)) {
-		partial(c, acked);
-	} else {
-		leave_recovery(c);
+	if (c->board || c->flags & TCP_TAIL_SENT || (c->flags & TCP_SACK && segment->options.flags & TCP_OPTION_SACK)) {
+		tcp_loss_input(c, segment, acked);
+		if (c->flags & TCP_RECOVER_SET && !(c->flags & TCP_RECOVERY))
+			pass_recover(c);
+		return;
+	}
+	if (c->flags & TCP_RECOVERY) {
+		if (sequence_before(c->snd_una, c->snd_recover))
+			partial(c, acked);
+		else
+			leave_recovery(c);
+	} else if (c->flags & TCP_RECOVER_SET) {
+		pass_recover(c);
 	}
 	if (c->snd_una == c->snd_max)
 		c->retransmit_deadline_ns = TCP_NEVER;
@@ -145,22 +197,34 @@ tcp_recovery_duplicate(struct tcp_connection *c)
 		c->duplicates++;
 	if (c->flags & TCP_RECOVERY) {
 		c->congestion.window += c->mss;
-	} else if (c->duplicates == 3 && sequence_after(c->snd_una, c->snd_recover)) {
+	} else if (c->duplicates == 3 && !(c->flags & TCP_RECOVER_SET)) {
 		c->snd_recover = c->snd_max;
-		c->flags |= TCP_RECOVERY | TCP_RETRANSMIT;
+		c->flags |= TCP_RECOVERY | TCP_RECOVER_SET | TCP_RETRANSMIT;
 		c->stack->congestion->lost(c, c->snd_max - c->snd_una);
 		TCP_COUNT(c->stack, fast_retransmits);
 	}
 	tcp_connection_schedule(c);
 }
 
+/* From snd_una on in order, but for what the peer has already, where there is a scoreboard that says it. */
+static void
+send_again(struct tcp_connection *c, bool scoreboard)
+{
+	if (!scoreboard)
+		c->snd_nxt = c->snd_una;
+	c->flags &= ~(TCP_RTT_TIMED | TCP_RETRANSMIT | TCP_RECOVERY | TCP_TAIL_DUE | TCP_TAIL_SENT | TCP_TAIL_AGAIN);
+	c->duplicates = 0;
+	tcp_connection_schedule(c);
+}
+
 void
 tcp_recovery_restart(struct tcp_connection *c)
 {
-	c->snd_nxt = c->snd_una;
-	c->flags &= ~(TCP_RTT_TIMED | TCP_RETRANSMIT | TCP_RECOVERY);
-	c->duplicates = 0;
-	tcp_connection_schedule(c);
+	bool scoreboard = c->flags & TCP_SACK && c->snd_max != c->snd_una && tcp_scoreboard_lose(c);
+
+	if (!scoreboard)
+		tcp_scoreboard_free(c);
+	send_again(c, scoreboard);
 }
 
 static bool
@@ -178,23 +242,52 @@ retries_max(const struct tcp_connection *c)
 	return c->flags & TCP_OWNED ? TCP_DATA_RETRIES : TCP_ORPHAN_RETRIES;
 }
 
+/* The retransmission timer's own end. */
+static void
+retransmit_due(struct tcp_connection *c)
+{
+	bool scoreboard = false;
+
+	TCP_COUNT(c->stack, retransmission_timeouts);
+	if (tcp_synchronized(c)) {
+		scoreboard = tcp_loss_timeout(c);
+		c->stack->congestion->timed_out(c, c->snd_max - c->snd_una, c->retries > 1);
+		c->snd_recover = c->snd_max;
+		c->flags |= TCP_RECOVER_SET;
+	}
+	send_again(c, scoreboard);
+}
+
+/* What else retransmit_deadline_ns is used for. False: it was for none of that. */
+static bool
+early_due(struct tcp_connection *c)
+{
+	if (c->flags & TCP_SUSPECT_TIMER) {
+		tcp_loss_suspect_due(c);
+	} else if (c->flags & TCP_TAIL_TIMER) {
+		tcp_tail_due(c);
+		c->flags &= ~TCP_TAIL_TIMER;
+		c->retransmit_deadline_ns = c->stack->now_ns + timeout_ns(c);
+	} else {
+		return false;
+	}
+	return true;
+}
+
 bool
 tcp_recovery_timeout(struct tcp_connection *c)
 {
 	c->retransmit_deadline_ns = TCP_NEVER;
+	if (early_due(c))
+		return false;
 	if (c->retries >= retries_max(c))
 		return give_up(c);
 	c->retries++;
 	c->backoff++;
-	if (c->flags & TCP_PERSIST) {
+	if (c->flags & TCP_PERSIST)
 		c->flags |= TCP_PROBE;
-	} else {
-		TCP_COUNT(c->stack, retransmission_timeouts);
-		if (tcp_synchronized(c))
-			c->stack->congestion->timed_out(c, c->snd_max - c->snd_una, c->retries > 1);
-		c->snd_recover = c->snd_max;
-		tcp_recovery_restart(c);
-	}
+	else
+		retransmit_due(c);
 	tcp_connection_schedule(c);
 	return false;
 }

@@ -1,6 +1,6 @@
 /*
- * When to send again: round-trip time and timeout (RFC 6298), fast retransmit (RFC 5681), NewReno's recovery (RFC
- * 6582), window probes (RFC 9293 section 3.8.6.1).
+ * When to send again: round-trip time and timeout (RFC 6298), window probes (RFC 9293 section 3.8.6.1), and for peers
+ * without SACK fast retransmit (RFC 5681) and NewReno's recovery (RFC 6582). With SACK, see loss.h.
  */
 #ifndef TCP_RECOVERY_H
 #define TCP_RECOVERY_H
@@ -22,7 +22,9 @@ struct tcp_segment;
 
 /* New data up to `end` is leaving: times it if nothing is being timed (Karn's algorithm). */
 void tcp_recovery_time(struct tcp_connection *c, uint32_t end);
-/* Starts the retransmission timer, or that for window probes. */
+/* Its acknowledgement, in whatever form, came just now. */
+void tcp_recovery_timed(struct tcp_connection *c);
+/* Starts the retransmission timer, which a probe of the tail may precede (rack.h), or that for window probes. */
 void tcp_recovery_arm(struct tcp_connection *c);
 void tcp_recovery_arm_probe(struct tcp_connection *c);
 
@@ -30,7 +32,7 @@ void tcp_recovery_arm_probe(struct tcp_connection *c);
 void tcp_recovery_acknowledged(struct tcp_connection *c, const struct tcp_segment *segment, uint32_t acked);
 /* The window of a connection that was probing has grown. */
 void tcp_recovery_window_opened(struct tcp_connection *c);
-/* A duplicate ACK (RFC 5681 section 2). */
+/* A duplicate ACK (RFC 5681 section 2) from a peer without SACK. */
 void tcp_recovery_duplicate(struct tcp_connection *c);
 /* The round-trip time of our SYN, where it can be told. */
 void tcp_recovery_opened(struct tcp_connection *c, const struct tcp_segment *segment);

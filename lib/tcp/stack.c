@@ -69,6 +69,8 @@ stack_init(struct tcp_stack *stack)
 	stack->connections = slab_new(sizeof(struct tcp_connection), 64, config->connections_max);
 	if (!stack->connections)
 		return "no memory for connections";
+	if (!tcp_scoreboards_init(stack))
+		return "no memory for scoreboards";
 	if (!tcp_time_waits_init(stack, config->time_wait_max))
 		return "no memory for TIME-WAIT records";
 	stack->wheel = timer_wheel_new(TICK_NS, stack->now_ns, tcp_timer_expire, stack);
@@ -142,6 +144,7 @@ tcp_stack_free(struct tcp_stack *stack)
 	connections_drop(stack);
 	timer_wheel_free(stack->wheel);
 	tcp_time_waits_fini(stack);
+	tcp_scoreboards_fini(stack);
 	slab_free(stack->connections);
 	tcp_table_fini(&stack->table);
 	tcp_ports_fini(stack);

@@ -10,6 +10,7 @@
 #include "tcp/congestion.h"
 #include "tcp/connection.h"
 #include "tcp/port.h"
+#include "tcp/scoreboard.h"
 #include "tcp/table.h"
 #include "tcp/time_wait.h"
 
@@ -29,6 +30,13 @@
 	ROW(retransmitted_segments)                                                                                    \
 	ROW(retransmission_timeouts)                                                                                   \
 	ROW(fast_retransmits)                                                                                          \
+	ROW(losses_undone)                                                                                             \
+	ROW(tail_probes)                                                                                               \
+	ROW(tail_repairs)                                                                                              \
+	ROW(reordering_seen)                                                                                           \
+	ROW(peers_reneged)                                                                                             \
+	ROW(scoreboard_full)                                                                                           \
+	ROW(no_scoreboard)                                                                                             \
 	ROW(window_probes)                                                                                             \
 	ROW(keepalive_probes)                                                                                          \
 	ROW(timed_out)                                                                                                 \
@@ -80,11 +88,12 @@ struct tcp_stack {
 	uint8_t pressure;  /* halvings of the buffers, as seen in this millisecond; see tcp_stack_buffer() */
 	struct tcp_table table;
 	struct slab *connections;
-	struct list ready;   /* connections with events, by `ready` */
-	struct list pending; /* connections with something to send, by `pending` */
-	struct list closed;  /* over, but still held by the user, by `pending` */
-	struct list opening; /* half-open; the oldest first, by `ready` */
-	struct list orphans; /* given back, not yet over; the oldest first, by `ready` */
+	struct slab *scoreboards, *sent; /* taken only while something is lost */
+	struct list ready;               /* connections with events, by `ready` */
+	struct list pending;             /* connections with something to send, by `pending` */
+	struct list closed;              /* over, but still held by the user, by `pending` */
+	struct list opening;             /* half-open; the oldest first, by `ready` */
+	struct list orphans;             /* given back, not yet over; the oldest first, by `ready` */
 	uint32_t orphan_count, orphans_max;
 	uint32_t half_open;
 	uint32_t segment_max; /* TCP header, options and payload that fit an mbuf of the pool */

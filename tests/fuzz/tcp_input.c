@@ -1,6 +1,6 @@
 /*
  * A stack under segments, times and users that do anything. The input is a list of steps of a few bytes; numbers in
- * segments are near those of the connection, so that they get past the first check. After every round each connection
+ * segments are near those of the connection, so that they get past the first check, and SACK blocks near its segments. After every round each connection
  * must be consistent (tests/tcp/check.h), and at the end no mbuf may be missing.
  */
 #include <rte_ether.h>
@@ -90,6 +90,69 @@ near(struct fuzz *fuzz, uint32_t value)
 	return how < 250 ? value + (uint32_t)(int16_t)take(fuzz, 2) : take(fuzz, 4);
 }
 
+/* Hands a segment in; its options and payload are behind the header. */
+static void
+segment_input(struct fuzz *fuzz, uint8_t *tcp, uint32_t len)
+{
+	struct rte_mbuf *m = support_mbuf_from(tcp, len);
+
+	packet_build_ip(m, &fuzz->remote.ip, &fuzz->local.ip, IPPROTO_TCP, (uint8_t)take(fuzz, 1) & 3, 64);
+	packet_checksum_fill(m, 0);
+	packet_build_ethernet(m, (const uint8_t[6]){ 2 }, (const uint8_t[6]){ 2 }, PACKET_VLAN_NONE);
+	if (packet_parse(m) == PACKET_OK)
+		tcp_input(fuzz->stack, m);
+	else
+		rte_pktmbuf_free(m);
+}
+
+static uint8_t *
+put32(uint8_t *out, uint32_t value)
+{
+	value = htonl(value);
+	memcpy(out, &value, 4);
+	return out + 4;
+}
+
+/* An acceptable ACK with up to three SACK blocks within what is in flight, mostly at the ends of segments, and with the
+ * timestamp that a peer would send. */
+static void
+step_sack(struct fuzz *fuzz)
+{
+	const struct tcp_connection *c = connection_of(fuzz);
+	uint8_t tcp[60] = { 0 }, *at = tcp + 20;
+	uint32_t blocks = take(fuzz, 1) % 4, flight;
+
+	if (!c)
+		return;
+	flight = c->snd_max - c->snd_una;
+	*(struct rte_tcp_hdr *)tcp = (struct rte_tcp_hdr){
+		.src_port = fuzz->remote.port_be,
+		.dst_port = fuzz->local.port_be,
+		.sent_seq = htonl(c->rcv_nxt),
+		.recv_ack = htonl(c->snd_una + (flight ? take(fuzz, 1) * c->mss % (flight + 1) : 0)),
+		.tcp_flags = RTE_TCP_ACK_FLAG,
+		.rx_win = htons(0x8000),
+	};
+	if (c->flags & TCP_TIMESTAMPS) {
+		memcpy(at, "\x01\x01\x08\x0a", 4);
+		at = put32(put32(at + 4, c->ts_recent + take(fuzz, 1) % 2),
+			   c->stack->now_ms + c->ts_offset - take(fuzz, 1));
+	}
+	if (blocks > 0) {
+		memcpy(at, "\x01\x01\x05", 3);
+		at[3] = (uint8_t)(2 + 8 * blocks);
+		at += 4;
+		for (uint32_t i = 0; i < blocks; i++) {
+			uint32_t from = take(fuzz, 1) * c->mss, len = take(fuzz, 1) % 4 * c->mss;
+
+			at = put32(put32(at, c->snd_una + from),
+				   c->snd_una + from + len + (uint32_t)(int8_t)take(fuzz, 1) / 16);
+		}
+	}
+	((struct rte_tcp_hdr *)tcp)->data_off = (uint8_t)((at - tcp) << 2);
+	segment_input(fuzz, tcp, (uint32_t)(at - tcp));
+}
+
 static void
 step_segment(struct fuzz *fuzz)
 {
@@ -99,8 +162,7 @@ step_segment(struct fuzz *fuzz)
 	uint32_t payload_len = take(fuzz, 1) * 5;
 	uint32_t sequence = near(fuzz, c ? c->rcv_nxt : fuzz->sequence);
 	uint32_t acknowledgement = near(fuzz, c ? c->snd_max : 0);
-	uint8_t flags = (uint8_t)take(fuzz, 1) & 0x1f;
-	struct rte_mbuf *m;
+	uint8_t flags = (uint8_t)take(fuzz, 1) & 0xdf; /* all but URG */
 
 	*(struct rte_tcp_hdr *)frame = (struct rte_tcp_hdr){
 		.src_port = fuzz->remote.port_be,
@@ -113,14 +175,7 @@ step_segment(struct fuzz *fuzz)
 	};
 	for (uint32_t i = 0; i < options_len; i++)
 		frame[20 + i] = (uint8_t)take(fuzz, 1);
-	m = support_mbuf_from(frame, 20 + options_len + payload_len);
-	packet_build_ip(m, &fuzz->remote.ip, &fuzz->local.ip, IPPROTO_TCP, 0, 64);
-	packet_checksum_fill(m, 0);
-	packet_build_ethernet(m, (const uint8_t[6]){ 2 }, (const uint8_t[6]){ 2 }, PACKET_VLAN_NONE);
-	if (packet_parse(m) == PACKET_OK)
-		tcp_input(fuzz->stack, m);
-	else
-		rte_pktmbuf_free(m);
+	segment_input(fuzz, frame, 20 + options_len + payload_len);
 }
 
 static void
@@ -258,10 +313,12 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	listener = (struct tcp_listener){ fuzz.local, NULL };
 	tcp_listen(fuzz.stack, &listener, 1);
 	for (int steps = 0; fuzz.left > 0 && steps < STEPS_MAX; steps++) {
-		uint32_t what = take(&fuzz, 1) % 16;
+		uint32_t what = take(&fuzz, 1) % 20;
 
 		if (what < 8)
 			step_segment(&fuzz);
+		else if (what >= 16)
+			step_sack(&fuzz);
 		else if (what < 10)
 			step_time(&fuzz);
 		else if (what < 12)

@@ -74,6 +74,36 @@ check_sending(const struct tcp_connection *c)
 	CHECK(c->congestion.window >= c->mss || c->flags & TCP_RECOVERY);
 }
 
+/* The scoreboard covers what is in flight from snd_una to its end without gaps, and counts right. */
+static void
+check_scoreboard(const struct tcp_connection *c)
+{
+	const struct tcp_scoreboard *board = c->board;
+	uint32_t count = 0, at = c->snd_una, sacked = 0, lost = 0;
+
+	for (const struct tcp_sent *range = board->first; range; range = range->next) {
+		CHECK(range->start == at);
+		CHECK(sequence_after(range->end, range->start));
+		at = range->end;
+		sacked += range->state == TCP_SENT_SACKED ? range->end - range->start : 0;
+		lost += range->state == TCP_SENT_LOST ? range->end - range->start : 0;
+		CHECK(range->state != TCP_SENT_AGAIN || range->again);
+		count++;
+	}
+	CHECK(at == board->end);
+	CHECK(!sequence_after(at, c->snd_max));
+	CHECK(!sequence_after(board->high, at) && !sequence_before(board->high, c->snd_una));
+	CHECK(count == board->count && count <= TCP_SENT_MAX);
+	CHECK(sacked == board->sacked && lost == board->lost);
+	/* The first byte that is missing cannot have arrived. */
+	CHECK(!board->first || board->first->state != TCP_SENT_SACKED);
+	CHECK(c->snd_nxt == c->snd_max);
+	CHECK(c->flags & TCP_SACK);
+	CHECK(tcp_scoreboard_pipe(c) <= c->snd_max - c->snd_una);
+	/* It goes when it says nothing. */
+	CHECK(board->first || c->flags & TCP_RECOVERY || c->snd_una != c->snd_max);
+}
+
 /* Whatever it waits for, something will come of it. */
 static void
 check_progress(const struct tcp_connection *c)
@@ -105,20 +135,22 @@ tcp_check_connection(const struct tcp_connection *c)
 	CHECK(!c->events || !list_empty(&c->ready));
 	if (c->state == TCP_STATE_CLOSED) {
 		CHECK(c->flags & TCP_OWNED);
-		CHECK(!c->sending.bytes && !c->ranges);
+		CHECK(!c->sending.bytes && !c->ranges && !c->board);
 		return;
 	}
 	CHECK(!sequence_after(c->rcv_nxt, c->rcv_edge) || c->state == TCP_STATE_SYN_SENT);
 	CHECK(c->received.bytes <= c->stack->config.receive_buffer + (1u << c->rcv_scale));
 	check_ranges(c);
 	check_sending(c);
+	if (c->board)
+		check_scoreboard(c);
 	check_progress(c);
 }
 
 void
 tcp_check_stack(const struct tcp_stack *stack)
 {
-	uint32_t used = 0, half_open = 0, orphans = 0;
+	uint32_t used = 0, half_open = 0, orphans = 0, boards = 0, sent = 0;
 
 	for (uint32_t i = 0; i <= stack->table.mask; i++) {
 		uint32_t value = stack->table.slots[i].value;
@@ -133,9 +165,12 @@ tcp_check_stack(const struct tcp_stack *stack)
 		tcp_check_connection(c);
 		half_open += !!(c->flags & TCP_PASSIVE);
 		orphans += !(c->flags & (TCP_OWNED | TCP_PASSIVE));
+		boards += c->board != NULL;
+		sent += c->board ? c->board->count : 0;
 	}
 	CHECK(used == stack->table.used);
 	CHECK(half_open == stack->half_open);
+	CHECK(boards == slab_in_use(stack->scoreboards) && sent == slab_in_use(stack->sent));
 	CHECK(orphans == stack->orphan_count);
 	CHECK(orphans <= stack->orphans_max);
 	for (const struct list *node = stack->closed.next; node != &stack->closed; node = node->next)
