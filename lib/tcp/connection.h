@@ -57,6 +57,7 @@ enum tcp_connection_flag {
 	TCP_TAIL_DUE = 1 << 24,      /* a probe of the tail must leave */
 	TCP_TAIL_SENT = 1 << 25,     /* it has left, and the segment at tail_end is not acknowledged */
 	TCP_TAIL_AGAIN = 1 << 26,    /* it was a retransmission */
+	TCP_DUPLICATE = 1 << 27,     /* what came twice, from duplicate_start to duplicate_end, is to be reported */
 };
 
 #define TCP_NEVER UINT64_MAX
@@ -109,7 +110,8 @@ struct tcp_connection {
 	uint32_t rtt_min_us, rtt_min_ms; /* the least of late, and when it was measured */
 	uint32_t snd_recover;            /* snd_max when a loss was found (RFC 6582) */
 	uint32_t tail_end;               /* snd_max when the tail was probed */
-	uint32_t reorder_round;          /* snd_max when reorder_steps grew */
+	uint32_t duplicate_start, duplicate_end;
+	uint32_t reorder_round; /* snd_max when reorder_steps grew */
 	uint32_t snd_iss, rcv_irs;
 	uint32_t rcv_fin;
 	uint32_t snd_wnd_max;

@@ -2,6 +2,7 @@
 
 #include "packet/view.h"
 #include "tcp/output.h"
+#include "tcp/reassembly.h"
 #include "tcp/segment.h"
 #include "tcp/stack.h"
 
@@ -130,12 +131,15 @@ sequence_acceptable(struct tcp_connection *c, const struct tcp_segment *segment,
 {
 	uint32_t end = segment->sequence + len;
 
-	if (sequence_before(end, c->rcv_nxt) || (len > 0 && end == c->rcv_nxt))
+	if (sequence_before(end, c->rcv_nxt) || (len > 0 && end == c->rcv_nxt)) {
 		TCP_COUNT(c->stack, drop_old_data);
-	else if (sequence_after(segment->sequence, c->rcv_edge))
+		if (segment->payload.bytes > 0)
+			tcp_reassembly_duplicate(c, segment->sequence, segment->sequence + segment->payload.bytes);
+	} else if (sequence_after(segment->sequence, c->rcv_edge)) {
 		TCP_COUNT(c->stack, drop_out_of_window);
-	else
+	} else {
 		return true;
+	}
 	answer_unacceptable(c, segment);
 	return false;
 }
@@ -144,6 +148,8 @@ static void
 trim(struct tcp_connection *c, struct tcp_segment *segment)
 {
 	if (sequence_before(segment->sequence, c->rcv_nxt)) {
+		if (segment->payload.bytes > 0)
+			tcp_reassembly_duplicate(c, segment->sequence, c->rcv_nxt);
 		tcp_queue_drop(&segment->payload, c->rcv_nxt - segment->sequence);
 		segment->sequence = c->rcv_nxt;
 	}

@@ -190,7 +190,7 @@ options_of(const struct tcp_connection *c, struct tcp_options *options)
 		options->timestamp = c->stack->now_ms + c->ts_offset;
 		options->timestamp_echo = c->ts_recent;
 	}
-	if (c->ranges && c->flags & TCP_SACK) {
+	if (c->flags & TCP_SACK && (c->ranges || c->flags & TCP_DUPLICATE)) {
 		options->flags |= TCP_OPTION_SACK;
 		options->sack_count = tcp_reassembly_blocks(c, options->sack, TCP_SACK_BLOCKS_MAX);
 	}
@@ -201,7 +201,7 @@ static void
 acknowledged_peer(struct tcp_connection *c)
 {
 	c->rcv_acked = c->rcv_nxt;
-	c->flags &= ~(TCP_ACK_NOW | TCP_ACK_DELAYED);
+	c->flags &= ~(TCP_ACK_NOW | TCP_ACK_DELAYED | TCP_DUPLICATE);
 	if (!(c->flags & TCP_STARVED))
 		c->ack_deadline_ns = TCP_NEVER;
 }

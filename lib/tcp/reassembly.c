@@ -29,6 +29,17 @@ range_link(struct tcp_connection *c, struct tcp_range **link, const struct tcp_q
 	c->range_count++;
 }
 
+void
+tcp_reassembly_duplicate(struct tcp_connection *c, uint32_t start, uint32_t end)
+{
+	if (!(c->flags & TCP_SACK))
+		return;
+	c->flags |= TCP_DUPLICATE;
+	c->duplicate_start = start;
+	c->duplicate_end = end;
+	TCP_COUNT(c->stack, duplicates_reported);
+}
+
 /* Frees the ranges from *link on that the payload covers, and cuts off its end where the last one reaches further. */
 static void
 trim_behind(struct tcp_connection *c, struct tcp_range **link, uint32_t sequence, struct tcp_queue *payload)
@@ -38,6 +49,8 @@ trim_behind(struct tcp_connection *c, struct tcp_range **link, uint32_t sequence
 	while (*link && sequence_before((*link)->start, end)) {
 		struct tcp_queue covered = (*link)->queue;
 
+		tcp_reassembly_duplicate(c, (*link)->start,
+					 sequence_after(range_end(*link), end) ? end : range_end(*link));
 		if (sequence_after(range_end(*link), end)) {
 			tcp_queue_truncate(payload, (*link)->start - sequence);
 			return;
@@ -49,13 +62,14 @@ trim_behind(struct tcp_connection *c, struct tcp_range **link, uint32_t sequence
 
 /* Drops from the payload what the range before it has. */
 static void
-trim_before(const struct tcp_range *before, uint32_t *sequence, struct tcp_queue *payload)
+trim_before(struct tcp_connection *c, const struct tcp_range *before, uint32_t *sequence, struct tcp_queue *payload)
 {
 	uint32_t shared;
 
 	if (!sequence_after(range_end(before), *sequence))
 		return;
 	shared = RTE_MIN(range_end(before) - *sequence, payload->bytes);
+	tcp_reassembly_duplicate(c, *sequence, *sequence + shared);
 	tcp_queue_drop(payload, shared);
 	*sequence += shared;
 }
@@ -72,7 +86,7 @@ tcp_reassembly_insert(struct tcp_connection *c, uint32_t sequence, struct tcp_qu
 		link = &(*link)->next;
 	}
 	if (before)
-		trim_before(*before, &sequence, payload);
+		trim_before(c, *before, &sequence, payload);
 	trim_behind(c, link, sequence, payload);
 	if (payload->bytes == 0)
 		return;
@@ -131,11 +145,18 @@ uint8_t
 tcp_reassembly_blocks(const struct tcp_connection *c, struct tcp_sack_block *out, uint8_t max)
 {
 	const struct tcp_range *recent = c->ranges, *range;
+	uint32_t changed = c->sack_recent;
 	uint8_t count = 0;
 
-	while (recent && !(c->sack_recent - recent->start < recent->queue.bytes))
+	if (c->flags & TCP_DUPLICATE && max > 0) {
+		out[count++] = (struct tcp_sack_block){ c->duplicate_start, c->duplicate_end };
+		/* The block behind it must be the one that it lies in, where it lies in one (RFC 2883 section 4). */
+		if (sequence_after(c->duplicate_start, c->rcv_nxt))
+			changed = c->duplicate_start;
+	}
+	while (recent && !(changed - recent->start < recent->queue.bytes))
 		recent = recent->next;
-	if (recent && max > 0)
+	if (recent && count < max)
 		out[count++] = (struct tcp_sack_block){ recent->start, range_end(recent) };
 	for (range = c->ranges; range && count < max; range = range->next)
 		if (range != recent)

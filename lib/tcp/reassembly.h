@@ -30,7 +30,10 @@ void tcp_reassembly_insert(struct tcp_connection *c, uint32_t sequence, struct t
 uint32_t tcp_reassembly_take(struct tcp_connection *c);
 void tcp_reassembly_free(struct tcp_connection *c);
 
-/* Blocks for a SACK option: the range that changed last comes first (RFC 2018 section 4). */
+/* Data that the peer has sent in vain, as far as it is known by now; the next ACK reports it (DSACK, RFC 2883). */
+void tcp_reassembly_duplicate(struct tcp_connection *c, uint32_t start, uint32_t end);
+
+/* Blocks for a SACK option: what came twice, then the range that changed last (RFC 2018 section 4), then the others. */
 uint8_t tcp_reassembly_blocks(const struct tcp_connection *c, struct tcp_sack_block *out, uint8_t max);
 
 #endif

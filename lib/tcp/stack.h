@@ -34,6 +34,7 @@
 	ROW(tail_probes)                                                                                               \
 	ROW(tail_repairs)                                                                                              \
 	ROW(reordering_seen)                                                                                           \
+	ROW(duplicates_reported)                                                                                       \
 	ROW(peers_reneged)                                                                                             \
 	ROW(scoreboard_full)                                                                                           \
 	ROW(no_scoreboard)                                                                                             \
