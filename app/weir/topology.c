@@ -66,6 +66,8 @@ topology_init(struct topology *t, struct config *config, unsigned int workers)
 
 	t->workers = workers;
 	t->named = core_settings(config)->interfaces != NULL;
+	/* Packet-level services forward what fits the next link. */
+	t->long_packets = !l4_configured(config);
 	for (const struct core_interface *i = core_settings(config)->interfaces; i; i = i->next) {
 		uint16_t needed =
 			port_name_is_dpdk(i->port.name) && i->port.mtu < DPDK_DATA_ROOM ? DPDK_DATA_ROOM : i->port.mtu;
@@ -106,7 +108,9 @@ has_name(const struct topology *t, const char *name)
 static int
 add_port(struct topology *t, const struct port_config *config)
 {
-	struct port_environment environment = { .workers = t->workers, .pool = t->pool };
+	struct port_environment environment = { .workers = t->workers,
+						.pool = t->pool,
+						.long_packets = t->long_packets };
 	struct port *port;
 	int result;
 

@@ -20,6 +20,7 @@ struct topology {
 	uint32_t ports_told; /* of which the mirror knows */
 	unsigned int workers;
 	uint16_t forwarding_first, forwarding_last; /* local ports of full_nat, host order; 0: none */
+	bool long_packets;                          /* see port_environment */
 	bool named;                                 /* the configuration names its interfaces: no others are taken */
 	char error[512];
 };

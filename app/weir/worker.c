@@ -13,6 +13,7 @@
 #include "base/counter.h"
 #include "base/log.h"
 #include "base/random.h"
+#include "packet/segment.h"
 
 /* Idle this long before the first sleep. Short: a sleep gathers packets, which then cost less each, and leaves the CPU to
  * those that send them; `worker_poll busy` is for CPUs that have nothing else to do. */
@@ -169,6 +170,57 @@ port_wakes_up(struct worker_port *wp, uint16_t queue)
 	}
 }
 
+static void
+received(struct worker_port *wp, struct rte_mbuf **burst, uint16_t count, uint64_t now_ns)
+{
+	struct worker *worker = wp->worker;
+	uint16_t left = services(worker, burst, count, arrival_of(worker, wp->port), now_ns);
+
+	for (uint16_t i = 0; i < left; i++)
+		packet(worker, burst[i], worker->shared->worker_count == 1);
+}
+
+/* Packet-level services forward what fits the next link: what a kernel has not cut up is cut up here. */
+static void
+received_long(struct worker_port *wp, struct rte_mbuf *m, uint64_t now_ns)
+{
+	struct rte_mbuf *pieces[PACKET_CUT_MAX];
+	uint16_t count = 0;
+
+	if (packet_parse(m) == PACKET_OK)
+		count = packet_cut_received(m, wp->port->mtu, wp->worker->shared->pool, pieces);
+	if (count)
+		received(wp, pieces, count, now_ns);
+	else
+		received(wp, &m, 1, now_ns);
+}
+
+/* Index of the first packet that is longer than the port's MTU. */
+static uint16_t
+first_long(const struct worker_port *wp, struct rte_mbuf **burst, uint16_t count)
+{
+	const uint32_t most = wp->port->mtu + (uint32_t)sizeof(struct rte_ether_hdr) + sizeof(struct rte_vlan_hdr);
+	uint16_t i = 0;
+
+	while (i < count && burst[i]->pkt_len <= most)
+		i++;
+	return i;
+}
+
+static void
+received_of_any_length(struct worker_port *wp, struct rte_mbuf **burst, uint16_t count, uint64_t now_ns)
+{
+	for (uint16_t done = 0; done < count;) {
+		uint16_t plain = first_long(wp, burst + done, (uint16_t)(count - done));
+
+		if (plain)
+			received(wp, burst + done, plain, now_ns);
+		done += plain;
+		if (done < count)
+			received_long(wp, burst[done++], now_ns);
+	}
+}
+
 static unsigned int
 port_poll(void *context, uint64_t now_ns)
 {
@@ -176,7 +228,7 @@ port_poll(void *context, uint64_t now_ns)
 	struct worker *worker = wp->worker;
 	struct rte_mbuf *burst[PORT_BURST];
 	uint16_t queue = (uint16_t)worker->index;
-	uint16_t count, left;
+	uint16_t count;
 
 	if (wp->armed)
 		port_wakes_up(wp, queue);
@@ -191,9 +243,10 @@ port_poll(void *context, uint64_t now_ns)
 		view->queue = queue;
 		view->stage = PACKET_NEW;
 	}
-	left = services(worker, burst, count, arrival_of(worker, wp->port), now_ns);
-	for (uint16_t i = 0; i < left; i++)
-		packet(worker, burst[i], worker->shared->worker_count == 1);
+	if (worker->l4)
+		received_of_any_length(wp, burst, count, now_ns);
+	else
+		received(wp, burst, count, now_ns);
 	return count;
 }
 

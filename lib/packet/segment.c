@@ -1,8 +1,12 @@
 #include "packet/segment.h"
 
+#include <netinet/in.h>
 #include <rte_ip.h>
 #include <rte_memcpy.h>
 #include <rte_tcp.h>
+
+#include "packet/checksum.h"
+#include "packet/view.h"
 
 #define FLAGS_OF_THE_LAST (RTE_TCP_FIN_FLAG | RTE_TCP_PSH_FLAG)
 #define FLAGS_OF_THE_FIRST RTE_TCP_CWR_FLAG
@@ -99,4 +103,60 @@ packet_segmenter_next(struct packet_segmenter *segmenter, struct rte_mempool *po
 	tcp_adjust(segmenter, out);
 	segmenter->count++;
 	return out;
+}
+
+/* Its lengths as the segmenter wants them. False: it is not to be cut up. */
+static bool
+describe_received(struct rte_mbuf *m, uint16_t mtu)
+{
+	const struct packet_view *view = packet_view(m);
+	uint32_t header_len = (uint32_t)view->payload_offset - view->l3_offset;
+
+	if (view->ip_protocol != IPPROTO_TCP || view->l3_total_len <= mtu || header_len >= mtu ||
+	    (view->flags & (PACKET_FRAGMENT | PACKET_L4_CHECKSUM_PARTIAL)) != PACKET_L4_CHECKSUM_PARTIAL)
+		return false;
+	m->l2_len = view->l3_offset & 0x7f;
+	m->l3_len = (view->l4_offset - view->l3_offset) & 0x1ff;
+	m->l4_len = (view->payload_offset - view->l4_offset) & 0xff;
+	m->tso_segsz = (uint16_t)(mtu - header_len);
+	m->ol_flags = view->flags & PACKET_IPV6 ? RTE_MBUF_F_TX_IPV6 : RTE_MBUF_F_TX_IPV4;
+	/* Extension headers may be longer than the fields can say. */
+	return (uint32_t)m->l3_len + m->l4_len == header_len && packet_segment_count(m) <= PACKET_CUT_MAX;
+}
+
+/* A segment as if it had come in. */
+static void
+make_received(struct rte_mbuf *segment, struct rte_mbuf *packet, uint64_t flags)
+{
+	struct rte_tcp_hdr *tcp =
+		rte_pktmbuf_mtod_offset(segment, struct rte_tcp_hdr *, segment->l2_len + segment->l3_len);
+	const struct packet_view *view = packet_view(packet);
+
+	packet_checksum_fill_ipv4(segment, segment->l2_len);
+	tcp->cksum = packet_checksum_pseudo_whole(segment, segment->l2_len);
+	segment->ol_flags = flags & (RTE_MBUF_F_RX_VLAN | RTE_MBUF_F_RX_VLAN_STRIPPED);
+	segment->vlan_tci = packet->vlan_tci;
+	segment->tx_offload = 0;
+	*packet_view(segment) =
+		(struct packet_view){ .port_index = view->port_index, .queue = view->queue, .stage = view->stage };
+}
+
+uint16_t
+packet_cut_received(struct rte_mbuf *m, uint16_t mtu, struct rte_mempool *pool, struct rte_mbuf *out[PACKET_CUT_MAX])
+{
+	const uint64_t flags = m->ol_flags;
+	struct packet_segmenter segmenter;
+	uint16_t count = 0;
+
+	if (!describe_received(m, mtu) || !packet_segmenter_start(&segmenter, m)) {
+		m->ol_flags = flags;
+		m->tx_offload = 0;
+		return 0;
+	}
+	/* What lies behind the IP packet is padding. */
+	segmenter.left = packet_view(m)->payload_len;
+	while (segmenter.left > 0 && (out[count] = packet_segmenter_next(&segmenter, pool)))
+		make_received(out[count++], m, flags);
+	rte_pktmbuf_free(m);
+	return count;
 }

@@ -33,6 +33,18 @@ bool packet_segmenter_start(struct packet_segmenter *segmenter, const struct rte
 /* The next segment, with the pool's headroom in front of it; NULL when no mbuf is to be had, or none is long enough. */
 struct rte_mbuf *packet_segmenter_next(struct packet_segmenter *segmenter, struct rte_mempool *pool);
 
+/* More segments than a packet of IP's length makes at the smallest MTU that IPv6 allows (RFC 8200 section 5). */
+#define PACKET_CUT_MAX 64
+
+/*
+ * A received packet (packet_parse(), verdict ok) that its sender, a kernel, has left to others to cut up: TCP, longer than
+ * `mtu`, with a partial sum. Into packets as they would have come if it had not: of at most `mtu`, to be parsed, with
+ * partial sums and the port and queue of the packet, which is gone then. Returns how many, fewer than there should be when
+ * mbufs are short; 0: it is no such packet, or would make more than PACKET_CUT_MAX, and stays the caller's.
+ */
+uint16_t packet_cut_received(struct rte_mbuf *m, uint16_t mtu, struct rte_mempool *pool,
+			     struct rte_mbuf *out[PACKET_CUT_MAX]);
+
 /* How many segments the packet makes; one when it is none to be cut up. */
 static inline uint32_t
 packet_segment_count(const struct rte_mbuf *m)

@@ -126,6 +126,7 @@ int
 port_device_read(const char *name, struct port_device *out)
 {
 	struct ethtool_rxfh_indir table = { .cmd = ETHTOOL_GRXFHINDIR };
+	struct ethtool_drvinfo driver = { .cmd = ETHTOOL_GDRVINFO };
 	struct ifreq ifr = request_for(name);
 	int rc;
 
@@ -150,6 +151,7 @@ port_device_read(const char *name, struct port_device *out)
 	memcpy(&out->mac, ifr.ifr_hwaddr.sa_data, sizeof(out->mac));
 	/* Size 0 asks for the size. */
 	out->spreads_by_flow = ethtool_ioctl(name, &table) == 0 && table.size > 0;
+	out->has_bus = ethtool_ioctl(name, &driver) == 0 && driver.bus_info[0];
 	return read_queues(name, out);
 }
 

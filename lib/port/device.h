@@ -18,6 +18,7 @@ struct port_device {
 	uint32_t rx_queues, tx_queues;
 	bool queues_exact;    /* else upper bounds: the driver does not say how many are in use */
 	bool spreads_by_flow; /* receive-side scaling with an indirection table */
+	bool has_bus;         /* hardware, or a hypervisor's: not an end of something inside this kernel */
 };
 
 /* 0, or -errno: -ENODEV when there is none of that name. */

@@ -35,11 +35,11 @@ struct port_frames {
 /* 0, or -EINVAL when the pool was not made by port_pool_new(). */
 int port_frames_of_pool(struct rte_mempool *pool, struct port_frames *out);
 
-/* Longest IP packet that fits into a frame. */
+/* Longest IP packet that fits into so many frames. */
 static inline uint32_t
-port_frames_mtu_max(const struct port_frames *f)
+port_frames_mtu_max(const struct port_frames *f, uint32_t count)
 {
-	return f->frame_size - f->buffer_offset - PORT_FRAME_KERNEL_HEADROOM - PORT_FRAME_L2_MAX;
+	return (f->frame_size - f->buffer_offset - PORT_FRAME_KERNEL_HEADROOM) * count - PORT_FRAME_L2_MAX;
 }
 
 static inline struct rte_mbuf *

@@ -32,9 +32,10 @@ static const struct setting {
 	uint32_t get_command, set_command; /* ethtool's, else `sysctl` */
 	const char *sysctl;
 	int wanted;
+	bool segmentation;
 } settings[SETTINGS] = {
-	[SEGMENTATION_TCP] = { "tso", ETHTOOL_GTSO, ETHTOOL_STSO, NULL, 0 },
-	[SEGMENTATION_GENERIC] = { "gso", ETHTOOL_GGSO, ETHTOOL_SGSO, NULL, 0 },
+	[SEGMENTATION_TCP] = { "tso", ETHTOOL_GTSO, ETHTOOL_STSO, NULL, 0, true },
+	[SEGMENTATION_GENERIC] = { "gso", ETHTOOL_GGSO, ETHTOOL_SGSO, NULL, 0, true },
 	[ROUTE_LOCALNET] = { "net.ipv4.conf.lo.route_localnet", 0, 0, SYSCTL "route_localnet", 1 },
 	[ACCEPT_LOCAL] = { "net.ipv4.conf.lo.accept_local", 0, 0, SYSCTL "accept_local", 1 },
 };
@@ -209,7 +210,7 @@ port_loopback_restore(const struct port_loopback *loopback)
 }
 
 int
-port_loopback_prepare(struct port_loopback *loopback, char *error, size_t size)
+port_loopback_prepare(struct port_loopback *loopback, bool long_packets, char *error, size_t size)
 {
 	int rc = read_originals(loopback->originals, error, size);
 
@@ -218,7 +219,7 @@ port_loopback_prepare(struct port_loopback *loopback, char *error, size_t size)
 	for (int i = 0; i < SETTINGS; i++) {
 		const struct setting *s = &settings[i];
 
-		if (setting_read(s) == s->wanted)
+		if (setting_read(s) == s->wanted || (long_packets && s->segmentation))
 			continue;
 		rc = setting_write(s, s->wanted);
 		if (rc < 0) {

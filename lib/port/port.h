@@ -120,14 +120,18 @@ struct port_environment {
 	unsigned int workers;
 	struct rte_mempool *pool;    /* made by port_pool_new() */
 	struct xdp_program *program; /* for XDP ports */
+	/* Received TCP packets had better be as long as their sender made them: longer than the MTU, where nobody had to
+	 * cut them up yet. They may be anyway (AF_XDP, generic mode). */
+	bool long_packets;
 };
 
-/* The longest IP packet an AF_XDP port can have: a packet buffer must fit into a page (multi-buffer is not used). */
+/* The longest IP packet that one buffer of an AF_XDP port can hold, as it must fit into a page. Since Linux 6.6 a packet
+ * may have several buffers, and comes as a chain. */
 #define PORT_XDP_MTU_MAX 3566
 
 /* The packet pool: PACKET_PRIVATE_SIZE, data room for a frame of `mtu_max`, memory that can be an AF_XDP UMEM as it is
  * (up to PORT_XDP_MTU_MAX; packet buffers for 1518 take 2 KB, above that 4 KB). An AF_XDP port whose interface has a
- * larger MTU, as `lo`, has what a buffer holds for its mtu. Freed with rte_mempool_free() after all ports. */
+ * larger MTU, as `lo`, has for its mtu what a packet's buffers hold. Freed with rte_mempool_free() after all ports. */
 struct rte_mempool *port_pool_new(uint32_t mbufs, uint16_t mtu_max, char *error, size_t size);
 
 /*

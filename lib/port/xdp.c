@@ -57,6 +57,7 @@ struct xdp_port {
 	uint32_t descriptors[2]; /* receive, send */
 	enum xdp_mode mode;
 	bool attached, zero_copy, running_known, running, loopback_prepared;
+	bool multi_buffer; /* packets may have several frames */
 	struct port_loopback loopback;
 	struct xdp_port_queue queues[PORT_QUEUES_MAX];
 };
@@ -91,18 +92,41 @@ xdp_rx_burst(struct port *port, uint16_t queue, struct rte_mbuf **out, uint16_t 
 	return received;
 }
 
-/* The kernel takes a frame as it is only when nobody else refers to it and it is of the UMEM's memory; else a copy. */
-static struct rte_mbuf *
-own_frame(struct xdp_port *xdp, struct rte_mbuf *m)
+static bool
+fits_a_frame(const struct xdp_port *xdp, const struct rte_mbuf *m)
 {
-	struct rte_mbuf *copy = NULL;
+	return m->pkt_len + RTE_PKTMBUF_HEADROOM <= rte_pktmbuf_data_room_size(xdp->pool);
+}
 
-	if (RTE_MBUF_DIRECT(m) && m->pool == xdp->pool && rte_mbuf_refcnt_read(m) == 1)
-		return m;
-	if (m->pkt_len + RTE_PKTMBUF_HEADROOM <= rte_pktmbuf_data_room_size(xdp->pool))
-		copy = rte_pktmbuf_copy(m, xdp->pool, 0, UINT32_MAX);
-	rte_pktmbuf_free(m);
-	return copy;
+/* The kernel takes frames as they are only when nobody else refers to them and they are of the UMEM's memory. Each costs it
+ * a page, so what fits one goes as one. */
+static bool
+is_own(const struct xdp_port *xdp, const struct rte_mbuf *m)
+{
+	if (m->nb_segs > 1 && fits_a_frame(xdp, m))
+		return false;
+	for (; m; m = m->next)
+		if (!RTE_MBUF_DIRECT(m) || m->pool != xdp->pool || rte_mbuf_refcnt_read(m) != 1)
+			return false;
+	return true;
+}
+
+/* The packet in frames that the kernel can be given, itself or a copy; NULL when there are none, or it would take more
+ * than there may be. */
+static struct rte_mbuf *
+own_frames(struct xdp_port *xdp, struct rte_mbuf *m)
+{
+	struct rte_mbuf *own = m;
+
+	if (!is_own(xdp, m)) {
+		own = fits_a_frame(xdp, m) || xdp->multi_buffer ? rte_pktmbuf_copy(m, xdp->pool, 0, UINT32_MAX) : NULL;
+		rte_pktmbuf_free(m);
+	}
+	if (own && own->nb_segs > PORT_XSK_FRAMES_MAX) {
+		rte_pktmbuf_free(own);
+		return NULL;
+	}
+	return own;
 }
 
 static void
@@ -114,7 +138,7 @@ send_frames(struct port *port, uint16_t queue, struct rte_mbuf **m, uint16_t cou
 	uint64_t bytes = 0;
 
 	for (uint16_t i = 0; i < count; i++) {
-		struct rte_mbuf *own = own_frame(xdp, m[i]);
+		struct rte_mbuf *own = own_frames(xdp, m[i]);
 
 		if (own) {
 			m[ready++] = own;
@@ -294,7 +318,8 @@ open_sockets(struct xdp_port *xdp, uint32_t count, bool zero_copy, uint32_t *fai
 							.send_size = xdp->descriptors[1],
 							.sends = i < xdp->base.queues,
 							.native = xdp->mode == XDP_MODE_NATIVE,
-							.zero_copy = zero_copy };
+							.zero_copy = zero_copy,
+							.multi_buffer = xdp->multi_buffer };
 
 		*failed = i;
 		rc = port_xsk_open(&xdp->sockets[i], xdp->umem, &xdp->frames, xdp->pool, &config);
@@ -338,6 +363,13 @@ choose_descriptors(struct xdp_port *xdp, const struct port_config *config, uint3
 		rte_align32pow2(config->tx_descriptors ? config->tx_descriptors : SEND_DESCRIPTORS_DEFAULT);
 }
 
+static void
+give_up_one(struct xdp_port *xdp, bool *zero_copy)
+{
+	*zero_copy = xdp->multi_buffer;
+	xdp->multi_buffer = !xdp->multi_buffer && xdp_program_multi_buffer(xdp->program);
+}
+
 static int
 open_all(struct xdp_port *xdp, const struct port_config *config, const struct port_environment *environment,
 	 const struct port_device *device, char *error, size_t size)
@@ -353,7 +385,8 @@ open_all(struct xdp_port *xdp, const struct port_config *config, const struct po
 		if (rc == 0)
 			return 0;
 		if (zero_copy && rc != -EBUSY && rc != -EPERM && rc != -ENOMEM)
-			zero_copy = false;
+			/* Zero copy is worth more than packets of several frames, which not all of its drivers have. */
+			give_up_one(xdp, &zero_copy);
 		else if (rc == -EINVAL && failed && !device->queues_exact)
 			count = failed;
 		else
@@ -388,12 +421,11 @@ watch_sockets(struct xdp_port *xdp, uint16_t queue)
 	return 0;
 }
 
-/* Copying makes them pay: where the driver sends from the packet buffers themselves, they would bring a copy back. On lo
- * segmentation is off, for what Weir receives there. */
+/* Copying makes them pay: where the driver sends from the packet buffers themselves, they would bring a copy back. */
 static int
 open_large(struct xdp_port *xdp)
 {
-	if (xdp->zero_copy || xdp->base.features & PORT_LOOPBACK)
+	if (xdp->zero_copy)
 		return 0;
 	for (uint16_t queue = 0; queue < xdp->base.queues; queue++) {
 		xdp->queues[queue].large_fd = port_large_open(xdp->base.ifindex);
@@ -487,21 +519,40 @@ static void
 describe(struct xdp_port *xdp, const struct port_config *config, const struct port_device *device)
 {
 	struct port *port = &xdp->base;
-	uint32_t mtu = config->mtu ? RTE_MIN(device->mtu, config->mtu) : device->mtu;
-	uint32_t mtu_max = port_frames_mtu_max(&xdp->frames);
 
 	snprintf(port->name, sizeof(port->name), "%s", config->name);
 	snprintf(port->interface_name, sizeof(port->interface_name), "%.15s", config->name);
 	port->ops = &xdp_ops;
 	port->ifindex = device->ifindex;
 	port->mac = device->mac;
-	port->mtu = (uint16_t)RTE_MIN(mtu, mtu_max);
 	if (device->flags & IFF_LOOPBACK)
 		port->features |= PORT_LOOPBACK;
-	else if (mtu > mtu_max)
+}
+
+/* How long packets may be, once it is known what the sockets can do. */
+static void
+describe_lengths(struct xdp_port *xdp, const struct port_config *config, const struct port_device *device)
+{
+	struct port *port = &xdp->base;
+	uint32_t mtu = config->mtu ? RTE_MIN(device->mtu, config->mtu) : device->mtu;
+	uint32_t mtu_max = port_frames_mtu_max(&xdp->frames, xdp->multi_buffer ? PORT_XSK_FRAMES_MAX : 1);
+
+	port->mtu = (uint16_t)RTE_MIN(RTE_MIN(mtu, mtu_max), (uint32_t)UINT16_MAX);
+	if (xdp->multi_buffer)
+		port->features |= PORT_TX_SEGMENTS;
+	if (mtu > mtu_max && !(port->features & PORT_LOOPBACK))
 		log_error(LOG_WARN,
 			  "interface %s: its MTU is %u, but packet buffers hold %u; longer packets are dropped",
 			  port->name, mtu, mtu_max);
+}
+
+/* What an interface without a bus receives is another's in this kernel, which has not cut up its TCP packets and, in generic
+ * mode, does not. In native mode veth makes its peer do so, and copies all the same. */
+static bool
+prefers_generic(const struct xdp_port *xdp, const struct port_config *config,
+		const struct port_environment *environment, const struct port_device *device)
+{
+	return config->xdp_mode == PORT_XDP_AUTO && environment->long_packets && xdp->multi_buffer && !device->has_bus;
 }
 
 /* Attaches before anything of the host is changed: the interface may be another Weir's. */
@@ -513,7 +564,9 @@ bring_up(struct xdp_port *xdp, const struct port_config *config, const struct po
 					       [PORT_XDP_NATIVE] = XDP_MODE_NATIVE,
 					       [PORT_XDP_GENERIC] = XDP_MODE_GENERIC };
 	struct port *port = &xdp->base;
-	int rc = xdp_program_attach(xdp->program, port->ifindex, modes[config->xdp_mode], &xdp->mode, error, size);
+	bool generic = prefers_generic(xdp, config, environment, device);
+	int rc = xdp_program_attach(xdp->program, port->ifindex, generic ? XDP_MODE_GENERIC : modes[config->xdp_mode],
+				    &xdp->mode, error, size);
 
 	if (rc < 0)
 		return rc;
@@ -521,6 +574,7 @@ bring_up(struct xdp_port *xdp, const struct port_config *config, const struct po
 	rc = open_all(xdp, config, environment, device, error, size);
 	if (rc < 0)
 		return rc;
+	describe_lengths(xdp, config, device);
 	if (port->queues == 1 || device->spreads_by_flow)
 		port->features |= PORT_FLOW_STABLE;
 	for (uint16_t queue = 0; queue < port->queues && rc == 0; queue++)
@@ -531,7 +585,7 @@ bring_up(struct xdp_port *xdp, const struct port_config *config, const struct po
 	if (rc < 0)
 		return port_fail(error, size, rc, "interface %s: packet socket: %s", port->name, strerror(-rc));
 	if (port->features & PORT_LOOPBACK) {
-		rc = port_loopback_prepare(&xdp->loopback, error, size);
+		rc = port_loopback_prepare(&xdp->loopback, xdp->multi_buffer && environment->long_packets, error, size);
 		xdp->loopback_prepared = rc == 0;
 	}
 	return rc;
@@ -553,6 +607,7 @@ port_xdp_new(const struct port_config *config, const struct port_environment *en
 		return port_fail(error, size, -ENOMEM, "interface %s: out of memory", config->name);
 	memset(xdp, 0, sizeof(*xdp));
 	xdp->program = environment->program;
+	xdp->multi_buffer = xdp_program_multi_buffer(xdp->program);
 	xdp->pool = environment->pool;
 	xdp->frames = frames;
 	for (int i = 0; i < PORT_QUEUES_MAX; i++)
@@ -563,9 +618,12 @@ port_xdp_new(const struct port_config *config, const struct port_environment *en
 		xdp_free(&xdp->base);
 		return rc;
 	}
-	log_error(LOG_NOTICE, "interface %s: AF_XDP, %s XDP, %s, %u of %u queues, MTU %u", config->name,
-		  xdp->mode == XDP_MODE_NATIVE ? "native" : "generic", xdp->zero_copy ? "zero copy" : "copying",
-		  xdp->base.queues, xdp->socket_count, xdp->base.mtu);
+	log_error(LOG_NOTICE, "interface %s: AF_XDP, %s XDP%s, %s%s, %u of %u queues, MTU %u", config->name,
+		  xdp->mode == XDP_MODE_NATIVE ? "native" : "generic",
+		  prefers_generic(xdp, config, environment, &device) ? " (no bus behind it: TCP packets come whole)"
+								     : "",
+		  xdp->zero_copy ? "zero copy" : "copying", xdp->multi_buffer ? ", multi-buffer" : "", xdp->base.queues,
+		  xdp->socket_count, xdp->base.mtu);
 	*out = &xdp->base;
 	return 0;
 }

@@ -8,11 +8,19 @@
 #include <sys/socket.h>
 
 #define BATCH 64u
+/* Frames read at once at most: a few packets of 64 KB. */
+#define DESCRIPTORS_OF_A_BURST 256u
 
 /* In copy mode the kernel sends at most 32 packets per call (TX_BATCH_SIZE), or what this option says since Linux 6.17. */
 #define XDP_MAX_TX_SKB_BUDGET 9
 #define SEND_BUDGET 1024
 #define KERNEL_SEND_BATCH 32
+
+/* Since Linux 6.6; Debian's headers are older. */
+#ifndef XDP_USE_SG
+#define XDP_USE_SG (1 << 4)
+#define XDP_PKT_CONTD (1 << 0)
+#endif
 /* In copy mode packets under way count against the socket's send buffer, with their overhead. */
 #define SEND_BUFFER_BYTES (16 << 20)
 
@@ -92,7 +100,8 @@ port_xsk_open(struct port_xsk *xsk, struct xsk_umem *umem, const struct port_fra
 		.tx_size = config->send_size,
 		.libxdp_flags = XSK_LIBXDP_FLAGS__INHIBIT_PROG_LOAD,
 		.xdp_flags = config->native ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE,
-		.bind_flags = XDP_USE_NEED_WAKEUP | (config->zero_copy ? XDP_ZEROCOPY : XDP_COPY),
+		.bind_flags = (uint16_t)(XDP_USE_NEED_WAKEUP | (config->zero_copy ? XDP_ZEROCOPY : XDP_COPY) |
+					 (config->multi_buffer ? XDP_USE_SG : 0)),
 	};
 	int rc;
 
@@ -120,6 +129,8 @@ port_xsk_close(struct port_xsk *xsk)
 	if (xsk->socket)
 		xsk_socket__delete(xsk->socket);
 	xsk->socket = NULL;
+	rte_pktmbuf_free(xsk->partial);
+	xsk->partial = NULL;
 }
 
 void
@@ -145,42 +156,102 @@ port_xsk_fd(const struct port_xsk *xsk)
 }
 
 /* What is read next of a packet: its mbuf, private area and headers. They come from another core, one after the other
- * they would cost more than all else. */
+ * they would cost more than all else. Of frames behind the first, only the mbuf is looked at. */
 static void
-prefetch(const struct port_xsk *xsk, uint64_t address)
+prefetch(const struct port_xsk *xsk, uint64_t address, bool first)
 {
 	const uint8_t *m = (const uint8_t *)port_frame_mbuf(xsk->frames, address);
 	const uint8_t *data = xsk->frames->base + address;
 
-	rte_prefetch0(data);
-	rte_prefetch0(data + RTE_CACHE_LINE_SIZE);
 	rte_prefetch0(m);
 	rte_prefetch0(m + RTE_CACHE_LINE_SIZE);
+	if (!first)
+		return;
+	rte_prefetch0(data);
+	rte_prefetch0(data + RTE_CACHE_LINE_SIZE);
 	rte_prefetch0(m + sizeof(struct rte_mbuf));
+}
+
+/* The frame of a descriptor as an mbuf, which is ours again. */
+static struct rte_mbuf *
+frame_take(struct port_xsk *xsk, const struct xdp_desc *descriptor)
+{
+	struct rte_mbuf *m = port_frame_mbuf(xsk->frames, descriptor->addr);
+	uint32_t offset = (uint32_t)(descriptor->addr & (xsk->frames->frame_size - 1));
+
+	held_clear(xsk, descriptor->addr);
+	m->data_off = (uint16_t)(offset - xsk->frames->buffer_offset);
+	m->pkt_len = descriptor->len;
+	m->data_len = (uint16_t)descriptor->len;
+	return m;
+}
+
+/* Puts a frame of a packet that has several behind those before it; the packet when it was the last, else NULL. */
+static struct rte_mbuf *
+chain_extend(struct port_xsk *xsk, struct rte_mbuf *m, bool last)
+{
+	struct rte_mbuf *packet = xsk->partial;
+
+	if (packet) {
+		xsk->partial_tail->next = m;
+		packet->nb_segs++;
+		packet->pkt_len += m->data_len;
+	} else {
+		xsk->partial = packet = m;
+	}
+	xsk->partial_tail = m;
+	if (!last)
+		return NULL;
+	xsk->partial = NULL;
+	return packet;
+}
+
+/* Up to `max` descriptors into packets, which may be none although there were some. */
+static uint16_t
+ring_read(struct port_xsk *xsk, struct rte_mbuf **out, uint32_t max, uint32_t *read)
+{
+	uint32_t index, n = xsk_ring_cons__peek(&xsk->receive, max, &index);
+	bool first = !xsk->partial;
+	uint16_t received = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		const struct xdp_desc *descriptor = xsk_ring_cons__rx_desc(&xsk->receive, index + i);
+
+		prefetch(xsk, descriptor->addr, first);
+		first = !(descriptor->options & XDP_PKT_CONTD);
+	}
+	for (uint32_t i = 0; i < n; i++) {
+		const struct xdp_desc *descriptor = xsk_ring_cons__rx_desc(&xsk->receive, index + i);
+		struct rte_mbuf *m = frame_take(xsk, descriptor);
+		bool last = !(descriptor->options & XDP_PKT_CONTD);
+
+		if (unlikely(xsk->partial || !last))
+			m = chain_extend(xsk, m, last);
+		if (m)
+			out[received++] = m;
+	}
+	if (n)
+		xsk_ring_cons__release(&xsk->receive, n);
+	xsk->fill_short += n;
+	*read = n;
+	return received;
 }
 
 uint16_t
 port_xsk_receive(struct port_xsk *xsk, struct rte_mbuf **out, uint16_t max, uint64_t *no_mbuf)
 {
-	uint32_t index, n = xsk_ring_cons__peek(&xsk->receive, max, &index), already_short = xsk->fill_short;
+	uint32_t already_short = xsk->fill_short, read, budget = DESCRIPTORS_OF_A_BURST;
+	uint16_t received = 0;
 
-	for (uint32_t i = 0; i < n; i++)
-		prefetch(xsk, xsk_ring_cons__rx_desc(&xsk->receive, index + i)->addr);
-	for (uint32_t i = 0; i < n; i++) {
-		const struct xdp_desc *descriptor = xsk_ring_cons__rx_desc(&xsk->receive, index + i);
-		struct rte_mbuf *m = port_frame_mbuf(xsk->frames, descriptor->addr);
-		uint32_t offset = (uint32_t)(descriptor->addr & (xsk->frames->frame_size - 1));
+	do {
+		uint32_t wanted = RTE_MIN((uint32_t)(max - received), budget);
 
-		held_clear(xsk, descriptor->addr);
-		m->data_off = (uint16_t)(offset - xsk->frames->buffer_offset);
-		m->pkt_len = descriptor->len;
-		m->data_len = (uint16_t)descriptor->len;
-		out[i] = m;
-	}
-	if (n) {
-		xsk_ring_cons__release(&xsk->receive, n);
-		xsk->fill_short += n;
-	}
+		received += ring_read(xsk, out + received, wanted, &read);
+		budget -= read;
+		/* Most bursts are small and done at once. */
+		if (read < wanted)
+			break;
+	} while (received < max && budget > 0);
 	if (xsk->fill_short) {
 		refill(xsk);
 		if (xsk->fill_short > already_short)
@@ -189,27 +260,46 @@ port_xsk_receive(struct port_xsk *xsk, struct rte_mbuf **out, uint16_t max, uint
 	/* Drivers with zero copy stop looking at a fill ring that was empty until they are called. */
 	if (xsk_ring_prod__needs_wakeup(&xsk->fill) && xsk->fill_short < xsk->fill_target)
 		recvfrom(port_xsk_fd(xsk), NULL, 0, MSG_DONTWAIT, NULL, NULL);
-	return (uint16_t)n;
+	return received;
+}
+
+/* All frames of a packet, the kernel's from now on, each by itself; it comes back that way. */
+static void
+frames_give(struct port_xsk *xsk, struct rte_mbuf *m, uint32_t index)
+{
+	while (m) {
+		struct xdp_desc *descriptor = xsk_ring_prod__tx_desc(&xsk->send, index++);
+		struct rte_mbuf *next = m->next;
+
+		descriptor->addr = port_frame_data_address(xsk->frames, m);
+		descriptor->len = m->data_len;
+		descriptor->options = next ? XDP_PKT_CONTD : 0;
+		held_set(xsk, descriptor->addr);
+		m->next = NULL;
+		m->nb_segs = 1;
+		m = next;
+	}
 }
 
 uint16_t
 port_xsk_send(struct port_xsk *xsk, struct rte_mbuf **m, uint16_t count)
 {
-	uint32_t index, n = RTE_MIN(xsk_prod_nb_free(&xsk->send, count), (uint32_t)count);
+	uint32_t index, frames = 0, room = xsk_prod_nb_free(&xsk->send, count);
+	uint16_t sent = 0;
 
-	if (!n || xsk_ring_prod__reserve(&xsk->send, n, &index) != n)
+	while (sent < count && frames + m[sent]->nb_segs <= room)
+		frames += m[sent++]->nb_segs;
+	if (!frames || xsk_ring_prod__reserve(&xsk->send, frames, &index) != frames)
 		return 0;
-	for (uint32_t i = 0; i < n; i++) {
-		struct xdp_desc *descriptor = xsk_ring_prod__tx_desc(&xsk->send, index + i);
+	for (uint16_t i = 0; i < sent; i++) {
+		uint32_t segments = m[i]->nb_segs;
 
-		descriptor->addr = port_frame_data_address(xsk->frames, m[i]);
-		descriptor->len = m[i]->data_len;
-		descriptor->options = 0;
-		held_set(xsk, descriptor->addr);
+		frames_give(xsk, m[i], index);
+		index += segments;
 	}
-	xsk_ring_prod__submit(&xsk->send, n);
-	xsk->sent_held += n;
-	return (uint16_t)n;
+	xsk_ring_prod__submit(&xsk->send, frames);
+	xsk->sent_held += frames;
+	return sent;
 }
 
 /* One call. False when another one now is of no use. */

@@ -25,12 +25,13 @@ struct port_xsk {
 	struct xsk_ring_prod fill, send;
 	const struct port_frames *frames;
 	struct rte_mempool *pool;
-	struct xsk_socket *socket; /* NULL: not open */
-	uint64_t *held;            /* one bit per frame */
-	uint32_t fill_target;      /* frames the kernel should have for receiving */
-	uint32_t fill_short;       /* of these, how many it has not, for want of mbufs */
-	uint32_t sent_held;        /* frames given for sending and not yet back */
-	bool send_failing;         /* the last call to send ended in an error that will not go away by itself */
+	struct xsk_socket *socket;               /* NULL: not open */
+	struct rte_mbuf *partial, *partial_tail; /* of a packet, what has been read from the receive ring so far */
+	uint64_t *held;                          /* one bit per frame */
+	uint32_t fill_target;                    /* frames the kernel should have for receiving */
+	uint32_t fill_short;                     /* of these, how many it has not, for want of mbufs */
+	uint32_t sent_held;                      /* frames given for sending and not yet back */
+	bool send_failing; /* the last call to send ended in an error that will not go away by itself */
 };
 
 struct port_xsk_config {
@@ -39,7 +40,11 @@ struct port_xsk_config {
 	uint32_t receive_size, send_size; /* powers of two */
 	bool sends;
 	bool native, zero_copy;
+	bool multi_buffer; /* packets may have several frames */
 };
+
+/* Of a packet to be sent at most, in the kernel as well as in drivers: MAX_SKB_FRAGS of the usual build, and the head. */
+#define PORT_XSK_FRAMES_MAX 17
 
 /* The memory of all frames, for the sockets of one port. The rings get their sizes here. 0 or -errno. */
 int port_xsk_umem_new(const struct port_frames *frames, uint32_t receive_size, uint32_t send_size,
@@ -54,11 +59,12 @@ void port_xsk_reclaim(struct port_xsk *xsk);
 
 int port_xsk_fd(const struct port_xsk *xsk);
 
-/* Packets received, and how many frames could not be replaced, which is added to *no_mbuf. */
+/* Packets received, each a chain of as many mbufs as it has frames; and how many frames could not be replaced, which is
+ * added to *no_mbuf. */
 uint16_t port_xsk_receive(struct port_xsk *xsk, struct rte_mbuf **out, uint16_t max, uint64_t *no_mbuf);
 
-/* How many of `m` were put into the send ring, from the first on; these are the kernel's now. Each has one reference and
- * one segment and is of the socket's pool. */
+/* How many of `m` were put into the send ring, from the first on; these are the kernel's now. Each mbuf has one reference
+ * and is of the socket's pool. Chains (at most PORT_XSK_FRAMES_MAX mbufs) go with multi_buffer alone. */
 uint16_t port_xsk_send(struct port_xsk *xsk, struct rte_mbuf **m, uint16_t count);
 /* Tells the kernel to send what is in the ring, if it wants to be told. Returns the system calls made. */
 unsigned int port_xsk_send_flush(struct port_xsk *xsk);

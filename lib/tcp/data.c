@@ -45,8 +45,9 @@ in_order(struct tcp_connection *c, struct tcp_segment *segment)
 
 	if (len == 0)
 		return;
+	/* Not of several in one packet, which the sender, or a kernel, has not cut up: a segment is what our SYN allowed. */
 	if (len > c->rcv_mss)
-		c->rcv_mss = (uint16_t)RTE_MIN(len, UINT16_MAX);
+		c->rcv_mss = (uint16_t)RTE_MIN(len, tcp_mss_offered(c));
 	tcp_queue_concatenate(&c->received, &segment->payload);
 	c->rcv_nxt += len;
 	if (c->ranges) {

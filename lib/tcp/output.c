@@ -169,7 +169,7 @@ options_of_syn(const struct tcp_connection *c, bool answer, struct tcp_options *
 	const struct tcp_stack *stack = c->stack;
 
 	options->flags = TCP_OPTION_MSS;
-	options->mss = (uint16_t)(c->mtu - (ip_address_is_v4(&c->remote.ip) ? 40 : 60));
+	options->mss = tcp_mss_offered(c);
 	if (!answer || c->flags & TCP_SACK)
 		options->flags |= TCP_OPTION_SACK_PERMITTED;
 	if (!answer || c->flags & TCP_TIMESTAMPS)

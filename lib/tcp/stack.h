@@ -144,6 +144,13 @@ tcp_stack_buffer(const struct tcp_stack *stack, uint32_t configured)
 /* The largest MSS that the path and our mbufs bear, whatever the peer would take. */
 uint16_t tcp_mss_of_path(const struct tcp_connection *c);
 
+/* What our SYN says: how long the peer's segments may be. */
+static inline uint16_t
+tcp_mss_offered(const struct tcp_connection *c)
+{
+	return (uint16_t)(c->mtu - (ip_address_is_v4(&c->remote.ip) ? 40 : 60));
+}
+
 /* The listener for a destination, exact address first; NULL. */
 const struct tcp_listener *tcp_listener_find(const struct tcp_stack *stack, const struct endpoint *local);
 

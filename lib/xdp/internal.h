@@ -28,6 +28,7 @@ struct xdp_program {
 	struct xdp_link links[XDP_INTERFACES_MAX];
 	struct xdp_queue_key slots[XDP_SOCKETS_MAX]; /* ifindex 0: free */
 	struct xdp_key_set sets[XDP_SET_COUNT];
+	bool multi_buffer;
 };
 
 /* Descriptor of the map that holds a set. */

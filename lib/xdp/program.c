@@ -3,14 +3,23 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <linux/if_link.h>
+#include <linux/if_xdp.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "xdp/internal.h"
 #include "xdp/weir.skel.h"
+
+/* Since Linux 6.6; Debian's headers are older. */
+#ifndef XDP_USE_SG
+#define XDP_USE_SG (1 << 4)
+#endif
+/* An interface that no host has. */
+#define NO_IFINDEX 0x7fffffff
 
 const char *const xdp_counter_names[XDP_COUNTER_COUNT] = {
 #define ROW(name, text) text,
@@ -43,6 +52,24 @@ load_advice(int code)
 	return "";
 }
 
+/* Whether sockets know the flag, found out without effects: one that the kernel does not know is refused before it looks
+ * for the interface. */
+static bool
+sockets_have_multi_buffer(void)
+{
+	const struct sockaddr_xdp address = { .sxdp_family = AF_XDP,
+					      .sxdp_flags = XDP_COPY | XDP_USE_SG,
+					      .sxdp_ifindex = NO_IFINDEX };
+	int fd = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0);
+	bool has;
+
+	if (fd < 0)
+		return false;
+	has = bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 && errno == ENODEV;
+	close(fd);
+	return has;
+}
+
 int
 xdp_program_load(struct xdp_program **out, char *error, size_t size)
 {
@@ -59,6 +86,12 @@ xdp_program_load(struct xdp_program **out, char *error, size_t size)
 	if (!program->skeleton) {
 		rc = -errno;
 		goto fail;
+	}
+	program->multi_buffer = sockets_have_multi_buffer();
+	if (!program->multi_buffer) {
+		struct bpf_program *of_one_frame = program->skeleton->progs.weir_xdp;
+
+		bpf_program__set_flags(of_one_frame, bpf_program__flags(of_one_frame) & ~(uint32_t)BPF_F_XDP_HAS_FRAGS);
 	}
 	rc = weir_bpf__load(program->skeleton);
 	if (rc < 0)
@@ -83,6 +116,12 @@ xdp_program_free(struct xdp_program *program)
 		free(program->sets[i].keys);
 	weir_bpf__destroy(program->skeleton);
 	free(program);
+}
+
+bool
+xdp_program_multi_buffer(const struct xdp_program *program)
+{
+	return program->multi_buffer;
 }
 
 int

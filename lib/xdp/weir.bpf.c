@@ -327,7 +327,7 @@ is_weirs(void *data, void *end)
 	return false;
 }
 
-SEC("xdp")
+SEC("xdp.frags")
 int
 weir_xdp(struct xdp_md *context)
 {

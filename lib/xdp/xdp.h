@@ -32,6 +32,10 @@ struct xdp_program;
 int xdp_program_load(struct xdp_program **out, char *error, size_t size);
 void xdp_program_free(struct xdp_program *program);
 
+/* True when packets may have several frames (multi-buffer, since Linux 6.6): the program takes such, and AF_XDP sockets do
+ * if they ask for it. Without, a packet longer than a frame is dropped on its way to a socket. */
+bool xdp_program_multi_buffer(const struct xdp_program *program);
+
 /* Descriptor of the loaded program (bpftool and tests know it by that); owned by the object. */
 int xdp_program_fd(const struct xdp_program *program);
 

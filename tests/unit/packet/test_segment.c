@@ -195,6 +195,70 @@ the_whole_pseudo_sum_has_the_length(void **state)
 	}
 }
 
+/* A packet as a kernel hands it on: the sum is the pseudo-header's, of the whole. */
+static struct rte_mbuf *
+received_packet(bool v4, uint32_t payload)
+{
+	struct rte_mbuf *m = packet(v4, payload, 1000, 100, 1500, RTE_TCP_ACK_FLAG | RTE_TCP_PSH_FLAG);
+	struct rte_tcp_hdr *tcp = rte_pktmbuf_mtod_offset(m, struct rte_tcp_hdr *, 14 + (v4 ? 20 : 40));
+
+	packet_checksum_fill_ipv4(m, 14);
+	tcp->cksum = packet_checksum_pseudo_whole(m, 14);
+	m->ol_flags = 0;
+	m->tx_offload = 0;
+	packet_view(m)->port_index = 3;
+	packet_view(m)->queue = 2;
+	assert_int_equal(packet_parse(m), PACKET_OK);
+	return m;
+}
+
+static void
+a_received_packet_becomes_what_would_have_come_in_its_place(void **state)
+{
+	for (int v4 = 0; v4 < 2; v4++) {
+		uint32_t headers = (v4 ? 20 : 40) + 32, full = 1500 - headers, payload = 40001, at = 0;
+		struct rte_mbuf *m = received_packet(v4, payload), *out[PACKET_CUT_MAX];
+		uint16_t count = packet_cut_received(m, 1500, support_pool(), out);
+
+		assert_int_equal(count, (payload + full - 1) / full);
+		for (uint16_t i = 0; i < count; i++) {
+			uint32_t len = RTE_MIN(payload - at, full);
+			const struct packet_view *view = packet_view(out[i]);
+			const uint8_t *data = rte_pktmbuf_mtod_offset(out[i], uint8_t *, 14 + headers);
+
+			assert_int_equal(out[i]->ol_flags, 0);
+			assert_int_equal(packet_parse(out[i]), PACKET_OK);
+			assert_true(view->flags & PACKET_L4_CHECKSUM_PARTIAL);
+			assert_int_equal(view->port_index, 3);
+			assert_int_equal(view->queue, 2);
+			assert_int_equal(view->payload_len, len);
+			assert_int_equal(view->tcp_flags & RTE_TCP_PSH_FLAG, i == count - 1 ? RTE_TCP_PSH_FLAG : 0);
+			for (uint32_t byte = 0; byte < len; byte++)
+				assert_int_equal(data[byte], pattern(at + byte));
+			at += len;
+			rte_pktmbuf_free(out[i]);
+		}
+		assert_int_equal(at, payload);
+	}
+	assert_int_equal(support_pool_available(), SUPPORT_POOL_SIZE);
+}
+
+static void
+other_received_packets_stay_as_they_are(void **state)
+{
+	struct rte_mbuf *m = received_packet(true, 3000), *out[PACKET_CUT_MAX];
+
+	/* Short enough; more pieces than there may be; headers that leave no room; a sum that is whole. */
+	assert_int_equal(packet_cut_received(m, 3100, support_pool(), out), 0);
+	assert_int_equal(packet_cut_received(m, 90, support_pool(), out), 0);
+	assert_int_equal(packet_cut_received(m, 52, support_pool(), out), 0);
+	packet_checksum_fill(m, 14);
+	assert_int_equal(packet_parse(m), PACKET_OK);
+	assert_int_equal(packet_cut_received(m, 1500, support_pool(), out), 0);
+	assert_int_equal(m->ol_flags, 0);
+	rte_pktmbuf_free(m);
+}
+
 int
 main(void)
 {
@@ -204,6 +268,8 @@ main(void)
 		cmocka_unit_test(what_is_no_such_packet_is_refused),
 		cmocka_unit_test(a_segment_longer_than_an_mbuf_is_none),
 		cmocka_unit_test(the_whole_pseudo_sum_has_the_length),
+		cmocka_unit_test(a_received_packet_becomes_what_would_have_come_in_its_place),
+		cmocka_unit_test(other_received_packets_stay_as_they_are),
 	};
 
 	support_dpdk_init();

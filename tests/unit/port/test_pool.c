@@ -21,7 +21,7 @@ check_layout(uint16_t mtu, uint32_t frame_size)
 	assert_int_equal(port_frames_of_pool(pool, &f), 0);
 	assert_int_equal(f.frame_size, frame_size);
 	assert_int_equal(f.frames, 1000);
-	assert_true(port_frames_mtu_max(&f) >= mtu);
+	assert_true(port_frames_mtu_max(&f, 1) >= mtu);
 	assert_int_equal((uintptr_t)f.base % (uintptr_t)sysconf(_SC_PAGESIZE), 0);
 	assert_int_equal(rte_pktmbuf_alloc_bulk(pool, m, 1000), 0);
 	for (int i = 0; i < 1000; i++) {
