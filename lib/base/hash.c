@@ -1,5 +1,6 @@
 #include "base/hash.h"
 
+#include <endian.h>
 #include <string.h>
 
 static inline uint64_t
@@ -52,8 +53,12 @@ siphash(const uint64_t key[2], const void *data, size_t len)
 			  key[0] ^ 0x6c7967656e657261ull, key[1] ^ 0x7465646279746573ull };
 	size_t i;
 
-	for (i = 0; i + 8 <= len; i += 8)
-		sip_absorb(v, load_little_endian(bytes + i, 8));
+	for (i = 0; i + 8 <= len; i += 8) {
+		uint64_t word;
+
+		memcpy(&word, bytes + i, sizeof(word));
+		sip_absorb(v, le64toh(word));
+	}
 	sip_absorb(v, (uint64_t)len << 56 | load_little_endian(bytes + i, len - i));
 	v[2] ^= 0xff;
 	sip_rounds(v, 4);

@@ -14,7 +14,7 @@ packet_sum_segments(uint64_t sum, const struct rte_mbuf *m, uint32_t offset, uin
 	bool odd = false;
 
 	if (likely(offset + len <= m->data_len))
-		return packet_sum(sum, rte_pktmbuf_mtod_offset(m, const void *, offset), len);
+		return packet_sum_long(sum, rte_pktmbuf_mtod_offset(m, const void *, offset), len);
 	for (; m && len > 0; m = m->next) {
 		uint32_t here, part;
 
@@ -23,7 +23,7 @@ packet_sum_segments(uint64_t sum, const struct rte_mbuf *m, uint32_t offset, uin
 			continue;
 		}
 		here = RTE_MIN(m->data_len - offset, len);
-		part = packet_sum_fold(packet_sum(0, rte_pktmbuf_mtod_offset(m, const void *, offset), here));
+		part = packet_sum_fold(packet_sum_long(0, rte_pktmbuf_mtod_offset(m, const void *, offset), here));
 		/* Behind an odd number of bytes, the halves of every word are swapped (RFC 1071 section 2(B)). */
 		sum += odd ? __builtin_bswap16((uint16_t)part) : part;
 		odd ^= here & 1;

@@ -45,6 +45,9 @@ packet_sum(uint64_t sum, const void *data, size_t len)
 	return chains[0] + chains[1] + chains[2] + chains[3];
 }
 
+/* The same, for what may be a whole payload. */
+uint64_t packet_sum_long(uint64_t sum, const void *data, size_t len);
+
 static inline uint16_t
 packet_sum_fold(uint64_t sum)
 {
