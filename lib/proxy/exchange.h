@@ -54,8 +54,7 @@ struct proxy_exchange {
 	uint64_t request_content; /* body bytes seen */
 	struct bytes capture_text;
 	struct bytes *named; /* CONFIG_NAMED_CAPTURES_MAX of them, or NULL: none has matched */
-	size_t captures[2 * PROXY_CAPTURES_MAX];
-	int capture_groups;
+	int capture_groups;  /* of `captures` */
 
 	/* response */
 	uint16_t status;
@@ -66,9 +65,8 @@ struct proxy_exchange {
 
 	/* upstream */
 	struct upstream_attempts attempts;
-	struct proxy_attempt tried[PROXY_ATTEMPTS_MAX];
-	uint32_t tried_count;
-	int server_index; /* of the attempt under way, -1: none */
+	uint32_t tried_count; /* of `tried`, and beyond */
+	int server_index;     /* of the attempt under way, -1: none */
 	uint64_t first_attempt_ns;
 	struct bytes request_pending; /* head not yet in the server's send queue */
 	uint8_t *response_head;
@@ -87,7 +85,11 @@ struct proxy_exchange {
 	size_t used;
 	uint8_t *large;
 	size_t large_used;
+
+	/* All above is zero at first, of all below only what counts what is in it. */
 	struct http_message request, response;
+	size_t captures[2 * PROXY_CAPTURES_MAX];
+	struct proxy_attempt tried[PROXY_ATTEMPTS_MAX];
 	_Alignas(16) uint8_t memory[PROXY_MEMORY_INLINE];
 };
 

@@ -16,10 +16,22 @@ proxy_head_number(struct proxy_head_writer *head, uint64_t number)
 void
 proxy_head_field(struct proxy_head_writer *head, struct bytes name, struct bytes value)
 {
-	proxy_head_put(head, name);
-	proxy_head_literal(head, ": ");
-	proxy_head_put(head, value);
-	proxy_head_literal(head, "\r\n");
+	size_t len = name.len + value.len + 4;
+	uint8_t *at = head->data + head->len;
+
+	if (len > head->capacity - head->len) {
+		head->overflow = true;
+		return;
+	}
+	if (name.len)
+		memcpy(at, name.data, name.len);
+	at += name.len;
+	memcpy(at, ": ", 2);
+	at += 2;
+	if (value.len)
+		memcpy(at, value.data, value.len);
+	memcpy(at + value.len, "\r\n", 2);
+	head->len += len;
 }
 
 static size_t
