@@ -39,7 +39,7 @@ cmdline_print_usage(FILE *out)
 	      "  --body BYTES       : POST a body of that many bytes\n"
 	      "  --size BYTES       : what every body of a 2xx answer must have\n"
 	      "  --timeout TIME     : for connecting, and for an answer (default: 2s)\n"
-	      "  --warmup TIME      : load before it counts (default: 0s)\n"
+	      "  --warmup TIME      : load before it counts, and until the first answer (default: 0s)\n"
 	      "  --latency          : print the distribution of latencies\n"
 	      "  --json FILE        : write everything, with the histogram; \"-\" is standard output\n"
 	      "  --interface NAME   : a kernel interface (AF_XDP), vdev:NAME,ARGUMENTS or a PCI address (DPDK);\n"

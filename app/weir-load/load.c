@@ -528,3 +528,9 @@ load_result(const struct load *load)
 {
 	return &load->result;
 }
+
+uint64_t
+load_answers(const struct load *load)
+{
+	return __atomic_load_n(&load->result.counters[LOAD_ANSWERS], __ATOMIC_RELAXED);
+}

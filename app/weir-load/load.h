@@ -69,6 +69,9 @@ void load_begin(struct load *load, uint64_t now_ns);
 /* Nothing counts any more; connections are reset. */
 void load_end(struct load *load, uint64_t now_ns);
 
+/* Answers counted so far. Any thread. */
+uint64_t load_answers(const struct load *load);
+
 struct load_result {
 	uint64_t counters[LOAD_COUNTER_COUNT];
 	struct histogram latency; /* ns; of complete answers */

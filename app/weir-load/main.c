@@ -246,13 +246,32 @@ wait_for_link(struct program *p)
 	return false;
 }
 
+static uint64_t
+answers(const struct program *p)
+{
+	uint64_t sum = 0;
+
+	for (unsigned int i = 0; i < p->shared.worker_count; i++)
+		sum += load_answers(p->shared.workers[i].user_context);
+	return sum;
+}
+
+/* Not over before there is an answer: neighbours are being asked for, and a peer's link may come up late. */
+static void
+warm_up(struct program *p)
+{
+	p->interrupted = wait_for_signal(p, p->cmdline.warmup_ms);
+	for (unsigned int waited = 0; waited < LINK_MS && !p->interrupted && !answers(p); waited += TICK_MS)
+		p->interrupted = wait_for_signal(p, TICK_MS);
+}
+
 static void
 run(struct program *p)
 {
 	report_print_heading(&p->cmdline, stdout);
 	tell(p, begin);
 	if (p->cmdline.warmup_ms) {
-		p->interrupted = wait_for_signal(p, p->cmdline.warmup_ms);
+		warm_up(p);
 		tell(p, begin);
 	}
 	if (!p->interrupted)

@@ -51,6 +51,24 @@ def test_bench_l4_refuses_what_is_no_configuration():
     assert "nonsense" in done.stderr
 
 
+def test_bench_tcp_measures_what_it_says(tmp_path):
+    """Each of its parts, the smallest of it; one balancer and one case."""
+    report = tmp_path / "report.json"
+    done = run(f"{SCRIPTS}/bench-tcp", "--build", BUILD, "--milliseconds", "300", "--warmup", "100", "--rounds", "1",
+               "--connections", "8", "--cases", "proxied keepalive", "--balancers", "weir", "--no-instructions",
+               "--json", str(report))
+    assert done.returncode == 0, done.stdout + done.stderr
+    results = json.loads(report.read_text())
+    assert set(results["inside"]) == {"served keepalive", "served new", "proxied keepalive", "proxied new", "bulk"}
+    for row in results["inside"].values():
+        assert row["ns"] > 0 and row["answers"] > 0 and row["lost"] == 0, row
+        assert row.keys().isdisjoint({"read", "timeout", "bad_answer", "wrong_size", "bad_status"}), row
+    for row in (results["memif"]["proxied keepalive"], results["veth"]["proxied keepalive"]["weir"]):
+        assert row["answers"] > 0 and not row["errors"], row
+    for offload in ("on", "off"):
+        assert results["veth"]["bulk"][f"weir, offload {offload}"]["gbit_per_second"] > 0
+
+
 @pytest.mark.parametrize("profile", ["single_flow", "many_flows", "syn_flood", "imix"])
 def test_testpmd_sends_what_pktgen_would(profile):
     done = run(f"{SCRIPTS}/run", profile, "net_null0,no-rx=1", "--with", "testpmd", "--no-huge", "--seconds", "1",

@@ -1,12 +1,12 @@
 """What the tests in namespaces share: the wiring, the servers, the balancer, and HTTP byte by byte."""
 
-from .balancer import BINARY, IS_NGINX, ROOT, Balancer, adopt_orphans, refused
+from .balancer import BINARY, IS_NGINX, ROOT, Balancer, Haproxy, adopt_orphans, core_seconds, refused
 from .namespace import PREFIX, Namespace, run, sweep, wait_for
 from .servers import Nginx, Origin, ok, serving
 from .stream import Message, Stream, chunked, drip, pattern
 from .topology import Topology, sweep_directories
 
 __all__ = [
-    "BINARY", "IS_NGINX", "PREFIX", "ROOT", "Balancer", "Message", "Namespace", "Nginx", "Origin", "Stream", "Topology", "adopt_orphans",
-    "chunked", "drip", "ok", "pattern", "refused", "run", "serving", "sweep", "sweep_directories", "wait_for",
+    "BINARY", "IS_NGINX", "PREFIX", "ROOT", "Balancer", "Haproxy", "Message", "Namespace", "Nginx", "Origin", "Stream", "Topology",
+    "adopt_orphans", "chunked", "core_seconds", "drip", "ok", "pattern", "refused", "run", "serving", "sweep", "sweep_directories", "wait_for",
 ]

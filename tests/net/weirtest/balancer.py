@@ -241,6 +241,30 @@ class Balancer:
             shutil.rmtree(self.directory, ignore_errors=True)
 
 
+class Haproxy(Balancer):
+    """Of the benchmarks: it can neither be asked to leave nor reloaded as the others."""
+
+    writes_pid = False
+
+    def arguments(self):
+        return [self.binary, "-db", "-f", f"{self.directory}/weir.conf"]
+
+    def __exit__(self, *_):
+        self.kill()
+        self.clean()
+
+
+def core_seconds(core):
+    """What a core did but idling, waiting and what the hypervisor took, from /proc/stat."""
+    with open("/proc/stat") as file:
+        for line in file:
+            fields = line.split()
+            if fields[0] == f"cpu{core}":
+                user, nice, system, _, _, irq, softirq = map(int, fields[1:8])
+                return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
+    raise RuntimeError(f"no core {core}")
+
+
 def refused(namespace, address, port):
     """True when a connection from `namespace` is refused or reset, not merely unanswered."""
     try:
