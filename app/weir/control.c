@@ -168,9 +168,12 @@ reload(struct control *c)
 	now = core_settings(generations_config(&c->generations));
 	next = core_settings(config);
 	if (now->worker_processes != next->worker_processes || now->worker_poll != next->worker_poll ||
+	    now->tcp_congestion != next->tcp_congestion ||
 	    core_events(config)->worker_connections !=
 		    core_events(generations_config(&c->generations))->worker_connections)
-		log_error(LOG_WARN, "worker_processes, worker_connections and worker_poll change with a restart only");
+		log_error(LOG_WARN,
+			  "worker_processes, worker_connections, worker_poll and tcp_congestion change with a restart "
+			  "only");
 	if (!bytes_equal(now->control, next->control) || now->control_off != next->control_off)
 		log_error(LOG_WARN, "\"control\" changes with a restart only");
 	if (generations_publish(&c->generations, config) < 0) {

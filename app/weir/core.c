@@ -9,6 +9,7 @@
 #include "l4/l4.h"
 #include "proxy/error_log.h"
 #include "proxy/settings.h"
+#include "tcp/tcp.h"
 #include "weir/cmdline.h"
 
 /* ---- main ---- */
@@ -156,6 +157,12 @@ static const struct config_word poll_words[] = {
 	{ 0 },
 };
 
+static const struct config_word congestion_words[] = {
+	{ "cubic", TCP_CUBIC },
+	{ "new_reno", TCP_NEW_RENO },
+	{ 0 },
+};
+
 static void
 main_init(struct config *config, void *settings)
 {
@@ -164,6 +171,7 @@ main_init(struct config *config, void *settings)
 	core->daemon = CONFIG_UNSET;
 	core->worker_processes = CONFIG_UNSET;
 	core->worker_poll = CONFIG_UNSET;
+	core->tcp_congestion = CONFIG_UNSET;
 	core->worker_shutdown_timeout_ms = CONFIG_UNSET;
 	core->packet_buffers = CONFIG_UNSET_SIZE;
 }
@@ -176,6 +184,7 @@ main_merge(struct config *config, struct config_scope *scope, const void *parent
 	config_merge(core->daemon, CONFIG_UNSET, CONFIG_UNSET, 1);
 	config_merge(core->worker_processes, CONFIG_UNSET, CONFIG_UNSET, 1);
 	config_merge(core->worker_poll, CONFIG_UNSET, CONFIG_UNSET, CORE_POLL_ADAPTIVE);
+	config_merge(core->tcp_congestion, CONFIG_UNSET, CONFIG_UNSET, TCP_CUBIC);
 	config_merge(core->worker_shutdown_timeout_ms, CONFIG_UNSET, CONFIG_UNSET, 0);
 	core->pid = bytes_of_string(core->pid.data ? config_full_path(config, core->pid) : CMDLINE_PID);
 	if (!config_child(scope, CONFIG_EVENTS))
@@ -403,6 +412,7 @@ static const struct config_directive main_directives[] = {
 	{ "worker_processes", CONFIG_MAIN, 1, 1, 0, 0, set_worker_processes },
 	{ "worker_cpu_affinity", CONFIG_MAIN, 1, 255, 0, 0, set_affinity },
 	{ "worker_poll", CONFIG_MAIN, 1, 1, 0, 0, config_set_word, MAIN_FIELD(worker_poll), poll_words },
+	{ "tcp_congestion", CONFIG_MAIN, 1, 1, 0, 0, config_set_word, MAIN_FIELD(tcp_congestion), congestion_words },
 	{ "worker_shutdown_timeout", CONFIG_MAIN, 1, 1, 0, 0, config_set_milliseconds,
 	  MAIN_FIELD(worker_shutdown_timeout_ms) },
 	{ "packet_buffers", CONFIG_MAIN, 1, 1, 0, 0, config_set_size, MAIN_FIELD(packet_buffers) },

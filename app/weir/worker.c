@@ -490,6 +490,7 @@ worker_init(struct worker *worker, struct worker_shared *shared, const struct wo
 		.time_wait_max = TIME_WAIT_MAX,
 		.receive_buffer = RECEIVE_BUFFER,
 		.send_buffer = SEND_BUFFER,
+		.congestion = config->tcp_congestion,
 		.large_segments = true,
 		.syn_backlog = config->connections_max < 1024 ? 1024 : config->connections_max,
 		.port_first = config->local_port_first,

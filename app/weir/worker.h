@@ -54,6 +54,7 @@ struct worker_config {
 	uint64_t cpus; /* a bit per CPU; 0: any */
 	bool busy;
 	uint32_t connections_max;
+	uint8_t tcp_congestion; /* enum tcp_congestion_algorithm */
 	uint16_t local_port_first, local_port_last;
 	int user, group; /* ids to run as; -1: as control */
 };

@@ -23,6 +23,7 @@ config_fill(struct worker_config *wc, struct config *config, unsigned int index)
 		.cpus = core_affinity(core, index),
 		.busy = core->worker_poll == CORE_POLL_BUSY,
 		.connections_max = (uint32_t)core_events(config)->worker_connections,
+		.tcp_congestion = (uint8_t)core->tcp_congestion,
 		.user = -1,
 		.group = -1,
 	};

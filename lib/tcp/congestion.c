@@ -4,9 +4,6 @@
 
 #include "tcp/connection.h"
 
-/* Enough for any window that can be offered, and far from overflow. */
-#define WINDOW_MAX (UINT32_MAX / 4)
-
 /* RFC 6928 section 2. */
 static uint32_t
 initial_window(uint32_t mss)
@@ -28,8 +25,18 @@ new_reno_start(struct tcp_connection *c)
 	/* A SYN that had to be sent again leaves one segment (RFC 6928 section 2, RFC 5681 section 3.1). */
 	if (c->retries > 0)
 		c->congestion.window = c->mss;
-	c->congestion.threshold = WINDOW_MAX;
+	c->congestion.threshold = TCP_CONGESTION_WINDOW_MAX;
 	c->congestion.acked = 0;
+}
+
+/* Counts bytes without the limit of RFC 3465: a receiver that merges segments, as Linux and this stack do, acknowledges many
+ * with one ACK. */
+void
+tcp_congestion_slow_start(struct tcp_connection *c, uint32_t acked)
+{
+	struct tcp_congestion *state = &c->congestion;
+
+	state->window = RTE_MIN(state->window + acked, TCP_CONGESTION_WINDOW_MAX);
 }
 
 static void
@@ -37,16 +44,14 @@ new_reno_acknowledged(struct tcp_connection *c, uint32_t acked)
 {
 	struct tcp_congestion *state = &c->congestion;
 
-	/* Slow start counts bytes without the limit of RFC 3465: a receiver that merges segments, as Linux and this
-	 * stack do, acknowledges many with one ACK. */
 	if (state->window < state->threshold) {
-		state->window = RTE_MIN(state->window + acked, WINDOW_MAX);
+		tcp_congestion_slow_start(c, acked);
 		return;
 	}
 	state->acked += acked;
 	if (state->acked >= state->window) {
 		state->acked -= state->window;
-		state->window = RTE_MIN(state->window + c->mss, WINDOW_MAX);
+		state->window = RTE_MIN(state->window + c->mss, TCP_CONGESTION_WINDOW_MAX);
 	}
 }
 
@@ -90,3 +95,9 @@ const struct tcp_congestion_ops tcp_congestion_new_reno = {
 	.timed_out = new_reno_timed_out,
 	.idle = new_reno_idle,
 };
+
+const struct tcp_congestion_ops *
+tcp_congestion_of(uint8_t algorithm)
+{
+	return algorithm == TCP_NEW_RENO ? &tcp_congestion_new_reno : &tcp_congestion_cubic;
+}

@@ -17,11 +17,24 @@ struct tcp_congestion {
 	uint32_t acked; /* since the window last grew, in congestion avoidance */
 };
 
+/* Beside that, what CUBIC keeps (cubic.c). */
+struct tcp_cubic {
+	uint32_t peak;      /* W_max: the window at the last loss, or less */
+	uint32_t epoch_ms;  /* with in_epoch: when growth began again */
+	uint32_t regain_ms; /* K: from then until the window is at the peak */
+	uint32_t estimate;  /* W_est: Reno's window */
+	uint32_t estimate_acked;
+	bool in_epoch;
+};
+
+/* Enough for any window that can be offered, and far from overflow. */
+#define TCP_CONGESTION_WINDOW_MAX (UINT32_MAX / 4)
+
 struct tcp_congestion_ops {
 	const char *name;
 	/* The connection is established; mss is known. */
 	void (*start)(struct tcp_connection *c);
-	/* `acked` new bytes were acknowledged, outside recovery. */
+	/* `acked` new bytes were acknowledged, outside recovery, and the window was in use. */
 	void (*acknowledged)(struct tcp_connection *c, uint32_t acked);
 	/* A loss was found with `flight` bytes out: sets threshold and window for the time of recovery. */
 	void (*lost)(struct tcp_connection *c, uint32_t flight);
@@ -35,5 +48,13 @@ struct tcp_congestion_ops {
 
 /* RFC 5681, with the initial window of RFC 6928. */
 extern const struct tcp_congestion_ops tcp_congestion_new_reno;
+/* RFC 9438. */
+extern const struct tcp_congestion_ops tcp_congestion_cubic;
+
+/* By enum tcp_congestion_algorithm. */
+const struct tcp_congestion_ops *tcp_congestion_of(uint8_t algorithm);
+
+/* Slow start, which is the same for all. */
+void tcp_congestion_slow_start(struct tcp_connection *c, uint32_t acked);
 
 #endif

@@ -58,6 +58,7 @@ enum tcp_connection_flag {
 	TCP_TAIL_SENT = 1 << 25,     /* it has left, and the segment at tail_end is not acknowledged */
 	TCP_TAIL_AGAIN = 1 << 26,    /* it was a retransmission */
 	TCP_DUPLICATE = 1 << 27,     /* what came twice, from duplicate_start to duplicate_end, is to be reported */
+	TCP_WINDOW_USED = 1 << 28,   /* what was sent last filled at least half of the congestion window */
 };
 
 #define TCP_NEVER UINT64_MAX
@@ -107,6 +108,7 @@ struct tcp_connection {
 	uint64_t rtt_start_ns;
 	uint32_t rtt_sequence;
 	uint32_t srtt_us, rttvar_us, rto_us;
+	struct tcp_cubic cubic;
 	uint32_t rtt_min_us, rtt_min_ms; /* the least of late, and when it was measured */
 	uint32_t snd_recover;            /* snd_max when a loss was found (RFC 6582) */
 	uint32_t tail_end;               /* snd_max when the tail was probed */

@@ -505,6 +505,10 @@ output_data(struct tcp_connection *c)
 		output_recovery(c);
 	while (output_next(c))
 		continue;
+	if (2 * (c->snd_nxt - c->snd_una) >= c->congestion.window)
+		c->flags |= TCP_WINDOW_USED;
+	else
+		c->flags &= ~TCP_WINDOW_USED;
 	if (c->snd_nxt != c->snd_una || c->sending.bytes == 0) {
 		c->flags &= ~TCP_PROBE;
 		return;

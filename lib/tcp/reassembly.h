@@ -16,7 +16,7 @@
 struct tcp_connection;
 
 /* More gaps at a time than this only an attacker makes, or a path on which nothing helps. */
-#define TCP_RANGES_MAX 64
+#define TCP_RANGES_MAX 128
 
 struct tcp_range {
 	struct tcp_queue queue;

@@ -168,7 +168,8 @@ tcp_recovery_acknowledged(struct tcp_connection *c, const struct tcp_segment *se
 	c->backoff = 0;
 	c->duplicates = 0;
 	c->flags &= ~(TCP_RETRANSMIT | TCP_PERSIST);
-	if (!(c->flags & TCP_RECOVERY))
+	/* A window that is not used says nothing about the path (RFC 9438 section 5.8). */
+	if ((c->flags & (TCP_RECOVERY | TCP_WINDOW_USED)) == TCP_WINDOW_USED)
 		c->stack->congestion->acknowledged(c, acked);
 	if (c->board || c->flags & TCP_TAIL_SENT || (c->flags & TCP_SACK && segment->options.flags & TCP_OPTION_SACK)) {
 		tcp_loss_input(c, segment, acked);

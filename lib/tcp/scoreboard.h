@@ -60,12 +60,13 @@ struct tcp_scoreboard {
 
 	/* undo.c */
 	struct tcp_congestion before; /* as it was when the loss was found */
-	uint32_t undo_start;          /* snd_una then */
-	uint32_t undo_again;          /* bytes sent again since, less those that the peer says it had */
-	uint32_t again_ms;            /* when the first of them left */
-	bool again;                   /* something was sent again */
-	uint8_t undo;                 /* enum tcp_undo */
-	uint8_t frto;                 /* enum tcp_frto */
+	struct tcp_cubic before_cubic;
+	uint32_t undo_start; /* snd_una then */
+	uint32_t undo_again; /* bytes sent again since, less those that the peer says it had */
+	uint32_t again_ms;   /* when the first of them left */
+	bool again;          /* something was sent again */
+	uint8_t undo;        /* enum tcp_undo */
+	uint8_t frto;        /* enum tcp_frto */
 
 	uint32_t release; /* without ranges, the scoreboard goes when snd_una gets here */
 };

@@ -94,7 +94,7 @@ tcp_stack_new(const struct tcp_config *config, const struct tcp_env *env, uint64
 	}
 	stack->config = *config;
 	stack->env = *env;
-	stack->congestion = &tcp_congestion_new_reno;
+	stack->congestion = tcp_congestion_of(config->congestion);
 	stack->receive_scale = scale_for(config->receive_buffer);
 	stack->segment_max = rte_pktmbuf_data_room_size(config->pool) - RTE_PKTMBUF_HEADROOM - 40;
 	stack->pool_low = config->pool->size / POOL_LOW_DIVISOR;

@@ -50,6 +50,11 @@ struct tcp_env {
 	void (*port_used)(void *context, uint16_t port_be, bool used);
 };
 
+enum tcp_congestion_algorithm {
+	TCP_CUBIC,    /* RFC 9438 */
+	TCP_NEW_RENO, /* RFC 5681, 6582 */
+};
+
 struct tcp_config {
 	struct rte_mempool *pool; /* mbufs with PACKET_PRIVATE_SIZE; also for outgoing segments */
 	uint32_t connections_max; /* all states but TIME-WAIT */
@@ -57,6 +62,7 @@ struct tcp_config {
 	uint32_t receive_buffer;  /* bytes per connection: the largest window offered; see the README on memory */
 	uint32_t send_buffer;     /* bytes per connection */
 	uint32_t syn_backlog;     /* half-open connections at most */
+	uint8_t congestion;       /* enum tcp_congestion_algorithm */
 	bool large_segments;      /* see tcp_env.send; the chains' mbufs are of `pool` and refer to those of the data */
 	/* Outgoing connections use ports p with first <= p <= last and p % modulus == remainder (host order), so that
 	 * an answer's destination port names the lcore that owns it. */

@@ -10,6 +10,7 @@ tcp_undo_save(struct tcp_connection *c, enum tcp_undo kind)
 	struct tcp_scoreboard *board = c->board;
 
 	board->before = c->congestion;
+	board->before_cubic = c->cubic;
 	board->undo = (uint8_t)kind;
 	board->undo_start = c->snd_una;
 	board->undo_again = 0;
@@ -37,6 +38,7 @@ undo(struct tcp_connection *c)
 	if (board->undo == TCP_UNDO_RECOVERY)
 		c->flags |= TCP_REORDERED;
 	c->congestion = board->before;
+	c->cubic = board->before_cubic;
 	c->congestion.window = RTE_MAX(c->congestion.window, window);
 	c->flags &= ~(TCP_RECOVERY | TCP_RECOVER_SET);
 	board->undo = TCP_UNDO_NONE;

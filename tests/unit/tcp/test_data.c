@@ -248,7 +248,7 @@ static void
 too_many_gaps_are_not_kept(void **state)
 {
 	accept_plain();
-	for (int i = 0; i < 80; i++) {
+	for (int i = 0; i < TCP_RANGES_MAX + 16; i++) {
 		char text[64];
 
 		snprintf(text, sizeof(text), ". %d:%d ack 1", 11 + i * 20, 21 + i * 20);
@@ -548,12 +548,12 @@ static void
 window_growth_after_idling_starts_from_the_initial_window(void **state)
 {
 	accept_plain();
-	for (int i = 0; i < 4; i++) {
+	for (int i = 0; i < 3; i++) {
 		char text[64];
 
-		harness_write(h, 10000);
-		assert_int_equal(harness_discard(h), 10);
-		snprintf(text, sizeof(text), ". 1:1 ack %d", 1 + 10000 * (i + 1));
+		harness_write(h, 10000u << i);
+		assert_int_equal(harness_discard(h), 10 << i);
+		snprintf(text, sizeof(text), ". 1:1 ack %u", 1 + h->written);
 		inject(h, text);
 	}
 	assert_true(h->c->congestion.window >= 50000);

@@ -17,6 +17,7 @@ static int
 set_up(void **state)
 {
 	harness_init(h);
+	h->config.congestion = TCP_NEW_RENO;
 	return 0;
 }
 
