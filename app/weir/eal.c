@@ -10,8 +10,6 @@
 #include "weir/topology.h"
 
 #define ARGUMENTS_MAX 64
-/* Everything but packet buffers: rings, port structures, EAL's own. */
-#define OTHER_MEGABYTES 64
 
 /* Of 2 MB; 0 where there are none or no place where they are mounted. */
 static unsigned long
@@ -53,8 +51,7 @@ int
 eal_start(struct config *config, int extra_count, char **extra, char *error, size_t size)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-	/* A buffer takes 2 KB, or 4 KB where the MTU is large; reckoned as the larger. */
-	unsigned long megabytes = topology_packet_buffers(config) / 256 + OTHER_MEGABYTES;
+	unsigned long megabytes = topology_megabytes(config);
 	struct arguments a = { 0 };
 
 	add(&a, "weir");

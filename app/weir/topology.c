@@ -11,13 +11,6 @@
 #include "weir/core.h"
 #include "xdp/xdp.h"
 
-/* A port and its queues' worth of mbufs: descriptors of both directions and the bursts in between. */
-#define MBUFS_PER_QUEUE 7168
-/* What a connection may hold: its receive and send buffers in full segments. Most hold nothing. */
-#define MBUFS_PER_CONNECTION 140
-#define MBUFS_PER_WORKER_MIN 8192
-#define MBUFS_PER_WORKER_MAX 49152
-
 /* In every network namespace. */
 #define LOOPBACK_IFINDEX 1
 
@@ -32,30 +25,6 @@ static int __attribute__((format(printf, 3, 4))) fail(struct topology *t, int co
 	vsnprintf(t->error, sizeof(t->error), format, arguments);
 	va_end(arguments);
 	return code;
-}
-
-bool
-topology_needs_pci(struct config *config)
-{
-	for (const struct core_interface *i = core_settings(config)->interfaces; i; i = i->next)
-		if (port_name_is_dpdk(i->port.name) && strncmp(i->port.name, "vdev:", 5) != 0)
-			return true;
-	return false;
-}
-
-uint32_t
-topology_packet_buffers(struct config *config)
-{
-	const struct core_settings *core = core_settings(config);
-	int64_t per_worker = core_events(config)->worker_connections * MBUFS_PER_CONNECTION;
-
-	if (core->packet_buffers != CONFIG_UNSET_SIZE)
-		return core->packet_buffers < 2048 ? 2048 : (uint32_t)core->packet_buffers;
-	if (per_worker < MBUFS_PER_WORKER_MIN)
-		per_worker = MBUFS_PER_WORKER_MIN;
-	if (per_worker > MBUFS_PER_WORKER_MAX)
-		per_worker = MBUFS_PER_WORKER_MAX;
-	return (uint32_t)((per_worker + MBUFS_PER_QUEUE) * core->worker_processes);
 }
 
 int
@@ -534,9 +503,6 @@ topology_fini(struct topology *t)
 	t->pool = NULL;
 }
 
-/* Below it lie services; RFC 6335's registered ports are thin above 10240. */
-#define LOWEST_PORT 10240
-
 void
 topology_local_ports(uint16_t *first, uint16_t *last)
 {
@@ -550,8 +516,8 @@ topology_local_ports(uint16_t *first, uint16_t *last)
 		}
 		fclose(file);
 	}
-	if (low - LOWEST_PORT >= 65535 - high) {
-		*first = LOWEST_PORT;
+	if (low - TOPOLOGY_LOWEST_PORT >= 65535 - high) {
+		*first = TOPOLOGY_LOWEST_PORT;
 		*last = (uint16_t)(low - 1);
 	} else {
 		*first = (uint16_t)(high + 1);
@@ -559,7 +525,7 @@ topology_local_ports(uint16_t *first, uint16_t *last)
 	}
 	if (*last - *first < 1024) {
 		/* Linux was given nearly everything: share, as there is nothing better. */
-		*first = LOWEST_PORT;
+		*first = TOPOLOGY_LOWEST_PORT;
 		*last = 65535;
 		log_error(LOG_WARN,
 			  "net.ipv4.ip_local_port_range leaves no ports: weir's connections to servers use the "

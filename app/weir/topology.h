@@ -29,6 +29,8 @@ struct topology {
 bool topology_needs_pci(struct config *config);
 /* Packet buffers for all workers, by the configuration. */
 uint32_t topology_packet_buffers(struct config *config);
+/* What DPDK is to have for them and all else. */
+unsigned long topology_megabytes(struct config *config);
 
 /* Mirror, pool, ports and workers' shared part. 0 or -errno, the reason in topology->error. */
 int topology_init(struct topology *topology, struct config *config, unsigned int workers);
@@ -55,6 +57,9 @@ void topology_fini(struct topology *topology);
 
 /* For worker_shared.port_used; the context is the topology. */
 void topology_port_used(void *context, uint16_t port_be, bool used);
+
+/* Below it lie services; RFC 6335's registered ports are thin above 10240. */
+#define TOPOLOGY_LOWEST_PORT 10240
 
 /* The larger range of ports outside Linux's own (net.ipv4.ip_local_port_range), host order: what Weir's outgoing
  * connections use, so that they never meet the host's. */

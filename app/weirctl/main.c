@@ -17,6 +17,7 @@
 #include "weir/core.h"
 #include "weir/modules.h"
 #include "weirctl/connection.h"
+#include "weirctl/doctor/doctor.h"
 
 struct options {
 	char socket[4096];
@@ -26,6 +27,18 @@ struct options {
 };
 
 /* ---- help ---- */
+
+/* Rows of weirctl's own, beside those of control/command.h: what is no question to a Weir. */
+static const struct control_command *const own_commands[] = { &doctor_command };
+
+static const struct control_command *
+find_own(const char *name)
+{
+	for (size_t i = 0; i < sizeof(own_commands) / sizeof(own_commands[0]); i++)
+		if (strcmp(own_commands[i]->name, name) == 0)
+			return own_commands[i];
+	return NULL;
+}
 
 static void
 print_command(const struct control_command *command)
@@ -60,6 +73,8 @@ print_help(const char *default_socket)
 	for (const struct control_command *command = control_commands; command->name; command++)
 		if (command->offline)
 			print_command(command);
+	for (size_t i = 0; i < sizeof(own_commands) / sizeof(own_commands[0]); i++)
+		print_command(own_commands[i]);
 	print_command(&(struct control_command){
 		.name = "help", .arguments = "[COMMAND]", .help = "This, or a part of it." });
 }
@@ -75,6 +90,8 @@ help(const struct options *options)
 		return EXIT_SUCCESS;
 	}
 	command = control_command_find(options->words + 1, options->count - 1, &used);
+	if (!command)
+		command = find_own(options->words[1]);
 	if (!command) {
 		fprintf(stderr, "weirctl: unknown command \"%s\"\n", options->words[1]);
 		return EXIT_FAILURE;
@@ -114,6 +131,29 @@ parse(const char *path, char *error, size_t size)
 	snprintf(error, size, "%s", config_error(config));
 	config_free(config);
 	return NULL;
+}
+
+/* Its run() gives 1 where it found what it should not have. */
+static int
+run_own(const struct options *options, const struct control_command *command)
+{
+	struct control_call call = { .parse = parse,
+				     .command = command,
+				     .words = options->words + 1,
+				     .count = options->count - 1,
+				     .answer = json_object() };
+	int result;
+
+	proxy_variables_define();
+	if (call.count > command->words_max)
+		result = control_call_fail(&call, "usage: %s %s", command->name, command->arguments);
+	else
+		result = command->run(&call);
+	if (result < 0 && json_object_set_new(call.answer, "error", json_string(call.error)) < 0)
+		json_object_set_new(call.answer, "error", json_string("a word is not UTF-8"));
+	print_answer(options, command, call.answer);
+	json_decref(call.answer);
+	return result == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 static int
@@ -244,6 +284,9 @@ act(const struct options *options)
 		fprintf(stderr, "weirctl: no command; \"weirctl help\" says which there are\n");
 		return EXIT_FAILURE;
 	}
+	command = find_own(options->words[0]);
+	if (command)
+		return run_own(options, command);
 	command = control_command_find(options->words, options->count, &used);
 	if (!command) {
 		fprintf(stderr, "weirctl: unknown command \"%s\"; \"weirctl help\" says which there are\n",

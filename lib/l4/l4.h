@@ -27,6 +27,9 @@ struct l4_settings {
 	uint64_t hash_seed; /* the same in a fleet */
 };
 
+/* Memory of an entry, its share of the table's empty places included (l4/flow.h). */
+#define L4_FLOW_BYTES 57
+
 /* NULL when there is no `stream`. */
 const struct l4_settings *l4_settings(struct config *config);
 
