@@ -14,19 +14,19 @@ setup_root() {
 	[ "$(id -u)" = 0 ] || setup_fail "network namespaces and packet sockets need root: run it with sudo"
 }
 
-# Names from app/packages.txt that are not installed.
+# Names from app/$1 that are not installed.
 setup_missing() {
 	local wanted installed
-	wanted=$(sed 's/#.*//' "$ROOT/app/packages.txt" | tr -s ' \t' '\n' | sort -u | sed '/^$/d')
+	wanted=$(sed 's/#.*//' "$ROOT/app/$1" | tr -s ' \t' '\n' | sort -u | sed '/^$/d')
 	installed=$(dpkg-query -W -f='${Package} ${db:Status-Abbrev}\n' 2>/dev/null | awk '$2 == "ii" { print $1 }' | sort -u)
 	comm -23 <(echo "$wanted") <(echo "$installed")
 }
 
-# Installs what is missing; does not touch apt when nothing is. Services that come along are neither started nor enabled:
-# nginx and haproxy are only wanted as programs here.
+# setup_packages [LIST]: installs what is missing of app/packages.txt or another list; does not touch apt when nothing is.
+# Services that come along are neither started nor enabled: nginx and haproxy are only wanted as programs here.
 setup_packages() {
 	local missing policy=/usr/sbin/policy-rc.d ours='' package
-	missing=$(setup_missing)
+	missing=$(setup_missing "${1:-packages.txt}")
 	[ -n "$missing" ] || return 0
 	command -v apt-get >/dev/null || setup_fail "not a Debian system; needed are: ${missing//$'\n'/ }"
 	setup_note "installing ${missing//$'\n'/ }"

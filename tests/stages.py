@@ -22,8 +22,8 @@ FUZZ_SECONDS = int(os.environ.get("WEIR_FUZZ_SECONDS", "8"))
 CLANG_BUILD = ["-Dfuzzers=true", "-Db_sanitize=address,undefined", "-Db_lundef=false"]
 # Run again with sanitizers: all of HTTP, and of the network and the packet fixtures what exercises most code. Packet-level
 # services are in the fixtures, and in unit tests with many workers.
-SANITIZED = ["http", "net/test_balancing.py", "net/test_failure.py", "net/test_reload.py", "net/test_packets.py",
-             "net/test_local.py", "net/test_ipv6.py", "net/test_workers.py", "net/test_ports.py",
+SANITIZED = ["http", "host/test_doctor.py", "net/test_balancing.py", "net/test_failure.py", "net/test_reload.py",
+             "net/test_packets.py", "net/test_local.py", "net/test_ipv6.py", "net/test_workers.py", "net/test_ports.py",
              "net/test_load.py"]
 SANITIZED_PACKETS = ["packets/test_program.py", "packets/test_fragments.py", "packets/test_tunnel_errors.py",
                      "packets/test_quic.py"]
@@ -236,6 +236,15 @@ def packets(arguments):
     return side_by_side(python_files("packets"), arguments.k)
 
 
+def host(arguments):
+    return side_by_side(python_files("host"), arguments.k)
+
+
+def slow(arguments):
+    """PCI devices, in an emulated machine: not run unless named."""
+    return python_tests(["guest"], arguments.k) if python_build(False) else Counts(failed=1)
+
+
 def nginx(arguments):
     return python_tests(["nginx"], arguments.k) if python_build(False) else Counts(failed=1)
 
@@ -256,7 +265,8 @@ def demo(_):
     return counts
 
 
-STAGES = {stage.__name__: stage for stage in (lint, unit, fuzz, packets, http, net, nginx, demo, sanitized)}
+STAGES = {stage.__name__: stage for stage in (lint, unit, fuzz, packets, host, http, net, nginx, demo, sanitized)}
+NAMED_ONLY = {"slow": slow}
 
 
 def state():
@@ -303,14 +313,15 @@ def terminated(*_):
 
 def main():
     parser = argparse.ArgumentParser(prog="tests/run")
-    parser.add_argument("stages", nargs="*", help=" ".join(STAGES))
+    parser.add_argument("stages", nargs="*", help=" ".join([*STAGES, *NAMED_ONLY]))
     parser.add_argument("-k", metavar="EXPRESSION", help="only Python tests whose name matches")
     parser.add_argument("--list", action="store_true")
     arguments = parser.parse_args()
     if arguments.list:
-        say("\n".join(STAGES))
+        say("\n".join([*STAGES, *NAMED_ONLY]))
         return 0
-    unknown = set(arguments.stages) - set(STAGES)
+    stages = {**STAGES, **NAMED_ONLY}
+    unknown = set(arguments.stages) - set(stages)
     if unknown:
         parser.error(f"no such stage: {', '.join(unknown)}")
     chosen = arguments.stages or (["http", "net"] if arguments.k else list(STAGES))
@@ -323,7 +334,7 @@ def main():
         for name in chosen:
             say(f"=== {name}")
             start = time.monotonic()
-            counts = STAGES[name](arguments)
+            counts = stages[name](arguments)
             total += counts
             summary.append(f"{name:10} {counts}  ({time.monotonic() - start:.0f} s)")
             say(summary[-1])
