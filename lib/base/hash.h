@@ -57,10 +57,17 @@ flow_hash_finish(uint64_t product)
 	return (uint32_t)(product >> 32);
 }
 
+/* What the addresses are multiplied with. */
+static inline uint64_t
+flow_hash_factor(uint32_t ports, uint8_t protocol, const struct flow_hash_key *key)
+{
+	return 2 * ((uint64_t)protocol << 32 | ports) + key->ports;
+}
+
 static inline uint64_t
 flow_hash_product(uint64_t addresses, uint32_t ports, uint8_t protocol, const struct flow_hash_key *key)
 {
-	return (addresses + key->addresses) * (2 * ((uint64_t)protocol << 32 | ports) + key->ports);
+	return (addresses + key->addresses) * flow_hash_factor(ports, protocol, key);
 }
 
 /* flow_hash() of IPv4: source and destination address as they lie in a header, and the ports as they do in the next one. */

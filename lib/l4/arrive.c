@@ -1,9 +1,11 @@
 #include <netinet/in.h>
 #include <rte_ether.h>
 #include <rte_ip.h>
+#include <rte_tcp.h>
 
 #include "base/hash.h"
 #include "l4/generation.h"
+#include "l4/quick_inline.h"
 #include "l4/rewrite_inline.h"
 #include "l4/worker.h"
 
@@ -147,6 +149,84 @@ kind_of(const struct l4_generation *generation, struct l4_slot *slot, const stru
 											  : L4_KIND_PASSED;
 }
 
+/* ---- the quick way: quick_inline.h ---- */
+
+/* What the packets of a burst so far were for. */
+struct run {
+	const struct l4_service *service;
+	uint64_t to;     /* the destination and its port, as they lie in a header (TO_MASK); TO_NOBODY: nothing yet */
+	uint64_t factor; /* of the hash, but for the ports */
+	uint8_t ip_protocol;
+};
+
+/* From the destination on, all but the port between the two. */
+#define TO_MASK 0xffff0000ffffffffull
+#define TO_NOBODY UINT64_MAX
+/* The type in front of an IPv4 header, and its first byte, as they are loaded together. */
+#define QUICK_START_MASK 0x00ffffffu
+#define QUICK_START (RTE_BE16(RTE_ETHER_TYPE_IPV4) | (uint32_t)V4_AND_NO_OPTIONS << 16)
+#define TCP_HEADER_MIN (TCP_WORDS_MIN * 4)
+
+/* The same checks as in read_plain(), but for packets of the run alone. False, and nothing has happened, else. */
+static __rte_always_inline bool
+read_quick(struct rte_mbuf *m, struct l4_slot *slot, const struct run *run, const struct l4_flows *flows,
+	   uint64_t addresses_key)
+{
+	uint8_t *ip = rte_pktmbuf_mtod_offset(m, uint8_t *, ETHERNET_LEN), *l4 = ip + L4_IPV4_HEADER_LEN;
+	uint32_t readable = m->data_len, ports, len;
+	uint8_t tcp_flags = 0;
+	uint64_t addresses;
+
+	if (unlikely((m->ol_flags & PLAIN_MASK) != CHECKSUMS_GOOD || readable < ETHERNET_LEN + 28 || m->nb_segs != 1 ||
+		     (l4_load_32(ip - 2) & QUICK_START_MASK) != QUICK_START || l4_load_16(ip + 6) & V4_FRAGMENT_MASK ||
+		     (l4_load_64(ip + L4_IPV4_ADDRESSES_AT + 4) & TO_MASK) != run->to || ip[9] != run->ip_protocol ||
+		     !is_plain_source_v4(ip[L4_IPV4_ADDRESSES_AT])))
+		return false;
+	len = rte_be_to_cpu_16(l4_load_16(ip + L4_IPV4_TOTAL_LEN_AT));
+	if (unlikely(len > readable - ETHERNET_LEN))
+		return false;
+	if (likely(run->ip_protocol == IPPROTO_TCP)) {
+		uint32_t header_len = l4[L4_TCP_DATA_OFFSET_AT] >> 2 & 0x3c;
+
+		tcp_flags = l4[L4_TCP_FLAGS_AT];
+		if (unlikely(len < L4_IPV4_HEADER_LEN + header_len || header_len < TCP_HEADER_MIN ||
+			     tcp_flags & L4_QUICK_NOT))
+			return false;
+	} else if (unlikely(len < L4_IPV4_HEADER_LEN + L4_UDP_HEADER_LEN)) {
+		return false;
+	}
+	addresses = l4_load_64(ip + L4_IPV4_ADDRESSES_AT);
+	ports = l4_load_32(l4);
+	slot->packet.m = m;
+	slot->packet.l3 = ip;
+	l4_quick_lengths_and_ports(&slot->packet, (uint16_t)len, ports);
+	memcpy(&slot->packet.ttl, ip + L4_IPV4_TTL_AT, 2);
+	slot->packet.tcp_flags = tcp_flags;
+	slot->packet.flags = L4_PACKET_FROM_CLIENT;
+	slot->service = run->service;
+	/* flow_hash_v4(), half of which the run knows. */
+	slot->hash = flow_hash_finish((addresses + addresses_key) * (2 * (uint64_t)ports + run->factor));
+	l4_quick_start(slot, flows, (uint32_t)addresses, ports);
+	return true;
+}
+
+/* The first packet of a run, which has come the longer way so far. */
+static void
+run_begin(struct run *run, struct l4_slot *slot, const struct l4_flows *flows, const struct flow_hash_key *key)
+{
+	const struct l4_packet *p = &slot->packet;
+
+	if (slot->kind != L4_KIND_CLIENT || p->flags & L4_PACKET_IPV6)
+		return;
+	*run = (struct run){ .service = slot->service,
+			     .to = (uint64_t)p->destination_port_be << 48 | ip_address_v4_be(&slot->destination),
+			     .factor = flow_hash_factor(0, p->ip_protocol, key),
+			     .ip_protocol = p->ip_protocol };
+	if (!(p->tcp_flags & L4_QUICK_NOT))
+		l4_quick_start(slot, flows, ip_address_v4_be(&slot->source),
+			       (uint32_t)p->destination_port_be << 16 | p->source_port_be);
+}
+
 static __rte_always_inline void
 hash_and_prefetch(struct l4_slot *slot, const struct l4_flows *flows, const struct flow_hash_key *key)
 {
@@ -234,7 +314,7 @@ arrive_with_care(struct l4_worker *worker, struct rte_mbuf *m, struct l4_slot *s
 }
 
 void
-l4_arrive_burst(struct l4_worker *worker, struct rte_mbuf **m, uint16_t count, struct l4_slot *slots,
+l4_arrive_burst(struct l4_worker *worker, struct rte_mbuf **m, uint16_t count, struct l4_slot *slots, bool quick,
 		uint64_t *verdicts)
 {
 	static const struct l4_slot nothing;
@@ -242,13 +322,16 @@ l4_arrive_burst(struct l4_worker *worker, struct rte_mbuf **m, uint16_t count, s
 	const struct l4_flows *flows = worker->flows;
 	const struct flow_hash_key *key = &worker->hash_key;
 	const struct l4_slot *before = &nothing;
+	struct run run = { .to = TO_NOBODY };
 	uint64_t plain = count;
 
 	for (uint16_t i = 0; i < count && i < PREFETCH_AHEAD; i++)
 		rte_prefetch0(rte_pktmbuf_mtod(m[i], void *));
-	for (struct l4_slot *slot = slots; slot < slots + count; before = slot++, m++) {
+	for (struct l4_slot *slot = slots; slot < slots + count; slot++, m++) {
 		if (likely(slot + PREFETCH_AHEAD < slots + count))
 			rte_prefetch0(rte_pktmbuf_mtod(m[PREFETCH_AHEAD], void *));
+		if (likely(read_quick(*m, slot, &run, flows, key->addresses)))
+			continue;
 		slot->verdict = PACKET_OK;
 		if (unlikely(!read_plain(*m, slot))) {
 			arrive_with_care(worker, *m, slot);
@@ -263,8 +346,11 @@ l4_arrive_burst(struct l4_worker *worker, struct rte_mbuf **m, uint16_t count, s
 				plain--;
 			} else {
 				hash_and_prefetch(slot, flows, key);
+				if (quick)
+					run_begin(&run, slot, flows, key);
 			}
 		}
+		before = slot;
 	}
 	verdicts[PACKET_OK] += plain;
 }

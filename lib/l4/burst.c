@@ -5,7 +5,7 @@
  */
 #include <rte_tcp.h>
 
-#include "l4/flow_inline.h"
+#include "l4/quick_inline.h"
 #include "l4/rewrite_inline.h"
 #include "l4/worker.h"
 #include "net/hop.h"
@@ -50,14 +50,14 @@ touch(const struct burst *b, struct l4_flow *flow)
 
 /* The headers are rewritten: on its way, or dropped. */
 static __rte_always_inline void
-leave(const struct burst *b, struct l4_packet *p, uint16_t hop, enum l4_verdict done, enum l4_verdict verdict)
+leave(const struct burst *b, struct l4_packet *p, const struct hop *hop, enum l4_verdict done, enum l4_verdict verdict)
 {
 	if (unlikely(done != L4_FORWARDED)) {
 		l4_settle(b->worker, p, done);
 		return;
 	}
 	b->worker->counters[verdict]++;
-	hop_send(b->output, hop, p->m);
+	hop_send_at(b->output, hop, p->m);
 }
 
 /* False, and nothing has happened, when it is for pipeline.c. */
@@ -89,7 +89,58 @@ client_packet(const struct burst *b, struct l4_slot *slot)
 	use->packets++;
 	use->bytes += p->ip_len;
 	l4_ttl_lower(p);
-	leave(b, p, hop, target->forwarder->to_server(p, target, flow), L4_FORWARDED);
+	leave(b, p, hop_at(b->output, hop), target->forwarder->to_server(p, target, flow), L4_FORWARDED);
+	return true;
+}
+
+/* Where the packet stays as it is, its own call would be most of the work. */
+static __rte_always_inline enum l4_verdict
+to_server(struct l4_packet *p, const struct l4_target *target, struct l4_flow *flow)
+{
+	if (target->forwarder->properties & L4_ON_LINK) {
+		l4_strip(p);
+		return L4_FORWARDED;
+	}
+	return target->forwarder->to_server(p, target, flow);
+}
+
+/* Once a second and flow. False when it is over, or its other entry wants to hear. */
+static __rte_noinline bool
+touch_anew(const struct burst *b, const struct l4_target *target, struct l4_flow *flow)
+{
+	uint16_t silent_s = (uint16_t)(b->now_s - flow->seen_s);
+
+	if (silent_s >= L4_TWIN_TOLD_S || silent_s > l4_flow_timeout_of(target, flow))
+		return false;
+	flow->seen_s = b->now_s;
+	return true;
+}
+
+/* client_packet() for L4_KIND_QUICK. A hop that is none has no MTU. */
+static __rte_always_inline bool
+quick_packet(const struct burst *b, struct l4_slot *slot)
+{
+	struct l4_flow *flow = l4_quick_flow(slot);
+	struct l4_packet *p = &slot->packet;
+	const struct l4_target *target;
+	struct l4_target_use *use;
+	const struct hop *hop;
+
+	if (unlikely(!flow))
+		return false;
+	target = &b->targets[flow->target];
+	use = &b->use[flow->target];
+	hop = hop_at(b->output, use->hop);
+	if (unlikely(!l4_quick_is_of(flow, target, slot->service) || use->hop_generation != b->hop_generation ||
+		     p->ttl <= 1 || target->options & L4_OPTION_PROXY_PROTOCOL ||
+		     p->ip_len + GROWTH_MAX > RTE_MIN(hop->mtu, b->path_mtu_least)))
+		return false;
+	if (unlikely(flow->seen_s != b->now_s) && !touch_anew(b, target, flow))
+		return false;
+	use->packets++;
+	use->bytes += p->ip_len;
+	l4_ttl_lower_v4(p);
+	leave(b, p, hop, to_server(p, target, flow), L4_FORWARDED);
 	return true;
 }
 
@@ -111,7 +162,7 @@ answer_packet(const struct burst *b, struct l4_slot *slot)
 		return false;
 	touch(b, flow);
 	l4_ttl_lower(p);
-	leave(b, p, hop, target->forwarder->to_client(p, target, flow), L4_ANSWERED);
+	leave(b, p, hop_at(b->output, hop), target->forwarder->to_client(p, target, flow), L4_ANSWERED);
 	return true;
 }
 
@@ -133,15 +184,21 @@ is_opening(const struct l4_slot *slot)
 
 /* Where a flow is that is not in its first bucket is known once that has arrived. A new one's answers are far away, too. */
 static void
-prefetch_far(const struct l4_worker *worker, const struct l4_slot *slots, uint16_t count)
+look_ahead(const struct l4_worker *worker, struct l4_slot *slots, uint16_t count)
 {
+	const struct l4_flows *flows = worker->flows;
+	bool far = flows->bucket_count > FAR_BUCKETS;
 	struct random ahead = worker->random;
 
-	for (const struct l4_slot *slot = slots; slot < slots + count; slot++) {
-		if (unlikely(is_opening(slot)))
+	for (struct l4_slot *slot = slots; slot < slots + count; slot++) {
+		if (likely(slot->kind == L4_KIND_QUICK))
+			l4_quick_look(slot, flows);
+		else if (!far)
+			continue;
+		else if (unlikely(is_opening(slot)))
 			l4_start_prefetch(worker, slot, &ahead);
 		else if (likely(slot->kind == L4_KIND_CLIENT || slot->kind == L4_KIND_ANSWER))
-			l4_flow_prefetch_spilled(worker->flows, slot->hash);
+			l4_flow_prefetch_spilled(flows, slot->hash);
 	}
 }
 
@@ -149,17 +206,16 @@ prefetch_far(const struct l4_worker *worker, const struct l4_slot *slots, uint16
 static __rte_always_inline bool
 forward(const struct burst *b, struct l4_slot *slot)
 {
-	if (likely(slot->kind == L4_KIND_CLIENT))
+	if (slot->kind == L4_KIND_CLIENT)
 		return client_packet(b, slot);
 	return slot->kind == L4_KIND_ANSWER && answer_packet(b, slot);
 }
 
 /* What l4_dispatch() leaves alone goes to `passed`, which is only written behind what has been read from it. */
 static uint16_t
-forward_all(struct l4_worker *worker, struct l4_slot *slots, uint16_t count, enum l4_arrival arrival,
+forward_all(struct l4_worker *worker, struct l4_slot *slots, uint16_t count, enum l4_arrival arrival, bool plain,
 	    struct rte_mbuf **passed)
 {
-	bool plain = is_plain(worker, arrival);
 	struct burst b = { .worker = worker,
 			   .flows = worker->flows,
 			   .targets = worker->config.targets,
@@ -171,7 +227,12 @@ forward_all(struct l4_worker *worker, struct l4_slot *slots, uint16_t count, enu
 	uint16_t passed_count = 0;
 
 	for (struct l4_slot *slot = slots; slot < slots + count; slot++) {
-		if (likely(plain) && likely(forward(&b, slot)))
+		if (likely(slot->kind == L4_KIND_QUICK)) {
+			if (likely(quick_packet(&b, slot)))
+				continue;
+			l4_quick_give_up(slot);
+		}
+		if (plain && forward(&b, slot))
 			continue;
 		l4_dispatch(worker, slot, arrival, passed, &passed_count);
 		b.hop_generation = hop_generation(worker->config.output);
@@ -184,13 +245,13 @@ uint16_t
 l4_burst(struct l4_worker *worker, struct rte_mbuf **m, uint16_t count, enum l4_arrival arrival, uint64_t now_ns,
 	 uint64_t *verdicts)
 {
+	bool plain = is_plain(worker, arrival);
 	struct l4_slot slots[BURST];
 
 	assert(count <= BURST);
 	l4_worker_time(worker, now_ns);
 	worker->passed_max = count;
-	l4_arrive_burst(worker, m, count, slots, verdicts);
-	if (worker->flows->bucket_count > FAR_BUCKETS)
-		prefetch_far(worker, slots, count);
-	return forward_all(worker, slots, count, arrival, m);
+	l4_arrive_burst(worker, m, count, slots, plain, verdicts);
+	look_ahead(worker, slots, count);
+	return forward_all(worker, slots, count, arrival, plain, m);
 }

@@ -561,6 +561,7 @@ l4_dispatch(struct l4_worker *worker, struct l4_slot *slot, enum l4_arrival arri
 		l4_decision_start(worker, slot);
 	switch ((enum l4_kind)slot->kind) {
 	case L4_KIND_CLIENT:
+	case L4_KIND_QUICK:
 	case L4_KIND_ANSWER:
 		if (arrival != L4_FROM_OWNER && worker->config.workers > 1 &&
 		    hand_over(worker, slot, owner_of(worker, slot, arrival == L4_FROM_STABLE_PORT)))

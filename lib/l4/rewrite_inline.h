@@ -22,6 +22,7 @@
 #define L4_LINK_HEADROOM 18
 
 enum {
+	L4_IPV4_HEADER_LEN = 20,
 	L4_IPV4_TOTAL_LEN_AT = 2,
 	L4_IPV4_TTL_AT = 8,
 	L4_IPV4_CHECKSUM_AT = 10,
@@ -138,16 +139,26 @@ l4_ipv4_checksum_adjust(uint8_t *l3, uint64_t change)
 }
 
 static inline void
+l4_ttl_lower_v4(struct l4_packet *p)
+{
+	uint8_t *at = p->l3 + L4_IPV4_CHECKSUM_AT;
+	uint32_t checksum = (uint32_t)l4_load_16(at) + RTE_BE16(0x100);
+
+	p->ttl--;
+	p->l3[L4_IPV4_TTL_AT]--;
+	/* The word of TTL and protocol is 0x100 less, so the inverted sum is as much more; in it there is no 0xffff. */
+	l4_store_16(at, (uint16_t)(checksum + (checksum >= UINT16_MAX)));
+}
+
+static inline void
 l4_ttl_lower(struct l4_packet *p)
 {
-	p->ttl--;
-	if (p->flags & L4_PACKET_IPV6) {
-		p->l3[L4_IPV6_TTL_AT]--;
+	if (!(p->flags & L4_PACKET_IPV6)) {
+		l4_ttl_lower_v4(p);
 		return;
 	}
-	p->l3[L4_IPV4_TTL_AT]--;
-	/* The word of TTL and protocol is 0x100 less. */
-	l4_ipv4_checksum_adjust(p->l3, (uint16_t)~RTE_BE16(0x100));
+	p->ttl--;
+	p->l3[L4_IPV6_TTL_AT]--;
 }
 
 /* ---- addresses and ports ---- */

@@ -2,7 +2,7 @@
  * One lcore's share of L4, and the steps that its files share. Private to this room.
  *
  *     arrive.c    a frame becomes an l4_packet, or is none
- *     burst.c     the burst, and what most packets are: of a known flow that goes on
+ *     burst.c     the burst, and what most packets are: of a known flow that goes on (IPv4: quick_inline.h)
  *     pipeline.c  every packet's way: look up, forward
  *     start.c     the first packet of a flow: server, local port, entries
  *     error.c     ICMP errors about flows
@@ -58,6 +58,7 @@ enum l4_kind {
 	L4_KIND_PASSED,   /* no service's; parsed */
 	L4_KIND_BAD,      /* parsed and found bad: to be freed */
 	L4_KIND_CLIENT,   /* from a client to a service */
+	L4_KIND_QUICK,    /* the same, and perhaps for the quick way (quick_inline.h) */
 	L4_KIND_ANSWER,   /* perhaps from a server, if there is such a flow */
 	L4_KIND_ERROR,    /* an ICMP error */
 	L4_KIND_FRAGMENT, /* of a packet to a service or from a server, its first not known yet */
@@ -66,15 +67,21 @@ enum l4_kind {
 /* A packet of a burst between its stages. */
 struct l4_slot {
 	struct l4_packet packet;
-	struct ip_address source, destination; /* of its header, which is further away than this */
-	const struct l4_service *service;      /* L4_KIND_CLIENT */
-	uint32_t hash;                         /* of its 5-tuple */
-	uint8_t kind;                          /* enum l4_kind */
-	uint8_t verdict;                       /* PACKET_*, of the parse */
+	const struct l4_service *service; /* L4_KIND_CLIENT, L4_KIND_QUICK */
+	uint32_t hash;                    /* of its 5-tuple */
+	uint8_t kind;                     /* enum l4_kind */
+	uint8_t verdict;                  /* PACKET_*, of the parse */
+	struct ip_address source,
+		destination; /* of its header, which is further away than this; not of L4_KIND_QUICK */
+	/* L4_KIND_QUICK */
+	uint32_t bucket;
+	uint64_t word;
+	struct l4_flow *lines[2];
 };
 
-/* Fills the slots and counts verdicts of the parse. The mbufs are this lcore's; nothing is sent or freed. */
-void l4_arrive_burst(struct l4_worker *worker, struct rte_mbuf **m, uint16_t count, struct l4_slot *slots,
+/* Fills the slots and counts verdicts of the parse. The mbufs are this lcore's; nothing is sent or freed. L4_KIND_QUICK is
+ * only given when `quick`. */
+void l4_arrive_burst(struct l4_worker *worker, struct rte_mbuf **m, uint16_t count, struct l4_slot *slots, bool quick,
 		     uint64_t *verdicts);
 /* The same for one packet that packet_parse() has filled the view of, whose ports may be those of its first fragment. */
 void l4_arrive_parsed(struct l4_worker *worker, struct rte_mbuf *m, struct l4_slot *slot);

@@ -75,24 +75,30 @@ hop_generation(const struct net_output *output)
 	return output->hops->generation;
 }
 
+/* NET_HOP_NONE has one, too, with an MTU of 0. */
+static inline const struct hop *
+hop_at(const struct net_output *output, uint16_t number)
+{
+	return &output->hops->entries[number];
+}
+
 static inline uint16_t
 hop_mtu(const struct net_output *output, uint16_t number)
 {
-	return output->hops->entries[number].mtu;
+	return hop_at(output, number)->mtu;
 }
 
 /* The first packet of a burst, or one whose hop is not ready. */
 void hop_send_with_care(struct net_output *output, uint16_t number, struct rte_mbuf *m);
 
 static inline void
-hop_send(struct net_output *output, uint16_t number, struct rte_mbuf *m)
+hop_send_at(struct net_output *output, const struct hop *hop, struct rte_mbuf *m)
 {
-	const struct hop *hop = &output->hops->entries[number];
 	struct output_burst *burst = hop->burst;
 
 	/* Once per burst, a look at the mirror: after a long sleep hops may be out of date, and their ports gone. */
 	if (unlikely(!burst->count)) {
-		hop_send_with_care(output, number, m);
+		hop_send_with_care(output, (uint16_t)(hop - output->hops->entries), m);
 		return;
 	}
 	if (unlikely(!output_header_prepend(m, &hop->header))) {
@@ -100,6 +106,12 @@ hop_send(struct net_output *output, uint16_t number, struct rte_mbuf *m)
 		return;
 	}
 	output_burst_add(output, burst, m);
+}
+
+static inline void
+hop_send(struct net_output *output, uint16_t number, struct rte_mbuf *m)
+{
+	hop_send_at(output, hop_at(output, number), m);
 }
 
 #endif

@@ -79,19 +79,24 @@ output_header_prepend(struct rte_mbuf *m, const struct output_header *header)
 {
 	uint16_t type_be = *rte_pktmbuf_mtod(m, const uint8_t *) >> 4 == 4 ? RTE_BE16(RTE_ETHER_TYPE_IPV4)
 									   : RTE_BE16(RTE_ETHER_TYPE_IPV6);
-	char *at = rte_pktmbuf_prepend(m, header->len);
+	uint16_t len = header->len;
+	uint8_t *at;
 
-	if (unlikely(!at))
+	if (unlikely(len > m->data_off))
 		return false;
+	m->data_off -= len;
+	m->data_len += len;
+	m->pkt_len += len;
+	m->l2_len = len & 0x7f;
+	at = rte_pktmbuf_mtod(m, uint8_t *);
 	/* Copies of constant length are one or two instructions. */
-	if (likely(header->len == RTE_ETHER_HDR_LEN)) {
+	if (likely(len == RTE_ETHER_HDR_LEN)) {
 		memcpy(at, header->bytes, 12);
 		memcpy(at + 12, &type_be, 2);
 	} else {
 		memcpy(at, header->bytes, 16);
 		memcpy(at + 16, &type_be, 2);
 	}
-	m->l2_len = header->len;
 	return true;
 }
 

@@ -252,6 +252,19 @@ workers_receive(unsigned int worker, enum l4_arrival arrival, struct rte_mbuf **
 	memory_port_clear(&port);
 }
 
+static void
+look_on(void *context, const struct l4_decision *decision)
+{
+	assert_true(decision->verdict < L4_VERDICT_COUNT);
+}
+
+void
+workers_watch(void)
+{
+	for (unsigned int i = 0; i < lane_count; i++)
+		l4_worker_observe(lanes[i].worker, look_on, NULL);
+}
+
 void
 workers_receive_wire(unsigned int worker, enum l4_arrival arrival, const struct wire *w)
 {

@@ -44,6 +44,9 @@ extern unsigned int workers_sent_count, workers_handed, workers_passed;
 /* The worker where the last packet was passed. */
 extern unsigned int workers_passed_at;
 
+/* From now on somebody watches every packet, which therefore goes the longest way. */
+void workers_watch(void);
+
 /* The packet that `w` describes, in the same way. */
 void workers_receive_wire(unsigned int worker, enum l4_arrival arrival, const struct wire *w);
 /* A new mbuf: an ICMP error (destination unreachable, port) from a router to `to` about the packet `quoted`, an IP
