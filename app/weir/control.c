@@ -168,7 +168,7 @@ reload(struct control *c)
 	now = core_settings(generations_config(&c->generations));
 	next = core_settings(config);
 	if (now->worker_processes != next->worker_processes || now->worker_poll != next->worker_poll ||
-	    now->tcp_congestion != next->tcp_congestion ||
+	    now->tcp_congestion != next->tcp_congestion || now->tcp_syn_cookies != next->tcp_syn_cookies ||
 	    core_events(config)->worker_connections !=
 		    core_events(generations_config(&c->generations))->worker_connections)
 		log_error(LOG_WARN,

@@ -29,8 +29,9 @@ struct core_settings {
 	bool worker_processes_auto;
 	struct bytes *affinity; /* masks as written, or one "auto" */
 	size_t affinity_count;
-	int worker_poll;    /* enum core_poll */
-	int tcp_congestion; /* enum tcp_congestion_algorithm */
+	int worker_poll;     /* enum core_poll */
+	int tcp_congestion;  /* enum tcp_congestion_algorithm */
+	int tcp_syn_cookies; /* enum tcp_syn_cookies */
 	int64_t worker_shutdown_timeout_ms;
 	size_t packet_buffers; /* mbufs, in all; CONFIG_UNSET_SIZE: by worker_connections */
 	struct bytes pid;

@@ -491,6 +491,8 @@ worker_init(struct worker *worker, struct worker_shared *shared, const struct wo
 		.receive_buffer = RECEIVE_BUFFER,
 		.send_buffer = SEND_BUFFER,
 		.congestion = config->tcp_congestion,
+		.syn_cookies = config->tcp_syn_cookies,
+		.cookie_secret = { shared->cookie_secret[0], shared->cookie_secret[1] },
 		.large_segments = true,
 		.syn_backlog = config->connections_max < 1024 ? 1024 : config->connections_max,
 		.port_first = config->local_port_first,

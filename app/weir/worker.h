@@ -54,7 +54,8 @@ struct worker_config {
 	uint64_t cpus; /* a bit per CPU; 0: any */
 	bool busy;
 	uint32_t connections_max;
-	uint8_t tcp_congestion; /* enum tcp_congestion_algorithm */
+	uint8_t tcp_congestion;  /* enum tcp_congestion_algorithm */
+	uint8_t tcp_syn_cookies; /* enum tcp_syn_cookies */
 	uint16_t local_port_first, local_port_last;
 	int user, group; /* ids to run as; -1: as control */
 };
@@ -101,6 +102,7 @@ struct worker_shared {
 	void (*port_used)(void *context, uint16_t port_be, bool used);
 	void *port_used_context;
 	uint64_t hash_seed;
+	uint64_t cookie_secret[2]; /* for SYN cookies */
 };
 
 /* 0 or -errno with a reason. The thread does not run yet. */

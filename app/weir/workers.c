@@ -24,6 +24,7 @@ config_fill(struct worker_config *wc, struct config *config, unsigned int index)
 		.busy = core->worker_poll == CORE_POLL_BUSY,
 		.connections_max = (uint32_t)core_events(config)->worker_connections,
 		.tcp_congestion = (uint8_t)core->tcp_congestion,
+		.tcp_syn_cookies = (uint8_t)core->tcp_syn_cookies,
 		.user = -1,
 		.group = -1,
 	};
@@ -50,6 +51,7 @@ workers_new(struct worker_shared *shared, struct topology *topology, struct conf
 	shared->port_used = topology_port_used;
 	shared->port_used_context = topology;
 	random_fill(&shared->hash_seed, sizeof(shared->hash_seed));
+	random_fill(shared->cookie_secret, sizeof(shared->cookie_secret));
 	shared->workers = calloc(count, sizeof(*shared->workers));
 	shared->received = handover_new(count, HANDOVER_SIZE);
 	shared->leaving = handover_new(count, HANDOVER_SIZE);

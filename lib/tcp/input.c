@@ -241,6 +241,8 @@ tcp_input(struct tcp_stack *stack, struct rte_mbuf *m)
 	if (segment_read(stack, m, &segment)) {
 		hash = tcp_table_hash(&stack->table, &segment.local, &segment.remote);
 		c = tcp_stack_find(stack, hash, &segment.local, &segment.remote, &record);
+		if (!c && !record)
+			c = tcp_input_cookie(stack, &segment);
 		if (c && c->state != TCP_STATE_SYN_SENT)
 			connection_input(c, &segment);
 		else if (c)

@@ -13,6 +13,8 @@ struct tcp_stack;
 
 /* open.c: no connection; SYN-SENT; SYN-RECEIVED, where false means that the segment is done with. */
 void tcp_input_listen(struct tcp_stack *stack, const struct tcp_segment *segment, uint32_t sequence);
+/* open.c: a segment without a connection that brings back a SYN cookie: the connection, which it is then for. Else NULL. */
+struct tcp_connection *tcp_input_cookie(struct tcp_stack *stack, const struct tcp_segment *segment);
 void tcp_input_syn_sent(struct tcp_connection *c, const struct tcp_segment *segment);
 bool tcp_input_syn_received(struct tcp_connection *c, const struct tcp_segment *segment);
 

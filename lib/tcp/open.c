@@ -34,12 +34,18 @@ tcp_mss_of_path(const struct tcp_connection *c)
 	return (uint16_t)RTE_MAX(mss, (uint32_t)MSS_MIN);
 }
 
+uint16_t
+tcp_mss_default(const struct ip_address *remote)
+{
+	return ip_address_is_v4(remote) ? MSS_DEFAULT_V4 : MSS_DEFAULT_V6;
+}
+
 /* What the peer's SYN says. */
 static void
 syn_read(struct tcp_connection *c, const struct tcp_segment *segment)
 {
 	const struct tcp_options *options = &segment->options;
-	uint32_t mss = ip_address_is_v4(&c->remote.ip) ? MSS_DEFAULT_V4 : MSS_DEFAULT_V6;
+	uint32_t mss = tcp_mss_default(&c->remote.ip);
 
 	c->rcv_irs = segment->sequence;
 	c->rcv_nxt = segment->sequence + 1;
@@ -64,17 +70,36 @@ syn_read(struct tcp_connection *c, const struct tcp_segment *segment)
 	c->received_ms = c->stack->now_ms;
 }
 
-static void
-open_passive(struct tcp_stack *stack, const struct tcp_segment *segment, uint32_t sequence)
+/* A connection for a SYN, in SYN-RECEIVED; its answer is not on the way. NULL: no memory, or no route. */
+static struct tcp_connection *
+half_open_new(struct tcp_stack *stack, const struct tcp_segment *syn)
 {
 	struct tcp_connection *c;
 	struct ip_address ignored;
 	uint16_t mtu;
 
-	if (!stack->env.route(stack->env.context, &segment->remote.ip, &ignored, &mtu)) {
+	if (!stack->env.route(stack->env.context, &syn->remote.ip, &ignored, &mtu)) {
 		TCP_COUNT(stack, no_route);
-		return;
+		return NULL;
 	}
+	c = tcp_connection_new(stack, &syn->local, &syn->remote, mtu);
+	if (!c)
+		return NULL;
+	c->state = TCP_STATE_SYN_RECEIVED;
+	c->flags = TCP_PASSIVE;
+	syn_read(c, syn);
+	tcp_connection_attach(c);
+	stack->half_open++;
+	list_append(&stack->opening, &c->ready);
+	TCP_COUNT(stack, passive_opens);
+	return c;
+}
+
+static void
+open_passive(struct tcp_stack *stack, const struct tcp_segment *segment, uint32_t sequence)
+{
+	struct tcp_connection *c;
+
 	/* A flood of SYNs fills the backlog with what will never be answered: the oldest makes room, so that a client whose
 	 * ACK comes within a backlog's time gets in. */
 	if (stack->half_open >= stack->config.syn_backlog) {
@@ -82,19 +107,50 @@ open_passive(struct tcp_stack *stack, const struct tcp_segment *segment, uint32_
 		tcp_connection_end(container_of(list_first(&stack->opening), struct tcp_connection, ready),
 				   TCP_TIMED_OUT);
 	}
-	c = tcp_connection_new(stack, &segment->local, &segment->remote, mtu);
+	c = half_open_new(stack, segment);
 	if (!c)
 		return;
 	if (sequence != 0)
 		tcp_connection_start(c, sequence);
-	c->state = TCP_STATE_SYN_RECEIVED;
-	c->flags = TCP_PASSIVE;
-	syn_read(c, segment);
-	tcp_connection_attach(c);
-	stack->half_open++;
-	list_append(&stack->opening, &c->ready);
-	TCP_COUNT(stack, passive_opens);
 	tcp_connection_schedule(c);
+}
+
+/* A pair that rested in TIME-WAIT needs a sequence number past that of the old connection, which a cookie cannot have. */
+static bool
+wants_cookie(const struct tcp_stack *stack, uint32_t sequence)
+{
+	if (sequence != 0 || stack->config.syn_cookies == TCP_COOKIES_NEVER)
+		return false;
+	return stack->config.syn_cookies == TCP_COOKIES_ALWAYS || stack->half_open >= stack->config.syn_backlog;
+}
+
+static void
+answer_with_cookie(struct tcp_stack *stack, const struct tcp_segment *segment)
+{
+	if (tcp_output_cookie(stack, segment, tcp_cookie_make(stack, segment)))
+		TCP_COUNT(stack, cookies_sent);
+}
+
+struct tcp_connection *
+tcp_input_cookie(struct tcp_stack *stack, const struct tcp_segment *segment)
+{
+	struct tcp_segment syn;
+	struct tcp_connection *c;
+
+	if ((segment->flags & (RTE_TCP_ACK_FLAG | RTE_TCP_SYN_FLAG | RTE_TCP_RST_FLAG)) != RTE_TCP_ACK_FLAG ||
+	    stack->config.syn_cookies == TCP_COOKIES_NEVER || !tcp_listener_find(stack, &segment->local) ||
+	    !tcp_cookie_read(stack, segment, &syn))
+		return NULL;
+	c = half_open_new(stack, &syn);
+	if (!c)
+		return NULL;
+	tcp_connection_start(c, segment->acknowledgement - 1);
+	c->snd_nxt = c->snd_max = segment->acknowledgement;
+	/* Should this segment not do, the offer is made again as ever. */
+	tcp_recovery_arm(c);
+	tcp_timer_update(c);
+	TCP_COUNT(stack, cookies_accepted);
+	return c;
 }
 
 void
@@ -109,6 +165,8 @@ tcp_input_listen(struct tcp_stack *stack, const struct tcp_segment *segment, uin
 		tcp_output_refuse(stack, segment);
 	} else if (!(segment->flags & RTE_TCP_SYN_FLAG)) {
 		TCP_COUNT(stack, drop_no_ack);
+	} else if (wants_cookie(stack, sequence)) {
+		answer_with_cookie(stack, segment);
 	} else {
 		open_passive(stack, segment, sequence);
 	}

@@ -246,6 +246,38 @@ segment_send(struct tcp_connection *c, struct tcp_header *header, uint32_t len)
 	return content_send(c, header, &content);
 }
 
+bool
+tcp_output_cookie(struct tcp_stack *stack, const struct tcp_segment *segment, uint32_t cookie)
+{
+	uint32_t flags = segment->options.flags;
+	struct tcp_header header = {
+		&segment->local,
+		&segment->remote,
+		.sequence = cookie,
+		.acknowledgement = segment->sequence + 1,
+		.window = (uint16_t)RTE_MIN(stack->config.receive_buffer, (uint32_t)UINT16_MAX),
+		.flags = RTE_TCP_SYN_FLAG | RTE_TCP_ACK_FLAG,
+	};
+	struct ip_address ignored;
+	uint16_t mtu;
+
+	if (!stack->env.route(stack->env.context, &segment->remote.ip, &ignored, &mtu)) {
+		TCP_COUNT(stack, no_route);
+		return false;
+	}
+	header.options = (struct tcp_options){
+		.flags = (uint8_t)(TCP_OPTION_MSS | (flags & (TCP_OPTION_SACK_PERMITTED | TCP_OPTION_WINDOW_SCALE |
+							      TCP_OPTION_TIMESTAMP))),
+		.mss = (uint16_t)(mtu - (ip_address_is_v4(&segment->remote.ip) ? 40 : 60)),
+		.window_scale = stack->receive_scale,
+		.timestamp_echo = segment->options.timestamp,
+	};
+	if (flags & TCP_OPTION_TIMESTAMP)
+		header.options.timestamp =
+			stack->now_ms + tcp_timestamp_offset(tcp_pair_secret(stack, &segment->local, &segment->remote));
+	return tcp_header_send(stack, &header);
+}
+
 static void
 output_syn(struct tcp_connection *c)
 {

@@ -26,6 +26,10 @@ struct tcp_header {
 /* One segment without payload. False when no mbuf is to be had. */
 bool tcp_header_send(struct tcp_stack *stack, struct tcp_header *header);
 
+/* The answer to a SYN with a cookie (cookie.h) as our initial sequence number. False when memory is short, or there is no
+ * route. */
+bool tcp_output_cookie(struct tcp_stack *stack, const struct tcp_segment *segment, uint32_t cookie);
+
 /* All that may be sent now: SYN, data within both windows, FIN, and an ACK where none of them carried it. */
 void tcp_output(struct tcp_connection *c);
 /* An ACK without data, at once. */

@@ -9,6 +9,7 @@
 #include "run/timer.h"
 #include "tcp/congestion.h"
 #include "tcp/connection.h"
+#include "tcp/cookie.h"
 #include "tcp/port.h"
 #include "tcp/scoreboard.h"
 #include "tcp/table.h"
@@ -61,6 +62,8 @@
 	ROW(drop_not_unicast)                                                                                          \
 	ROW(drop_no_endpoint)                                                                                          \
 	ROW(drop_reset_limited)                                                                                        \
+	ROW(cookies_sent)                                                                                              \
+	ROW(cookies_accepted)                                                                                          \
 	ROW(backlog_evicted)                                                                                           \
 	ROW(drop_paws)                                                                                                 \
 	ROW(drop_no_timestamp)                                                                                         \
@@ -104,6 +107,7 @@ struct tcp_stack {
 	const struct tcp_listener *listeners;
 	uint32_t listener_count;
 	uint32_t reset_tokens, reset_tokens_ms;
+	struct tcp_cookies cookies;
 	struct tcp_time_waits time_waits;
 	struct tcp_ports ports;
 	struct tcp_env env;
@@ -141,6 +145,8 @@ tcp_stack_buffer(const struct tcp_stack *stack, uint32_t configured)
 	return RTE_MAX(configured >> stack->pressure, RTE_MIN(configured, TCP_BUFFER_MIN));
 }
 
+/* The MSS of a peer that says none (RFC 9293 section 3.7.1). */
+uint16_t tcp_mss_default(const struct ip_address *remote);
 /* The largest MSS that the path and our mbufs bear, whatever the peer would take. */
 uint16_t tcp_mss_of_path(const struct tcp_connection *c);
 

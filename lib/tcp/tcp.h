@@ -55,15 +55,24 @@ enum tcp_congestion_algorithm {
 	TCP_NEW_RENO, /* RFC 5681, 6582 */
 };
 
+/* Answers to SYNs without keeping anything, see cookie.h. */
+enum tcp_syn_cookies {
+	TCP_COOKIES_WHEN_FULL, /* when the backlog is full */
+	TCP_COOKIES_ALWAYS,
+	TCP_COOKIES_NEVER, /* a full backlog gives up its oldest connection */
+};
+
 struct tcp_config {
-	struct rte_mempool *pool; /* mbufs with PACKET_PRIVATE_SIZE; also for outgoing segments */
-	uint32_t connections_max; /* all states but TIME-WAIT */
-	uint32_t time_wait_max;   /* small records; the oldest goes when full */
-	uint32_t receive_buffer;  /* bytes per connection: the largest window offered; see the README on memory */
-	uint32_t send_buffer;     /* bytes per connection */
-	uint32_t syn_backlog;     /* half-open connections at most */
-	uint8_t congestion;       /* enum tcp_congestion_algorithm */
-	bool large_segments;      /* see tcp_env.send; the chains' mbufs are of `pool` and refer to those of the data */
+	struct rte_mempool *pool;  /* mbufs with PACKET_PRIVATE_SIZE; also for outgoing segments */
+	uint32_t connections_max;  /* all states but TIME-WAIT */
+	uint32_t time_wait_max;    /* small records; the oldest goes when full */
+	uint32_t receive_buffer;   /* bytes per connection: the largest window offered; see the README on memory */
+	uint32_t send_buffer;      /* bytes per connection */
+	uint32_t syn_backlog;      /* half-open connections at most */
+	uint8_t syn_cookies;       /* enum tcp_syn_cookies */
+	uint64_t cookie_secret[2]; /* the same for all lcores */
+	uint8_t congestion;        /* enum tcp_congestion_algorithm */
+	bool large_segments; /* see tcp_env.send; the chains' mbufs are of `pool` and refer to those of the data */
 	/* Outgoing connections use ports p with first <= p <= last and p % modulus == remainder (host order), so that
 	 * an answer's destination port names the lcore that owns it. */
 	uint16_t port_first, port_last, port_modulus, port_remainder;

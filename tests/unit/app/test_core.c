@@ -84,6 +84,7 @@ what_weir_has_not_or_bounds_is_said(void **state)
 	assert_error("events { accept_mutex off; }", "workers share no listening socket");
 	assert_error("mail {} events {}", "weir has no mail proxy");
 	assert_error("worker_poll sometimes; events {}", "invalid value \"sometimes\"");
+	assert_error("tcp_syn_cookies sometimes; events {}", "invalid value \"sometimes\"");
 	assert_error("tcp_congestion vegas; events {}", "invalid value \"vegas\"");
 }
 
@@ -116,6 +117,7 @@ defaults_are_nginxs(void **state)
 	assert_int_equal(core_settings(config)->daemon, 1);
 	assert_int_equal(core_settings(config)->worker_poll, CORE_POLL_ADAPTIVE);
 	assert_int_equal(core_settings(config)->tcp_congestion, TCP_CUBIC);
+	assert_int_equal(core_settings(config)->tcp_syn_cookies, TCP_COOKIES_WHEN_FULL);
 	assert_int_equal(core_settings(config)->worker_shutdown_timeout_ms, 0);
 	assert_int_equal(core_events(config)->worker_connections, 512);
 	assert_null(core_settings(config)->interfaces);

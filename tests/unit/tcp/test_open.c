@@ -375,6 +375,7 @@ a_full_backlog_gives_up_its_oldest(void **state)
 	struct tcp_usage usage;
 
 	h->config.syn_backlog = 3;
+	h->config.syn_cookies = TCP_COOKIES_NEVER;
 	harness_start(h);
 	for (int i = 0; i < 5; i++) {
 		h->remote.port_be = htons((uint16_t)(1000 + i));
