@@ -3,9 +3,9 @@
 #include <errno.h>
 #include <rte_eal.h>
 #include <rte_errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "weir/topology.h"
 
@@ -47,16 +47,39 @@ static void __attribute__((format(printf, 2, 3))) add(struct arguments *a, const
 	a->used += (size_t)len + 1;
 }
 
+/* The CPUs that the process was given (taskset, a container's set), as EAL reads them: "0-3,8". What does not fit is left out. */
+static void
+cpus_format(char *out, size_t size)
+{
+	cpu_set_t given;
+	size_t used = 0;
+
+	snprintf(out, size, "0");
+	if (sched_getaffinity(0, sizeof(given), &given) < 0)
+		return;
+	for (int first = 0; first < CPU_SETSIZE && used + 16 < size; first++) {
+		int last = first;
+
+		if (!CPU_ISSET(first, &given))
+			continue;
+		while (last + 1 < CPU_SETSIZE && CPU_ISSET(last + 1, &given))
+			last++;
+		used += (size_t)snprintf(out + used, size - used, "%s%d-%d", used ? "," : "", first, last);
+		first = last;
+	}
+}
+
 int
 eal_start(struct config *config, int extra_count, char **extra, char *error, size_t size)
 {
-	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 	unsigned long megabytes = topology_megabytes(config);
 	struct arguments a = { 0 };
+	char cpus[256];
 
+	cpus_format(cpus, sizeof(cpus));
 	add(&a, "weir");
 	/* One EAL lcore, for control, on any CPU: workers are threads that register themselves. */
-	add(&a, "--lcores=0@(0-%ld)", cpus < 1 ? 0 : cpus - 1);
+	add(&a, "--lcores=0@(%s)", cpus);
 	add(&a, "--no-telemetry");
 	add(&a, "--log-level=*:warning");
 	if (!topology_needs_pci(config))

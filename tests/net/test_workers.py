@@ -1,5 +1,6 @@
 """Several lcores: two workers over veth pairs of one queue and of two, with the right answers from each."""
 
+import os
 import threading
 
 import pytest
@@ -80,3 +81,14 @@ def test_affinity(net):
     topology.nginx()
     with topology.balancer(CONFIG.replace("worker_processes 2;", "worker_processes 2; worker_cpu_affinity 01 10;")):
         assert topology.counts("http://10.0.1.1/", 30) == {"s1": 10, "s2": 10, "s3": 10}
+
+
+@pytest.mark.weir_only
+def test_it_stays_on_the_cpus_that_it_was_given(net):
+    topology = net(servers=3)
+    topology.nginx()
+    given = max(os.sched_getaffinity(0))
+    with topology.balancer(CONFIG, prefix=["taskset", "-c", str(given)]) as weir:
+        assert topology.counts("http://10.0.1.1/", 30) == {"s1": 10, "s2": 10, "s3": 10}
+        tasks = [int(task) for task in os.listdir(f"/proc/{weir.pid}/task")]
+        assert all(os.sched_getaffinity(task) == {given} for task in tasks)
