@@ -2,7 +2,7 @@
 given to DPDK by the project's scripts and given back. One boot for all of it, in this order.
 
     client ---- lan ---- e1000e  [guest: weir]  virtio-net ---- dmz ---- s1, s2
-                         vmxnet3, on dmz too: the NIC that keeps the guest's default route
+                         vmxnet3, on dmz too, in a net of its own: the NIC that keeps the guest's default route
 """
 
 import re
@@ -86,10 +86,10 @@ def test_kernel_first(world):
     """As an administrator finds it: each NIC has an interface with an address and the kernel's driver."""
     wait_for(lambda: all(world.interface(nic) for nic in world.guest.nics), 60, "three interfaces")
     assert [world.driver(nic) for nic in world.guest.nics] == ["e1000e", "virtio-pci", "vmxnet3"]
-    for nic, address in ((world.lan, "10.0.1.1/24"), (world.dmz, "10.0.2.1/24"), (world.spare, "10.0.2.3/24")):
+    for nic, address in ((world.lan, "10.0.1.1/24"), (world.dmz, "10.0.2.1/24"), (world.spare, "10.0.3.3/24")):
         name = world.interface(nic)
         world.guest.run(f"ip address add {address} dev {name} && ip link set {name} up")
-    world.guest.run(f"ip route add 10.77.0.0/16 via 10.0.1.2 && ip route add default via 10.0.2.254 dev {world.interface(world.spare)}")
+    world.guest.run(f"ip route add 10.77.0.0/16 via 10.0.1.2 && ip route add default via 10.0.3.254 dev {world.interface(world.spare)}")
     wait_for(lambda: world.net.client.run("ping", "-c1", "-W1", "10.0.1.1", check=False).returncode == 0, 30, "an answer to ping")
 
 
