@@ -5,8 +5,6 @@ given to DPDK by the project's scripts and given back. One boot for all of it, i
                          vmxnet3, on dmz too, in a net of its own: the NIC that keeps the guest's default route
 """
 
-import re
-import sys
 import time
 
 import pytest
