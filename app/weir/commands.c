@@ -17,6 +17,7 @@ facts(void *context, struct control_facts *out)
 		.l4 = g->l4,
 		.registry = g->registry,
 		.http_weights = &g->http_weights,
+		.program = c->topology->program,
 		.ports = c->topology->ports,
 		.port_count = c->topology->port_count,
 		.worker_count = c->shared->workers ? c->shared->worker_count : 0,

@@ -1,6 +1,7 @@
 #include "weir/generations.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -37,7 +38,7 @@ adopt(void *argument)
 
 	for (uint32_t i = news->ports_from; i < news->ports_to; i++)
 		worker_port_add(worker, news->ports[i]);
-	worker->l4 = worker->l4_owned;
+	worker_l4_start(worker);
 	if (worker->l4)
 		l4_worker_adopt(worker->l4, news->l4);
 	if (news->proxy) {
@@ -98,11 +99,29 @@ source_of(void *context, const struct ip_address *server, struct ip_address *sou
 	return net_route_source(g->shared->mirror, server, source, &mtu);
 }
 
+static int
+services_workers(struct generations *g, const struct l4_settings *settings)
+{
+	const struct worker_l4_config wanted = { .targets = l4_registry_targets(g->registry),
+						 .settings = settings,
+						 .local_port_first = g->forward_port_first,
+						 .local_port_last = g->forward_port_last,
+						 .program = g->topology->program,
+						 .start_ns = g->topology->start_ns };
+	int result = 0;
+
+	for (unsigned int i = 0; i < g->shared->worker_count && result == 0; i++)
+		if (!g->shared->workers[i].l4_owned)
+			result = worker_l4_new(&g->shared->workers[i], &wanted);
+	return result;
+}
+
 /* Flow tables have their size from the configuration that first has services. */
 static int
 services_prepare(struct generations *g, struct config *config)
 {
 	const struct l4_settings *settings = l4_settings(config);
+	int result;
 
 	if (!g->forward_port_first)
 		log_error(LOG_WARN,
@@ -112,14 +131,13 @@ services_prepare(struct generations *g, struct config *config)
 		g->registry = l4_registry_new();
 	if (!g->registry)
 		return -ENOMEM;
-	for (unsigned int i = 0; i < g->shared->worker_count; i++) {
-		struct worker *worker = &g->shared->workers[i];
-
-		if (!worker->l4_owned && worker_l4_new(worker, l4_registry_targets(g->registry), settings,
-						       g->forward_port_first, g->forward_port_last) < 0)
-			return -ENOMEM;
-	}
-	return 0;
+	if (g->shared->workers[0].l4_owned)
+		return 0;
+	result = topology_forward(g->topology, config, settings);
+	if (result < 0)
+		return result;
+	topology_targets_restore(g->topology, g->registry);
+	return services_workers(g, settings);
 }
 
 /* *out is NULL where there are no services. */
@@ -137,6 +155,8 @@ services_of(struct generations *g, struct config *config, struct l4_generation *
 		return 0;
 	result = services_prepare(g, config);
 	wanted.registry = g->registry;
+	if (result < 0 && g->topology->error[0])
+		snprintf(error, sizeof(error), "%s", g->topology->error);
 	if (result == 0)
 		result = l4_generation_new(&wanted, out, error, sizeof(error));
 	if (result < 0)

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
+#include "base/counter.h"
 #include "base/log.h"
 #include "weir/core.h"
 #include "xdp/xdp.h"
@@ -74,6 +76,105 @@ has_name(const struct topology *t, const char *name)
 	return false;
 }
 
+/* Names as the L4 room has them for the same, so that sums are of both. */
+static const char *const forwarded_names[] = { "forwarded", "answered", "stateless" };
+
+static_assert(XDP_COUNT_ANSWERED == XDP_COUNT_FORWARDED + 1 && XDP_COUNT_STATELESS == XDP_COUNT_FORWARDED + 2,
+	      "forwarded_names");
+
+static void
+register_counters(const struct xdp_program *program)
+{
+	for (uint32_t cpu = 0; cpu < xdp_program_cpus(program); cpu++) {
+		const uint64_t *values = xdp_program_cpu_counters(program, cpu);
+		struct counter_block all = { "xdp", cpu, xdp_counter_names, values, XDP_COUNTER_COUNT };
+		struct counter_block forwarded = { "l4", cpu, forwarded_names, values + XDP_COUNT_FORWARDED, 3 };
+
+		if (counter_register(&all) < 0 || (xdp_program_forwards(program) && counter_register(&forwarded) < 0)) {
+			log_error(LOG_WARN, "no room to register the XDP program's counters of CPU %u", cpu);
+			return;
+		}
+	}
+}
+
+static void
+unregister_counters(const struct xdp_program *program)
+{
+	for (uint32_t cpu = 0; cpu < xdp_program_cpus(program); cpu++) {
+		counter_unregister(xdp_program_cpu_counters(program, cpu));
+		counter_unregister(xdp_program_cpu_counters(program, cpu) + XDP_COUNT_FORWARDED);
+	}
+}
+
+static int
+program_load(struct topology *t, struct xdp_forwarding *forwarding)
+{
+	int result = xdp_program_load(&t->program, forwarding, t->error, sizeof(t->error));
+
+	if (result < 0)
+		return result;
+	register_counters(t->program);
+	if (t->forwarding_first)
+		xdp_program_forwarding_ports(t->program, t->forwarding_first, t->forwarding_last);
+	return 0;
+}
+
+static bool
+is_xdp(const struct port_config *port)
+{
+	return port->driver != PORT_DRIVER_DPDK && !port_name_is_dpdk(port->name);
+}
+
+static bool
+may_have_xdp(const struct topology *t, struct config *config)
+{
+	if (!t->named)
+		return true;
+	for (const struct core_interface *i = core_settings(config)->interfaces; i; i = i->next)
+		if (is_xdp(&i->port))
+			return true;
+	return false;
+}
+
+int
+topology_forward(struct topology *t, struct config *config, const struct l4_settings *settings)
+{
+	uint64_t pairs = l4_flows_pairs(worker_l4_flows(settings, t->workers));
+	struct xdp_forwarding forwarding = { .workers = t->workers,
+					     .pairs = (uint32_t)pairs,
+					     .hash_seed = settings->hash_seed,
+					     .start_ns = clock_monotonic_ns(),
+					     .pinned = core_settings(config)->xdp_pin };
+	int result;
+
+	t->error[0] = '\0';
+	if (!may_have_xdp(t, config))
+		return 0;
+	if (t->program || t->workers > XDP_WORKERS_MAX || pairs * t->workers > UINT32_MAX) {
+		log_error(LOG_WARN, "packet-level services are forwarded in user space alone%s",
+			  t->program ? ", as there was no \"stream\" at the start: in XDP after a restart"
+				     : ": too many flows for XDP");
+		return 0;
+	}
+	l4_flows_strides(forwarding.pairs, forwarding.strides);
+	result = program_load(t, &forwarding);
+	t->start_ns = forwarding.start_ns;
+	t->takes_over = forwarding.found;
+	if (forwarding.found)
+		log_error(LOG_NOTICE, "the flows of a Weir before this one go on");
+	return result;
+}
+
+void
+topology_targets_restore(const struct topology *t, struct l4_registry *registry)
+{
+	struct xdp_target shared;
+
+	for (uint32_t number = 1; t->takes_over && number < XDP_TARGETS; number++)
+		if (xdp_program_target_get(t->program, number, &shared))
+			l4_target_restore(registry, number, &shared);
+}
+
 static int
 add_port(struct topology *t, const struct port_config *config)
 {
@@ -85,12 +186,10 @@ add_port(struct topology *t, const struct port_config *config)
 
 	if (t->port_count == PORTS_MAX)
 		return fail(t, -ENOSPC, "more than %d interfaces", PORTS_MAX);
-	if (config->driver != PORT_DRIVER_DPDK && !port_name_is_dpdk(config->name) && !t->program) {
-		result = xdp_program_load(&t->program, t->error, sizeof(t->error));
+	if (is_xdp(config) && !t->program) {
+		result = program_load(t, NULL);
 		if (result < 0)
 			return result;
-		if (t->forwarding_first)
-			xdp_program_forwarding_ports(t->program, t->forwarding_first, t->forwarding_last);
 	}
 	environment.program = t->program;
 	result = port_new(config, &environment, (uint16_t)t->port_count, &port, t->error, sizeof(t->error));
@@ -434,6 +533,33 @@ serve_steering(struct served *s, const struct steering *steering)
 		serve_server(s, &(struct xdp_server){ steering->servers[i], IPPROTO_TCP, XDP_ANSWERS_TO_STACK });
 }
 
+/* Before any worker gives flows to a new one. */
+struct sharing {
+	struct xdp_program *program;
+	const struct l4_registry *registry;
+	const struct l4_generation *l4;
+};
+
+static void
+share_target(void *context, const struct l4_target *target)
+{
+	struct sharing *sharing = context;
+	struct xdp_target shared;
+
+	l4_target_share(sharing->registry, target, sharing->l4, &shared);
+	xdp_program_target_set(sharing->program, (uint32_t)(target - l4_registry_targets(sharing->registry)), &shared);
+}
+
+static void
+share_targets(struct topology *t, const struct l4_generation *l4, const struct l4_registry *registry)
+{
+	struct sharing sharing = { t->program, registry, l4 };
+
+	if (registry)
+		l4_registry_each_target(registry, share_target, &sharing);
+	xdp_program_targets_end(t->program);
+}
+
 int
 topology_serve(struct topology *t, const struct steering *steering, const struct l4_generation *l4,
 	       const struct l4_registry *registry)
@@ -453,6 +579,8 @@ topology_serve(struct topology *t, const struct steering *steering, const struct
 	if (!served.failed)
 		result = xdp_program_serve(t->program, served.services, served.service_count, served.servers,
 					   served.server_count, locals.addresses, locals.count);
+	if (result == 0)
+		share_targets(t, l4, registry);
 	free(served.services);
 	free(served.servers);
 	free(locals.addresses);
@@ -482,8 +610,17 @@ topology_port_used(void *context, uint16_t port_be, bool used)
 void
 topology_refresh(struct topology *t)
 {
-	for (uint32_t i = 0; i < t->port_count; i++)
+	uint64_t senders = 0;
+
+	for (uint32_t i = 0; i < t->port_count; i++) {
 		port_refresh(t->ports[i]);
+		if (t->ports[i]->features & PORT_XDP_SEND)
+			senders |= 1ull << i;
+	}
+	/* The workers' hops are written anew with each snapshot of links. */
+	if (senders != t->senders && t->port_count)
+		net_mirror_ports(t->mirror, t->ports, t->port_count);
+	t->senders = senders;
 }
 
 void
@@ -494,8 +631,11 @@ topology_fini(struct topology *t)
 	for (uint32_t i = 0; i < t->port_count; i++)
 		port_free(t->ports[i]);
 	t->port_count = 0;
-	if (t->program)
+	if (t->program) {
+		unregister_counters(t->program);
+		xdp_program_unpin(t->program);
 		xdp_program_free(t->program);
+	}
 	net_mirror_free(t->mirror);
 	rte_mempool_free(t->pool);
 	t->program = NULL;

@@ -18,6 +18,9 @@ struct topology {
 	struct port *ports[PORTS_MAX];
 	uint32_t port_count;
 	uint32_t ports_told; /* of which the mirror knows */
+	uint64_t start_ns;   /* of the clock that the XDP program has in common with the workers */
+	bool takes_over;     /* flows of a process before this one */
+	uint64_t senders;    /* bit per port that takes frames from XDP, as far as the mirror's readers know */
 	unsigned int workers;
 	uint16_t forwarding_first, forwarding_last; /* local ports of full_nat, host order; 0: none */
 	bool long_packets;                          /* see port_environment */
@@ -49,6 +52,11 @@ void topology_ports_drop(struct topology *topology, uint32_t from);
  * targets, older ones included. The last two may be NULL. */
 int topology_serve(struct topology *topology, const struct steering *steering, const struct l4_generation *l4,
 		   const struct l4_registry *registry);
+/* Before the first workers have flows, and before the ports: where there may be XDP ports, the XDP program is to forward
+ * known flows by itself. 0 or -errno, the reason in topology->error. */
+int topology_forward(struct topology *topology, struct config *config, const struct l4_settings *settings);
+/* The targets that found flows have, into a new registry. */
+void topology_targets_restore(const struct topology *topology, struct l4_registry *registry);
 /* Local ports that XDP is to know as those of forwarding; before any port is added. */
 void topology_forwarding_ports(struct topology *topology, uint16_t first, uint16_t last);
 /* Once a second: links, device counters. */

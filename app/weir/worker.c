@@ -419,27 +419,48 @@ hand_over_l4(void *context, unsigned int owner, struct rte_mbuf *m)
 	hand_over(context, owner, m);
 }
 
+uint64_t
+worker_l4_flows(const struct l4_settings *settings, unsigned int workers)
+{
+	return settings->flows / workers + 1;
+}
+
+void
+worker_l4_start(struct worker *worker)
+{
+	if (!worker->l4 && worker->l4_owned && worker->shared_memory.hops) {
+		l4_worker_take_over(worker->l4_owned);
+		net_output_share_hops(worker->output, worker->shared_memory.hops, worker->shared_memory.lane);
+	}
+	worker->l4 = worker->l4_owned;
+}
+
 int
-worker_l4_new(struct worker *worker, const struct l4_target *targets, const struct l4_settings *settings,
-	      uint16_t local_port_first, uint16_t local_port_last)
+worker_l4_new(struct worker *worker, const struct worker_l4_config *wanted)
 {
 	struct l4_worker_config config = {
 		.index = worker->index,
 		.workers = worker->shared->worker_count,
-		.targets = targets,
+		.targets = wanted->targets,
 		.output = worker->output,
 		.mirror = worker->shared->mirror,
 		.pool = worker->shared->pool,
-		.flows = settings->flows / worker->shared->worker_count + 1,
-		.hash_seed = settings->hash_seed,
-		.local_port_first = local_port_first,
-		.local_port_last = local_port_last,
+		.flows = worker_l4_flows(wanted->settings, worker->shared->worker_count),
+		.hash_seed = wanted->settings->hash_seed,
+		.local_port_first = wanted->local_port_first,
+		.local_port_last = wanted->local_port_last,
 		.hand_over = hand_over_l4,
 		.context = worker,
 	};
 	struct counter_block block = { "l4", worker->index, l4_verdict_names, NULL, L4_VERDICT_COUNT };
 
 	random_fill(&config.random_seed, sizeof(config.random_seed));
+	if (wanted->program && xdp_program_memory(wanted->program, worker->index, &worker->shared_memory)) {
+		config.flow_memory = worker->shared_memory.flows;
+		config.use_memory = worker->shared_memory.uses;
+		config.lane = worker->shared_memory.lane;
+		config.start_ns = wanted->start_ns;
+	}
 	worker->l4_owned = l4_worker_new(&config, clock_monotonic_ns());
 	if (!worker->l4_owned)
 		return -ENOMEM;

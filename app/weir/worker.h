@@ -21,6 +21,7 @@
 #include "run/handover.h"
 #include "run/loop.h"
 #include "weir/steering.h"
+#include "xdp/xdp.h"
 
 #define WORKER_COUNTERS(ROW)                                                                                           \
 	ROW(HANDED_OVER, "handed_over") /* to the worker that owns the flow */                                         \
@@ -80,6 +81,7 @@ struct worker {
 	struct net_output *output;
 	struct l4_worker *l4;            /* NULL as long as no configuration had packet-level services */
 	struct l4_worker *l4_owned;      /* the same, from when control has made it; control's */
+	struct xdp_memory shared_memory; /* with l4_owned; hops NULL: the XDP program does not forward */
 	const struct steering *steering; /* replaced by messages */
 	struct worker_port ports[PORTS_MAX];
 	uint64_t verdicts[PACKET_VERDICT_COUNT];
@@ -109,10 +111,21 @@ struct worker_shared {
 int worker_init(struct worker *worker, struct worker_shared *shared, const struct worker_config *config, char *error,
 		size_t size);
 int worker_start(struct worker *worker);
-/* Control: makes what the worker needs for packet-level services; it is in use when its lcore sets worker->l4. `local_port_*`:
- * for full_nat alone. 0, or -ENOMEM. */
-int worker_l4_new(struct worker *worker, const struct l4_target *targets, const struct l4_settings *settings,
-		  uint16_t local_port_first, uint16_t local_port_last);
+/* What all workers are to have for packet-level services. */
+struct worker_l4_config {
+	const struct l4_target *targets;
+	const struct l4_settings *settings;
+	uint16_t local_port_first, local_port_last; /* for full_nat alone */
+	const struct xdp_program *program;          /* that forwards beside the workers; may be NULL, or not forward */
+	uint64_t start_ns;                          /* with it: the clock that they have in common */
+};
+
+/* Control: makes what the worker needs for packet-level services; it is in use from worker_l4_start() on. 0, or -ENOMEM. */
+int worker_l4_new(struct worker *worker, const struct worker_l4_config *config);
+/* On the worker's lcore, or before it runs. */
+void worker_l4_start(struct worker *worker);
+/* Flow entries of each of so many workers. */
+uint64_t worker_l4_flows(const struct l4_settings *settings, unsigned int workers);
 
 /* Control: stops the thread, if it runs, and waits for its end. */
 void worker_stop(struct worker *worker);

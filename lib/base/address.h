@@ -13,19 +13,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
-
-struct ip_address {
-	union {
-		uint8_t bytes[16];
-		uint32_t words_be[4];
-		uint64_t halves[2];
-	};
-};
-
-struct endpoint {
-	struct ip_address ip;
-	uint16_t port_be;
-};
+#include "base/ip_address.h"
 
 /* Room for "[v6]:port" and the terminator. */
 #define ENDPOINT_TEXT_MAX 56
@@ -55,12 +43,6 @@ static inline uint32_t
 ip_address_v4_be(const struct ip_address *a)
 {
 	return a->words_be[3];
-}
-
-static inline bool
-ip_address_equal(const struct ip_address *a, const struct ip_address *b)
-{
-	return a->halves[0] == b->halves[0] && a->halves[1] == b->halves[1];
 }
 
 /* 0.0.0.0 and ::, the wildcards of `listen`. */

@@ -35,6 +35,7 @@ struct control_facts {
 	const struct l4_generation *l4;       /* in force; NULL: none */
 	struct l4_registry *registry;         /* NULL: none */
 	struct upstream_weights *http_weights;
+	const struct xdp_program *program; /* whose own traffic counts, too; NULL: none */
 	struct port *const *ports;
 	uint32_t port_count;
 	unsigned int worker_count;

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/counter.h"
+#include "xdp/xdp.h"
 
 struct l4_target_use
 control_target_use(const struct control_facts *facts, uint32_t target)
@@ -20,6 +21,12 @@ control_target_use(const struct control_facts *facts, uint32_t target)
 		sum.flows += __atomic_load_n(&use->flows, __ATOMIC_RELAXED);
 		sum.packets += __atomic_load_n(&use->packets, __ATOMIC_RELAXED);
 		sum.bytes += __atomic_load_n(&use->bytes, __ATOMIC_RELAXED);
+	}
+	if (facts->program) {
+		struct xdp_traffic traffic = xdp_program_traffic(facts->program, target);
+
+		sum.packets += traffic.packets;
+		sum.bytes += traffic.bytes;
 	}
 	return sum;
 }

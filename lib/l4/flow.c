@@ -43,6 +43,8 @@ struct flows {
 	uint64_t used, spilled;
 };
 
+static void recount(struct flows *f);
+
 /* ---- memory ---- */
 
 static int
@@ -87,33 +89,40 @@ memory_map(size_t bytes)
 	return NULL;
 }
 
-static void
-strides_fill(struct l4_flows *flows)
+void
+l4_flows_strides(uint32_t pairs, uint32_t strides[L4_PAIRS_AWAY][L4_FLOW_STRIDES])
 {
 	for (uint32_t i = 0; i < L4_PAIRS_AWAY * L4_FLOW_STRIDES; i++) {
 		uint32_t random = (uint32_t)(hash_mix64(i + 1) >> 32);
 
-		flows->strides[i / L4_FLOW_STRIDES][i % L4_FLOW_STRIDES] =
-			1 + (uint32_t)((uint64_t)random * (flows->pair_count - 1) >> 32);
+		strides[i / L4_FLOW_STRIDES][i % L4_FLOW_STRIDES] =
+			1 + (uint32_t)((uint64_t)random * (pairs - 1) >> 32);
 	}
 }
 
-struct l4_flows *
-l4_flows_new(uint64_t flows, const struct l4_target *targets, struct l4_target_use *use)
+uint64_t
+l4_flows_pairs(uint64_t flows)
 {
 	uint64_t pairs = flows * 5 / 12 + 1;
+
+	/* A second pair is another one. */
+	return pairs < 2 ? 2 : pairs;
+}
+
+/* With room for entries of this size in front of what is counted per bucket; 0: they are elsewhere. */
+static struct flows *
+flows_alloc(uint64_t flows, size_t entry_bytes, const struct l4_target *targets, struct l4_target_use *use)
+{
+	uint64_t pairs = l4_flows_pairs(flows);
 	struct flows *f;
 	size_t table;
 
-	/* A second pair is another one. */
-	if (pairs < 2)
-		pairs = 2;
 	if (pairs > PAIRS_MAX)
 		return NULL;
 	f = calloc(1, sizeof(*f));
 	if (!f)
 		return NULL;
-	table = pairs * sizeof(struct l4_flow) * L4_PAIR_PLACES;
+	table = pairs * entry_bytes * L4_PAIR_PLACES;
 	f->memory_bytes = (table + pairs * 2 * L4_PAIRS_AWAY + HUGE_PAGE - 1) & ~(HUGE_PAGE - 1);
 	f->memory = memory_map(f->memory_bytes);
 	if (!f->memory) {
@@ -126,7 +135,27 @@ l4_flows_new(uint64_t flows, const struct l4_target *targets, struct l4_target_u
 	f->away = (void *)((uint8_t *)f->memory + table);
 	f->targets = targets;
 	f->use = use;
-	strides_fill(&f->head);
+	l4_flows_strides((uint32_t)pairs, f->head.strides);
+	return f;
+}
+
+struct l4_flows *
+l4_flows_new(uint64_t flows, const struct l4_target *targets, struct l4_target_use *use)
+{
+	struct flows *f = flows_alloc(flows, sizeof(struct l4_flow), targets, use);
+
+	return f ? &f->head : NULL;
+}
+
+struct l4_flows *
+l4_flows_new_in(struct l4_flow_pair *memory, uint64_t flows, const struct l4_target *targets, struct l4_target_use *use)
+{
+	struct flows *f = flows_alloc(flows, 0, targets, use);
+
+	if (!f)
+		return NULL;
+	f->head.entries = memory->places;
+	recount(f);
 	return &f->head;
 }
 
@@ -234,12 +263,32 @@ clear(struct flows *f, struct l4_flow *flow)
 	const struct l4_flow old = *flow;
 
 	assert(l4_flow_state(flow) != L4_FLOW_NONE && "flow removed twice");
+	l4_flow_publish(flow, L4_TARGET_NONE, 0, old.bits & L4_FLOW_SPILLED);
 	*flow = (struct l4_flow){ .bits = old.bits & L4_FLOW_SPILLED };
 	f->used--;
 	if (!(old.bits & L4_FLOW_ANSWER))
 		f->use[old.target].flows--;
 	if (old.place & PLACE_SECOND)
 		spill_uncount(f, first_bucket_of(f, flow, old.place), which_away(old.place));
+}
+
+/* What is known beside the entries, from the entries: those of a process before this one. */
+static void
+recount(struct flows *f)
+{
+	struct l4_flow *end = f->head.entries + (size_t)f->head.pair_count * L4_PAIR_PLACES;
+
+	for (uint32_t i = 0; i < L4_TARGETS_MAX; i++)
+		f->use[i].flows = 0;
+	for (struct l4_flow *flow = f->head.entries; flow < end; flow++) {
+		if (l4_flow_state(flow) == L4_FLOW_NONE)
+			continue;
+		f->used++;
+		if (!(flow->bits & L4_FLOW_ANSWER))
+			f->use[flow->target].flows++;
+		if (flow->place & PLACE_SECOND)
+			spill_count(f, first_bucket_of(f, flow, flow->place), which_away(flow->place));
+	}
 }
 
 static inline bool
@@ -345,10 +394,13 @@ l4_flow_insert(struct l4_flows *flows, uint32_t hash, const struct l4_flow *mode
 	if (unlikely(!flow))
 		return NULL;
 	spilled = flow->bits & L4_FLOW_SPILLED;
-	*flow = *model;
-	flow->bits = ((model->bits & ~(uint32_t)L4_FLOW_SPILLED) | spilled) & 0xff;
-	flow->place = place & 0xff;
+	flow->client = model->client;
+	flow->client_port_be = model->client_port_be;
+	flow->service_port_be = model->service_port_be;
+	flow->local_port_be = model->local_port_be;
 	flow->seen_s = now_s;
+	flow->origin = model->origin;
+	l4_flow_publish(flow, model->target, place, (model->bits & ~(uint32_t)L4_FLOW_SPILLED) | spilled);
 	if (!(flow->bits & L4_FLOW_ANSWER))
 		f->use[flow->target].flows++;
 	f->used++;
@@ -393,6 +445,19 @@ l4_flows_usage(const struct l4_flows *flows, struct l4_flows_usage *out)
 		.bytes = f->memory_bytes,
 		.spilled = f->spilled,
 	};
+}
+
+void
+l4_flows_forget_hops(struct l4_flows *flows)
+{
+	const struct flows *f = (const struct flows *)flows;
+	struct l4_flow *end = flows->entries + (size_t)flows->pair_count * L4_PAIR_PLACES;
+
+	for (uint32_t i = 0; i < L4_TARGETS_MAX; i++)
+		f->use[i].hop = f->use[i].hop_generation = 0;
+	for (struct l4_flow *flow = flows->entries; flow < end; flow++)
+		if (flow->bits & L4_FLOW_ANSWER)
+			flow->hop = flow->hop_generation = 0;
 }
 
 /* ---- TCP ---- */

@@ -24,56 +24,10 @@
 
 #include "base/address.h"
 #include "l4/target.h"
+#include "xdp/flow.h"
 
-/* What has been seen, for the timeout. A one-way forwarder (dsr, tunnels) sees the client's half only. */
-enum l4_flow_state {
-	L4_FLOW_NONE,        /* the entry is free */
-	L4_FLOW_UDP,         /* target->timeout_s */
-	L4_FLOW_OPENING,     /* SYN of the client, nothing else: L4_OPENING_S */
-	L4_FLOW_ESTABLISHED, /* target->timeout_s */
-	L4_FLOW_CLOSING,     /* FIN of one side: L4_CLOSING_S */
-	L4_FLOW_CLOSED,      /* FIN of both, or RST: L4_CLOSED_S; a new SYN may reuse it at once */
-	L4_FLOW_STATES
-};
-
-#define L4_OPENING_S 60
 /* ... but where another flow wants its place. */
 #define L4_OPENING_YIELDS_S 3
-#define L4_CLOSING_S 120
-#define L4_CLOSED_S 10
-
-/* No timeout is longer: with a sweep every four hours seen_s is then never 2^16 seconds old. */
-#define L4_TIMEOUT_MAX_S 50400
-
-enum l4_flow_flag {
-	L4_FLOW_ANSWER = 1 << 3,     /* the entry of the answers' direction */
-	L4_FLOW_CLIENT_FIN = 1 << 4, /* seen */
-	L4_FLOW_SERVER_FIN = 1 << 5,
-	L4_FLOW_PREFIXED = 1 << 6, /* the PROXY protocol header was put in: sequence numbers are shifted */
-	/* The table's: of a bucket's first entry, that flows of this bucket are in their second pair; of the other
-	 * one, that some are in their third. Stays when the entry is freed. */
-	L4_FLOW_SPILLED = 1 << 7,
-};
-
-struct l4_flow {
-	struct ip_address client;
-	uint16_t client_port_be;
-	uint16_t service_port_be; /* as the client wrote it */
-	uint32_t target : 16;
-	uint32_t place : 8;     /* of the table: the way back to the first bucket */
-	uint32_t bits : 8;      /* enum l4_flow_state in the low three, enum l4_flow_flag above */
-	uint16_t local_port_be; /* full_nat */
-	uint16_t seen_s;        /* when the last packet came */
-	union {
-		struct {
-			uint16_t hop, hop_generation; /* L4_FLOW_ANSWER: the way to the client */
-		};
-		uint32_t origin; /* else, full_nat with options: where the client's data begins (forward/origin.h) */
-	};
-};
-
-static_assert(sizeof(struct l4_flow) == 32, "two flows per cache line");
-static_assert(L4_FLOW_STATES <= 8, "states are three bits");
 
 /* What a packet is looked up by. */
 struct l4_flow_key {
@@ -91,16 +45,12 @@ struct l4_answer_key {
 	uint32_t hash;
 };
 
-#define L4_BUCKET_PLACES 2
-#define L4_PAIR_PLACES 4
-#define L4_FLOW_STRIDES 32
-
 /* The table, for the functions below; what follows in memory is flow.c's. */
 struct l4_flows {
 	struct l4_flow *entries;
 	uint32_t bucket_count, pair_count;
 	/* From the pair of the first bucket to the second and the third pair, by l4_flow_stride(); never 0. */
-	uint32_t strides[2][L4_FLOW_STRIDES];
+	uint32_t strides[L4_PAIRS_AWAY][L4_FLOW_STRIDES];
 };
 
 /*
@@ -110,30 +60,30 @@ struct l4_flows {
  * gives them (transparently, too), and all of it is there when this returns (10 million: 0.1 s). NULL when it is short.
  */
 struct l4_flows *l4_flows_new(uint64_t flows, const struct l4_target *targets, struct l4_target_use *use);
+/*
+ * The same in memory that somebody else reads, too (xdp/flow.h): room for l4_flows_pairs(flows) pairs. It stays the
+ * caller's, and the flows that are in it go on, as long as targets have the numbers that they had.
+ */
+struct l4_flows *l4_flows_new_in(struct l4_flow_pair *memory, uint64_t flows, const struct l4_target *targets,
+				 struct l4_target_use *use);
+/* Hops of another process mean nothing in this one: they are found anew. */
+void l4_flows_forget_hops(struct l4_flows *flows);
 void l4_flows_free(struct l4_flows *flows);
+/* Pairs of the table for so many flows. */
+uint64_t l4_flows_pairs(uint64_t flows);
+/* The strides of a table of so many pairs. */
+void l4_flows_strides(uint32_t pairs, uint32_t strides[L4_PAIRS_AWAY][L4_FLOW_STRIDES]);
 
-/* Hashes are flow_hash() of base/hash.h over the 5-tuple of the packet, whichever its direction. Their upper bits
- * may have chosen the lcore already, or the lower ones: hence the products, whose upper bits depend on all. */
 static inline uint32_t
 l4_flow_bucket(const struct l4_flows *flows, uint32_t hash)
 {
-	return (uint32_t)((uint64_t)(hash * 0x9e3779b1u) * flows->bucket_count >> 32);
-}
-
-static inline uint32_t
-l4_flow_stride(uint32_t hash)
-{
-	return hash * 0x85ebca6bu >> 27;
+	return l4_flow_bucket_of(flows->bucket_count, hash);
 }
 
 static inline struct l4_flow *
 l4_flow_pair(const struct l4_flows *flows, uint32_t bucket, uint32_t stride)
 {
-	uint32_t pair = bucket / 2 + stride;
-
-	if (pair >= flows->pair_count)
-		pair -= flows->pair_count;
-	return flows->entries + (size_t)pair * L4_PAIR_PLACES;
+	return flows->entries + (size_t)l4_flow_pair_of(flows->pair_count, bucket, stride) * L4_PAIR_PLACES;
 }
 
 /*

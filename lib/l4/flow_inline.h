@@ -10,31 +10,19 @@
 
 #include "l4/flow.h"
 
-/* Pairs behind the first bucket: flow.h. */
-#define L4_PAIRS_AWAY 2
-
 /* ---- time ---- */
 
 static inline uint32_t
 l4_flow_timeout_of(const struct l4_target *target, const struct l4_flow *flow)
 {
-	switch (l4_flow_state(flow)) {
-	case L4_FLOW_OPENING:
-		return L4_OPENING_S;
-	case L4_FLOW_CLOSING:
-		return L4_CLOSING_S;
-	case L4_FLOW_CLOSED:
-		return L4_CLOSED_S;
-	default:
-		return target->timeout_s < L4_TIMEOUT_MAX_S ? target->timeout_s : L4_TIMEOUT_MAX_S;
-	}
+	return l4_flow_state_timeout_s(l4_flow_state(flow), target->timeout_s);
 }
 
 /* Of an entry in use. Its last second has begun: a packet at 9.9 s and one at 20.1 s are 11 apart, and 10.2 s. */
 static inline bool
 l4_flow_timed_out(const struct l4_target *targets, const struct l4_flow *flow, uint16_t now_s)
 {
-	uint16_t silent_s = (uint16_t)(now_s - flow->seen_s);
+	uint16_t silent_s = l4_flow_silent_s(flow->seen_s, now_s);
 
 	/* Of a flow in use nearly always: no timeout is 0. */
 	return unlikely(silent_s != 0) && silent_s > l4_flow_timeout_of(&targets[flow->target], flow);
@@ -52,10 +40,9 @@ l4_flow_word(const void *at, size_t offset)
 }
 
 /* The word of an entry that begins with its ports; a key has both ports side by side, too. */
-#define L4_FLOW_PORTS_MASK ((uint64_t)UINT32_MAX | (uint64_t)L4_FLOW_ANSWER << 56)
+#define L4_FLOW_PORTS_MASK L4_FLOW_HEAD_KEY
 
-static_assert(offsetof(struct l4_flow, client_port_be) == 16 && offsetof(struct l4_flow, local_port_be) == 24 &&
-		      offsetof(struct l4_flow, service_port_be) == offsetof(struct l4_flow, client_port_be) + 2 &&
+static_assert(offsetof(struct l4_flow, service_port_be) == offsetof(struct l4_flow, client_port_be) + 2 &&
 		      offsetof(struct l4_flow_key, service_port_be) == offsetof(struct l4_flow_key, client_port_be) + 2,
 	      "L4_FLOW_PORTS_MASK");
 

@@ -56,6 +56,15 @@ void l4_registry_each_target(const struct l4_registry *registry,
  * second. */
 void l4_registry_collect(struct l4_registry *registry, struct l4_worker *const *workers, uint32_t worker_count);
 
+/* What a target says by itself, for the XDP program. */
+void l4_target_facts(const struct l4_target *target, struct xdp_target *out);
+/* A target as the XDP program is told of it. `generation` NULL: no service is served. */
+void l4_target_share(const struct l4_registry *registry, const struct l4_target *target,
+		     const struct l4_generation *generation, struct xdp_target *out);
+/* The other way round, for the flows of a process before this one: the target and its service get the numbers that they had.
+ * Into a registry that no generation holds anything of. */
+void l4_target_restore(struct l4_registry *registry, uint32_t number, const struct xdp_target *shared);
+
 /* What the operator has said of the servers of stream: holds for generations made from then on. */
 struct upstream_weights *l4_registry_weights(struct l4_registry *registry);
 
@@ -97,6 +106,12 @@ struct l4_worker_config {
 	uint16_t local_port_first,
 		local_port_last; /* host order: ports of full_nat that no other stack uses; this worker's are those
 						     * with port % workers == index */
+	/* Where flows and ways lie when the XDP program forwards by them, too (xdp/forward.h), which outlives the worker;
+	 * NULL: in memory of its own. */
+	struct l4_flow_pair *flow_memory;
+	struct l4_target_use *use_memory;
+	struct xdp_lane *lane;
+	uint64_t start_ns; /* with these: second 0 of the clock that they have in common */
 	/* A packet for the lcore that owns its flow: takes ownership. */
 	void (*hand_over)(void *context, unsigned int owner, struct rte_mbuf *m);
 	void *context;
@@ -106,6 +121,8 @@ struct l4_worker_config {
 struct l4_worker *l4_worker_new(const struct l4_worker_config *config, uint64_t now_ns);
 void l4_worker_free(struct l4_worker *worker);
 
+/* Flows of a process before this one (flow_memory) are this worker's from now on. */
+void l4_worker_take_over(struct l4_worker *worker);
 /* On its lcore (or before it runs): new packets go by this generation from now on. NULL: no services. */
 void l4_worker_adopt(struct l4_worker *worker, const struct l4_generation *generation);
 

@@ -70,6 +70,8 @@ l4_worker_observe(struct l4_worker *worker, void (*each)(void *context, const st
 {
 	worker->observe_context = context;
 	worker->observe = each;
+	if (worker->config.lane)
+		__atomic_store_n(&worker->config.lane->observed, each != NULL, __ATOMIC_RELEASE);
 }
 
 /* ---- explain ---- */

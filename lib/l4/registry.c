@@ -209,6 +209,35 @@ l4_registry_target_put(struct l4_registry *registry, uint32_t number)
 	registry->target_entries[number].holders--;
 }
 
+const struct l4_service_key *
+l4_registry_service_key(const struct l4_registry *registry, uint16_t id)
+{
+	return &registry->services[id].key;
+}
+
+void
+l4_registry_restore(struct l4_registry *registry, uint32_t number, const struct l4_target *model,
+		    const struct l4_service_key *key)
+{
+	struct service_entry *service = &registry->services[model->service_id];
+	uint32_t *bucket = target_bucket(registry, model);
+	uint16_t *services;
+
+	assert(!registry->targets[number].forwarder);
+	if (service->holders == 0) {
+		services = service_bucket(registry, key);
+		*service = (struct service_entry){ .key = *key, .next = *services };
+		*services = model->service_id;
+	}
+	service->holders++;
+	registry->targets[number] = *model;
+	registry->target_entries[number] = (struct target_entry){ .next = *bucket };
+	*bucket = number;
+	registry->target_last = number;
+	if (number > registry->target_high)
+		registry->target_high = number;
+}
+
 static void
 target_remove(struct l4_registry *registry, uint32_t number)
 {

@@ -24,6 +24,10 @@ struct l4_service_key {
 /* The number of such a service or target, which is then held once more. 0: all numbers are in use. */
 uint16_t l4_registry_service_get(struct l4_registry *registry, const struct l4_service_key *key);
 void l4_registry_service_put(struct l4_registry *registry, uint16_t id);
+const struct l4_service_key *l4_registry_service_key(const struct l4_registry *registry, uint16_t id);
+/* A target that flows may still have, and its service, at the numbers that they had (l4_target_restore()). */
+void l4_registry_restore(struct l4_registry *registry, uint32_t number, const struct l4_target *model,
+			 const struct l4_service_key *key);
 /* The model's service must be held. */
 uint32_t l4_registry_target_get(struct l4_registry *registry, const struct l4_target *model);
 void l4_registry_target_put(struct l4_registry *registry, uint32_t number);

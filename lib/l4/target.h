@@ -3,7 +3,7 @@
  * of the configuration meanwhile: a target that no configuration names any more lives until its last flow has ended.
  *
  * Control fills a target before it tells lcores its number, and changes nothing afterwards; any lcore reads. What an lcore
- * counts about a target is its own (struct l4_target_use).
+ * counts about a target is its own (struct l4_target_use of xdp/forward.h).
  */
 #ifndef L4_TARGET_H
 #define L4_TARGET_H
@@ -13,11 +13,12 @@
 #include <stdint.h>
 
 #include "base/address.h"
+#include "xdp/forward.h" /* struct l4_target_use */
 
 struct l4_forwarder;
 
 /* Numbers are below this; 0 is none. */
-#define L4_TARGETS_MAX 65536
+#define L4_TARGETS_MAX XDP_TARGETS
 #define L4_TARGET_NONE 0
 
 enum l4_option {
@@ -42,14 +43,5 @@ struct l4_target {
 };
 
 static_assert(sizeof(struct l4_target) == 128, "two cache lines per target");
-
-/* One lcore's knowledge of a target. */
-struct l4_target_use {
-	uint16_t hop, hop_generation; /* net/net.h; 0: to be found */
-	uint32_t flows;               /* entries of the forward direction */
-	uint64_t packets, bytes;      /* towards the server, as received */
-};
-
-static_assert(sizeof(struct l4_target_use) == 24, "small: one per target and lcore");
 
 #endif

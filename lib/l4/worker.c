@@ -10,6 +10,23 @@
 #define SWEEP_STEP_NS (10 * NS_PER_MS)
 #define FLOWS_PER_BUCKET 2
 
+static void
+memory_take(struct l4_worker *worker)
+{
+	const struct l4_worker_config *config = &worker->config;
+
+	worker->shares = config->flow_memory;
+	if (worker->shares) {
+		worker->start_ns = config->start_ns;
+		worker->use = config->use_memory;
+		worker->flows = l4_flows_new_in(config->flow_memory, config->flows, config->targets, worker->use);
+		return;
+	}
+	worker->use = calloc(L4_TARGETS_MAX, sizeof(*worker->use));
+	if (worker->use)
+		worker->flows = l4_flows_new(config->flows, config->targets, worker->use);
+}
+
 struct l4_worker *
 l4_worker_new(const struct l4_worker_config *config, uint64_t now_ns)
 {
@@ -24,10 +41,8 @@ l4_worker_new(const struct l4_worker_config *config, uint64_t now_ns)
 	worker->random.state = config->random_seed ^ (0x9e3779b97f4a7c15ull * (config->index + 1));
 	worker->icmp_second = UINT16_MAX;
 	l4_path_mtus_init(&worker->path_mtus);
-	worker->use = calloc(L4_TARGETS_MAX, sizeof(*worker->use));
 	worker->services = calloc(L4_SERVICES_MAX + 1, sizeof(*worker->services));
-	if (worker->use)
-		worker->flows = l4_flows_new(config->flows, config->targets, worker->use);
+	memory_take(worker);
 	worker->fragments = l4_fragments_new();
 	for (uint32_t i = 0; worker->services && i <= L4_SERVICES_MAX; i++)
 		worker->services[i].syn_second = UINT16_MAX;
@@ -47,8 +62,15 @@ l4_worker_free(struct l4_worker *worker)
 	l4_fragments_free(worker->fragments);
 	l4_flows_free(worker->flows);
 	free(worker->services);
-	free(worker->use);
+	if (!worker->shares)
+		free(worker->use);
 	free(worker);
+}
+
+void
+l4_worker_take_over(struct l4_worker *worker)
+{
+	l4_flows_forget_hops(worker->flows);
 }
 
 /* State of the methods that have some begins anew: weights may be others, and so may servers. */
@@ -102,6 +124,8 @@ l4_worker_maintain(struct l4_worker *worker, uint64_t now_ns)
 	uint32_t dropped;
 
 	l4_worker_time(worker, now_ns);
+	if (worker->config.lane)
+		worker->config.lane->path_mtu_least = worker->path_mtus.least;
 	if (now_ns < worker->sweep_ns)
 		return;
 	worker->sweep_ns = now_ns + SWEEP_STEP_NS;

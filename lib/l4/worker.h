@@ -21,9 +21,6 @@
 /* ICMP errors that a worker sends of its own (RFC 1812 section 4.3.2.8): so many a second, in bursts of as many. */
 #define L4_ICMP_RATE 1000
 
-/* The other entry of a flow is told that it lives this often; its timeout is right to as much. */
-#define L4_TWIN_TOLD_S 8
-
 /* What an lcore keeps of a service, by its number. */
 struct l4_service_use {
 	uint32_t syn_tokens;
@@ -39,6 +36,7 @@ struct l4_worker {
 	struct l4_fragments *fragments;
 	struct l4_target_use *use;       /* [L4_TARGETS_MAX] */
 	struct l4_service_use *services; /* [L4_SERVICES_MAX + 1] */
+	bool shares;                     /* flows and use are read by the XDP program, and not ours to free */
 	uint64_t now_ns, start_ns;
 	uint16_t now_s;
 	uint64_t sweep_ns;   /* when the next piece of the sweep is due */

@@ -27,6 +27,29 @@ is_usable(const struct hop_state *state)
 	return state->port && state->resolved && !state->waits && (!state->unconfirmed || state->reported);
 }
 
+/* For the XDP program: flags first, that it never takes half a header. */
+static void
+hop_share(struct hops *hops, uint16_t number)
+{
+	const struct hop_state *state = &hops->states[number];
+	const struct hop *hop = &hops->entries[number];
+	struct xdp_hop *shared = &hops->shared[number];
+	bool known = state->port && state->resolved && state->vlan_id == 0 && state->port->features & PORT_XDP_SEND &&
+		     !(state->port->features & PORT_LOOPBACK);
+	bool bounces = known && state->port->features & PORT_XDP_BOUNCE;
+	uint8_t flags = (bounces ? XDP_HOP_BOUNCES : 0) | (known ? XDP_HOP_KNOWN : 0) |
+			(known && is_usable(state) ? XDP_HOP_READY : 0);
+
+	if (known && (memcmp(shared->header, hop->header.bytes, sizeof(shared->header)) != 0 ||
+		      shared->ifindex != (uint32_t)state->port->ifindex || shared->mtu != hop->mtu)) {
+		__atomic_store_n(&shared->flags, 0, __ATOMIC_SEQ_CST);
+		memcpy(shared->header, hop->header.bytes, sizeof(shared->header));
+		shared->ifindex = (uint32_t)state->port->ifindex;
+		shared->mtu = hop->mtu;
+	}
+	__atomic_store_n(&shared->flags, flags, __ATOMIC_RELEASE);
+}
+
 static void
 ready_set(struct net_output *output, uint16_t number)
 {
@@ -35,6 +58,15 @@ ready_set(struct net_output *output, uint16_t number)
 	bool ready = is_usable(state) && output->worker < state->port->queues;
 
 	output->hops->entries[number].burst = ready ? &output->bursts[state->port->index] : &output->hops->none;
+	if (output->hops->shared)
+		hop_share(output->hops, number);
+}
+
+static void
+generation_share(const struct hops *hops)
+{
+	if (hops->lane)
+		__atomic_store_n(&hops->lane->hop_generation, hops->generation, __ATOMIC_RELEASE);
 }
 
 static void
@@ -42,6 +74,18 @@ generation_next(struct hops *hops)
 {
 	if (++hops->generation == 0)
 		hops->generation = 1;
+	generation_share(hops);
+}
+
+void
+net_output_share_hops(struct net_output *output, struct xdp_hop *shared, struct xdp_lane *lane)
+{
+	struct hops *hops = output->hops;
+
+	assert(hops->count == 0);
+	hops->shared = shared;
+	hops->lane = lane;
+	generation_share(hops);
 }
 
 static void

@@ -12,6 +12,7 @@
 #include <assert.h>
 
 #include "net/output.h"
+#include "xdp/forward.h"
 
 /* A power of two, at least twice the hops. */
 #define HOPS_INDEX 8192
@@ -52,8 +53,11 @@ struct hops {
 	/* Hops that were reported, oldest first; each is in it once at most. */
 	uint32_t reported_head, reported_tail;
 	uint16_t reported[NET_HOPS_MAX];
+	struct xdp_hop *shared; /* [NET_HOPS_MAX]; NULL: nobody else reads */
+	struct xdp_lane *lane;  /* with `shared` */
 };
 
+static_assert(NET_HOPS_MAX == XDP_HOPS, "every hop can be shared");
 static_assert(NET_HOPS_MAX <= 1 << 15 && HOPS_INDEX >= 2 * NET_HOPS_MAX, "numbers fit and probes end");
 
 /* NULL when memory is short. hops_start() when the output is complete. */

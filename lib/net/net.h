@@ -154,6 +154,15 @@ struct net_hop_facts {
 };
 bool net_hop_describe(const struct net_output *output, uint16_t hop, struct net_hop_facts *out);
 
+/*
+ * Keeps finished headers, by number, and the generation in memory that the XDP program reads (xdp/forward.h); NET_HOPS_MAX of
+ * the former. Once, before any hop is asked for; the memory outlives the output. Hops through a tag, on lo, or through a
+ * port that takes no frames from XDP (PORT_XDP_SEND), are not for it.
+ */
+struct xdp_hop;
+struct xdp_lane;
+void net_output_share_hops(struct net_output *output, struct xdp_hop *hops, struct xdp_lane *lane);
+
 #define NET_COUNTERS(ROW)                                                                                              \
 	ROW(SENT, "sent")                                                                                              \
 	ROW(NO_ROUTE, "drop_no_route")                                                                                 \

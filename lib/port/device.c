@@ -43,6 +43,16 @@ ethtool_ioctl(const char *name, void *command)
 	return interface_ioctl(SIOCETHTOOL, &ifr);
 }
 
+void
+port_device_driver_read(const char *name, char *out, size_t size)
+{
+	struct ethtool_drvinfo information = { .cmd = ETHTOOL_GDRVINFO };
+
+	out[0] = '\0';
+	if (ethtool_ioctl(name, &information) == 0)
+		snprintf(out, size, "%.31s", information.driver);
+}
+
 int
 port_device_setting_read(const char *name, uint32_t get_command)
 {

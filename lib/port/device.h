@@ -7,6 +7,7 @@
 
 #include <rte_ether.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct port_device {
@@ -26,6 +27,9 @@ int port_device_read(const char *name, struct port_device *out);
 
 /* Up and with carrier. False as well when the interface is gone. */
 bool port_device_is_running(int ifindex);
+
+/* Name of its driver, empty where it has none to tell. */
+void port_device_driver_read(const char *name, char *out, size_t size);
 
 /* An on/off setting by its ethtool commands, such as ETHTOOL_GTSO and ETHTOOL_STSO. The value or -errno; 0 or -errno. */
 int port_device_setting_read(const char *name, uint32_t get_command);

@@ -36,6 +36,8 @@ enum port_feature {
 	PORT_RX_CHECKSUM = 1 << 3,
 	PORT_FLOW_STABLE = 1 << 4, /* RSS: all packets of a flow come in on one queue */
 	PORT_LOOPBACK = 1 << 5,    /* lo: no neighbours, frames with zero addresses come back in */
+	PORT_XDP_SEND = 1 << 6,    /* the XDP program may send frames through it (control may change it at any time) */
+	PORT_XDP_BOUNCE = 1 << 7,  /* ... and by XDP_TX, what came in through it */
 };
 
 struct port {

@@ -26,6 +26,7 @@
 #include "port/driver.h"
 #include "port/large.h"
 #include "port/loopback.h"
+#include "port/xdp_send.h"
 #include "port/xsk.h"
 
 /* Several senders with full windows at once, in full segments: one slot holds one packet. Where the device has more queues
@@ -262,6 +263,32 @@ follow_segmentation(struct xdp_port *xdp)
 		__atomic_and_fetch(&xdp->base.features, ~(uint32_t)PORT_TX_TSO, __ATOMIC_RELAXED);
 }
 
+/*
+ * Of the program's own forwarding. A generic one sends as the kernel does, through anything; but where another interface
+ * receives natively, its frames go only where the device has a way for them.
+ */
+static void
+follow_sending(struct xdp_port *xdp, bool at_start)
+{
+	struct port *port = &xdp->base;
+	bool generic = xdp->mode == XDP_MODE_GENERIC && !xdp_program_is_native(xdp->program);
+	bool sends =
+		!(port->features & PORT_LOOPBACK) && (generic || port_xdp_send_possible(port->ifindex, port->name));
+
+	if (!at_start && sends == !!(port->features & PORT_XDP_SEND))
+		return;
+	if (sends)
+		__atomic_or_fetch(&port->features, PORT_XDP_SEND, __ATOMIC_RELAXED);
+	else
+		__atomic_and_fetch(&port->features, ~(uint32_t)PORT_XDP_SEND, __ATOMIC_RELAXED);
+	if (port->features & PORT_LOOPBACK || !xdp_program_forwards(xdp->program) || (sends && at_start))
+		return;
+	log_error(LOG_NOTICE, "interface %s: %s", port->name,
+		  sends ? "takes frames from XDP"
+			: "takes no frames from XDP: what leaves through it is forwarded in user space (of a veth, "
+			  "the peer needs an XDP program, or \"ethtool -K PEER gro on\")");
+}
+
 static void
 xdp_refresh(struct port *port)
 {
@@ -269,6 +296,7 @@ xdp_refresh(struct port *port)
 	bool running = xdp_link_up(port);
 
 	follow_segmentation(xdp);
+	follow_sending(xdp, false);
 
 	if (!xdp->running_known || running != xdp->running)
 		log_error(running ? LOG_NOTICE : LOG_WARN, "interface %s: link is %s", port->name,
@@ -465,7 +493,11 @@ xdp_start(struct port *port, char *error, size_t size)
 	struct xdp_port *xdp = xdp_port(port);
 
 	for (uint32_t i = 0; i < xdp->socket_count; i++) {
-		int rc = xdp_program_socket_set(xdp->program, port->ifindex, i, port_xsk_fd(&xdp->sockets[i]));
+		int rc;
+
+		xdp_program_queue_owner(xdp->program, port->ifindex, i, (uint16_t)(i % port->queues),
+					port->features & PORT_FLOW_STABLE);
+		rc = xdp_program_socket_set(xdp->program, port->ifindex, i, port_xsk_fd(&xdp->sockets[i]));
 
 		if (rc < 0)
 			return port_fail(error, size, rc, "interface %s: the XDP program has no room for queue %u: %s",
@@ -565,6 +597,7 @@ bring_up(struct xdp_port *xdp, const struct port_config *config, const struct po
 					       [PORT_XDP_GENERIC] = XDP_MODE_GENERIC };
 	struct port *port = &xdp->base;
 	bool generic = prefers_generic(xdp, config, environment, device);
+	char driver[32];
 	int rc = xdp_program_attach(xdp->program, port->ifindex, generic ? XDP_MODE_GENERIC : modes[config->xdp_mode],
 				    &xdp->mode, error, size);
 
@@ -577,6 +610,10 @@ bring_up(struct xdp_port *xdp, const struct port_config *config, const struct po
 	describe_lengths(xdp, config, device);
 	if (port->queues == 1 || device->spreads_by_flow)
 		port->features |= PORT_FLOW_STABLE;
+	follow_sending(xdp, true);
+	port_device_driver_read(port->name, driver, sizeof(driver));
+	if (xdp->mode == XDP_MODE_GENERIC || (driver[0] && strcmp(driver, "veth") != 0))
+		port->features |= PORT_XDP_BOUNCE;
 	for (uint16_t queue = 0; queue < port->queues && rc == 0; queue++)
 		rc = watch_sockets(xdp, queue);
 	if (rc < 0)

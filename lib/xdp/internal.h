@@ -4,6 +4,8 @@
 #ifndef XDP_INTERNAL_H
 #define XDP_INTERNAL_H
 
+#include <bpf/libbpf.h>
+
 #include "xdp/maps.h"
 #include "xdp/xdp.h"
 
@@ -14,6 +16,7 @@ struct xdp_key_set {
 	uint8_t *keys;
 	uint32_t count;
 	uint32_t key_size;
+	bool has_values; /* a key's last byte, else unused, is what the map is to say of it */
 };
 
 enum xdp_set { XDP_SET_LOCALS, XDP_SET_SERVERS, XDP_SET_SERVICES, XDP_SET_COUNT };
@@ -21,15 +24,48 @@ enum xdp_set { XDP_SET_LOCALS, XDP_SET_SERVERS, XDP_SET_SERVICES, XDP_SET_COUNT 
 struct xdp_link {
 	int ifindex; /* 0: free */
 	int fd;
+	bool native;
 };
+
+struct weir_bpf;
+struct xdp_share;
 
 struct xdp_program {
 	struct weir_bpf *skeleton;
 	struct xdp_link links[XDP_INTERFACES_MAX];
 	struct xdp_queue_key slots[XDP_SOCKETS_MAX]; /* ifindex 0: free */
+	struct xdp_slot owners[XDP_SOCKETS_MAX];     /* of the same */
 	struct xdp_key_set sets[XDP_SET_COUNT];
 	bool multi_buffer;
+	char pin_directory[64]; /* empty: nothing is pinned */
+	int lock_fd;            /* says that we are here; 0: none */
+	uint32_t cpus;
+	struct xdp_counts *counters; /* [cpus] */
+	struct xdp_share *share;     /* NULL: nothing is forwarded */
 };
+
+/*
+ * What outlives the process (pin.c): a directory in the BPF file system per network namespace, with all maps and a link per
+ * interface in it. 0, or -errno and a reason; -EADDRINUSE when its owner lives. *found: there are flows that fit
+ * `forwarding`; what does not fit is removed.
+ */
+int xdp_pin_open(struct xdp_program *program, struct xdp_forwarding *forwarding, char *error, size_t size);
+/* Removes what a process before this one has left, if nobody is there. */
+void xdp_pin_clear(struct xdp_program *program);
+/* Takes the link that is pinned for the interface over, with this process' program in it. The descriptor; -ENOENT: none. */
+int xdp_pin_link_take(struct xdp_program *program, int ifindex, enum xdp_mode wanted, enum xdp_mode *used);
+void xdp_pin_link(struct xdp_program *program, int ifindex, int fd, enum xdp_mode mode);
+void xdp_pin_link_remove(struct xdp_program *program, int ifindex);
+/* The sets of keys as the maps have them. 0 or -ENOMEM. */
+int xdp_sets_read(struct xdp_program *program);
+
+/* What forward.h describes, mapped (share.c). */
+int xdp_share_size(struct weir_bpf *skeleton, const struct xdp_forwarding *forwarding, uint32_t cpus);
+int xdp_share_new(struct xdp_program *program, const struct xdp_forwarding *forwarding);
+void xdp_share_free(struct xdp_program *program);
+/* All of an array map that user space may map; NULL when it cannot be. */
+void *xdp_map_memory(const struct bpf_map *map);
+size_t xdp_map_bytes(const struct bpf_map *map);
 
 /* Descriptor of the map that holds a set. */
 int xdp_program_set_fd(const struct xdp_program *program, enum xdp_set set);

@@ -27,7 +27,7 @@ struct xdp_service_key {
 	struct xdp_address address;
 	__u16 port_be; /* 0: every port */
 	__u8 ip_protocol;
-	__u8 unused;
+	__u8 unused; /* in user space's sets: the value, enum xdp_owner */
 };
 
 /* Which packets of a server are answers to Weir; also what ports_used says of a local port. */
@@ -51,6 +51,21 @@ struct xdp_server_key {
 struct xdp_queue_key {
 	__u32 ifindex;
 	__u32 queue;
+};
+
+/* Who is behind a queue. */
+struct xdp_slot {
+	__u32 socket;
+	__u16 worker;
+	__u8 stable; /* the flows that come in here are that worker's (PORT_FLOW_STABLE) */
+	__u8 unused;
+};
+
+/* Of a service in its map; 0 is nobody's. */
+enum xdp_owner {
+	XDP_OWNER_KERNEL,
+	XDP_OWNER_STACK,      /* TCP's */
+	XDP_OWNER_FORWARDING, /* packet by packet */
 };
 
 #endif

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -70,8 +71,65 @@ sockets_have_multi_buffer(void)
 	return has;
 }
 
+static void
+multi_buffer_set(struct xdp_program *program)
+{
+	struct bpf_program *of_one_frame = program->skeleton->progs.weir_xdp;
+
+	program->multi_buffer = sockets_have_multi_buffer();
+	if (!program->multi_buffer)
+		bpf_program__set_flags(of_one_frame, bpf_program__flags(of_one_frame) & ~(uint32_t)BPF_F_XDP_HAS_FRAGS);
+}
+
+static int
+counters_map(struct xdp_program *program)
+{
+	program->counters = xdp_map_memory(program->skeleton->maps.counters);
+	return program->counters ? 0 : -ENOMEM;
+}
+
+/* What another process has written about itself is not so any more. */
+static int
+take_over(struct xdp_program *program)
+{
+	for (uint32_t port = 0; port < XDP_PORTS; port++)
+		if (program->skeleton->bss->ports_used[port] == XDP_ANSWERS_TO_STACK)
+			program->skeleton->bss->ports_used[port] = XDP_ANSWERS_NONE;
+	return xdp_sets_read(program);
+}
+
+static int
+load(struct xdp_program *program, struct xdp_forwarding *forwarding, char *error, size_t size)
+{
+	int rc, cpus = libbpf_num_possible_cpus();
+
+	if (cpus < 0)
+		return cpus;
+	program->cpus = (uint32_t)cpus;
+	program->skeleton = weir_bpf__open();
+	if (!program->skeleton)
+		return -errno;
+	rc = bpf_map__set_max_entries(program->skeleton->maps.counters, program->cpus);
+	if (rc == 0 && forwarding)
+		rc = xdp_share_size(program->skeleton, forwarding, program->cpus);
+	if (rc == 0 && forwarding && forwarding->pinned)
+		rc = xdp_pin_open(program, forwarding, error, size);
+	else if (rc == 0)
+		xdp_pin_clear(program);
+	multi_buffer_set(program);
+	if (rc == 0)
+		rc = weir_bpf__load(program->skeleton);
+	if (rc == 0)
+		rc = counters_map(program);
+	if (rc == 0 && forwarding)
+		rc = xdp_share_new(program, forwarding);
+	if (rc == 0 && forwarding && forwarding->found)
+		rc = take_over(program);
+	return rc;
+}
+
 int
-xdp_program_load(struct xdp_program **out, char *error, size_t size)
+xdp_program_load(struct xdp_program **out, struct xdp_forwarding *forwarding, char *error, size_t size)
 {
 	struct xdp_program *program = calloc(1, sizeof(*program));
 	int rc = -ENOMEM;
@@ -82,24 +140,16 @@ xdp_program_load(struct xdp_program **out, char *error, size_t size)
 	}
 	libbpf_reason[0] = '\0';
 	libbpf_set_print(libbpf_note);
-	program->skeleton = weir_bpf__open();
-	if (!program->skeleton) {
-		rc = -errno;
-		goto fail;
+	if (size)
+		error[0] = '\0';
+	rc = load(program, forwarding, error, size);
+	if (rc == 0) {
+		*out = program;
+		return 0;
 	}
-	program->multi_buffer = sockets_have_multi_buffer();
-	if (!program->multi_buffer) {
-		struct bpf_program *of_one_frame = program->skeleton->progs.weir_xdp;
-
-		bpf_program__set_flags(of_one_frame, bpf_program__flags(of_one_frame) & ~(uint32_t)BPF_F_XDP_HAS_FRAGS);
-	}
-	rc = weir_bpf__load(program->skeleton);
-	if (rc < 0)
-		goto fail;
-	*out = program;
-	return 0;
-fail:
-	snprintf(error, size, "XDP program cannot be loaded: %s (%s)%s", strerror(-rc), libbpf_reason, load_advice(rc));
+	if (!error[0])
+		snprintf(error, size, "XDP program cannot be loaded: %s (%s)%s", strerror(-rc), libbpf_reason,
+			 load_advice(rc));
 	xdp_program_free(program);
 	return rc;
 }
@@ -114,6 +164,11 @@ xdp_program_free(struct xdp_program *program)
 			close(program->links[i].fd);
 	for (int i = 0; i < XDP_SET_COUNT; i++)
 		free(program->sets[i].keys);
+	xdp_share_free(program);
+	if (program->lock_fd)
+		close(program->lock_fd);
+	if (program->counters)
+		munmap(program->counters, xdp_map_bytes(program->skeleton->maps.counters));
 	weir_bpf__destroy(program->skeleton);
 	free(program);
 }
@@ -206,10 +261,10 @@ int
 xdp_program_attach(struct xdp_program *program, int ifindex, enum xdp_mode mode, enum xdp_mode *used, char *error,
 		   size_t size)
 {
-	uint32_t id = attached_program(ifindex);
+	int fd = xdp_pin_link_take(program, ifindex, mode, used);
+	uint32_t id = fd < 0 ? attached_program(ifindex) : 0;
 	char name[IF_NAMESIZE];
 	struct xdp_link *link = program->links;
-	int fd;
 
 	if (id)
 		return fail_busy(ifindex, id, error, size);
@@ -217,9 +272,15 @@ xdp_program_attach(struct xdp_program *program, int ifindex, enum xdp_mode mode,
 		link++;
 	if (link == program->links + XDP_INTERFACES_MAX) {
 		snprintf(error, size, "XDP program: more than %d interfaces", XDP_INTERFACES_MAX);
+		if (fd >= 0)
+			close(fd);
 		return -ENOSPC;
 	}
-	fd = attach(program, ifindex, mode, used);
+	if (fd < 0) {
+		fd = attach(program, ifindex, mode, used);
+		if (fd >= 0)
+			xdp_pin_link(program, ifindex, fd, *used);
+	}
 	/* Somebody was faster between the query and the link. */
 	if (fd == -EBUSY || fd == -EEXIST)
 		return fail_busy(ifindex, attached_program(ifindex), error, size);
@@ -228,7 +289,7 @@ xdp_program_attach(struct xdp_program *program, int ifindex, enum xdp_mode mode,
 			 interface_name(ifindex, name), *used == XDP_MODE_NATIVE ? "native" : "generic", strerror(-fd));
 		return fd;
 	}
-	*link = (struct xdp_link){ .ifindex = ifindex, .fd = fd };
+	*link = (struct xdp_link){ .ifindex = ifindex, .fd = fd, .native = *used == XDP_MODE_NATIVE };
 	return 0;
 }
 
@@ -238,9 +299,25 @@ xdp_program_detach(struct xdp_program *program, int ifindex)
 	for (int i = 0; i < XDP_INTERFACES_MAX; i++) {
 		if (program->links[i].ifindex != ifindex)
 			continue;
+		xdp_pin_link_remove(program, ifindex);
 		close(program->links[i].fd);
 		program->links[i].ifindex = 0;
 	}
+}
+
+bool
+xdp_program_is_native(const struct xdp_program *program)
+{
+	for (int i = 0; i < XDP_INTERFACES_MAX; i++)
+		if (program->links[i].ifindex && program->links[i].native)
+			return true;
+	return false;
+}
+
+bool
+xdp_program_forwards(const struct xdp_program *program)
+{
+	return program->share;
 }
 
 /* The slot of (ifindex, queue), or a free one when it has none; -1 when there is neither. */
@@ -284,11 +361,22 @@ xdp_program_socket_set(struct xdp_program *program, int ifindex, uint32_t queue,
 	}
 	/* The socket before the way to it. */
 	rc = bpf_map_update_elem(bpf_map__fd(program->skeleton->maps.sockets), &slot, &socket_fd, BPF_ANY);
+	program->owners[slot].socket = slot;
 	if (rc == 0)
-		rc = bpf_map_update_elem(bpf_map__fd(program->skeleton->maps.slots), &key, &slot, BPF_ANY);
+		rc = bpf_map_update_elem(bpf_map__fd(program->skeleton->maps.slots), &key, &program->owners[slot],
+					 BPF_ANY);
 	if (rc == 0)
 		program->slots[slot] = key;
 	return rc;
+}
+
+void
+xdp_program_queue_owner(struct xdp_program *program, int ifindex, uint32_t queue, uint16_t worker, bool stable)
+{
+	int slot = find_slot(program, (uint32_t)ifindex, queue);
+
+	if (slot >= 0)
+		program->owners[slot] = (struct xdp_slot){ .worker = worker, .stable = stable };
 }
 
 void
@@ -312,21 +400,23 @@ xdp_program_answers_to_clients(struct xdp_program *program, bool some)
 	__atomic_store_n(&program->skeleton->bss->answers_to_clients, some, __ATOMIC_RELEASE);
 }
 
-int
+uint32_t
+xdp_program_cpus(const struct xdp_program *program)
+{
+	return program->cpus;
+}
+
+const uint64_t *
+xdp_program_cpu_counters(const struct xdp_program *program, uint32_t cpu)
+{
+	return (const uint64_t *)program->counters[cpu].values;
+}
+
+void
 xdp_program_counters(const struct xdp_program *program, uint64_t out[XDP_COUNTER_COUNT])
 {
-	int cpus = libbpf_num_possible_cpus();
-	uint64_t *values = cpus > 0 ? calloc((size_t)cpus, sizeof(*values)) : NULL;
-	int rc = 0;
-
-	if (!values)
-		return cpus < 0 ? cpus : -ENOMEM;
 	memset(out, 0, XDP_COUNTER_COUNT * sizeof(*out));
-	for (uint32_t i = 0; i < XDP_COUNTER_COUNT && rc == 0; i++) {
-		rc = bpf_map_lookup_elem(bpf_map__fd(program->skeleton->maps.counters), &i, values);
-		for (int cpu = 0; cpu < cpus && rc == 0; cpu++)
-			out[i] += values[cpu];
-	}
-	free(values);
-	return rc;
+	for (uint32_t cpu = 0; cpu < program->cpus; cpu++)
+		for (uint32_t i = 0; i < XDP_COUNTER_COUNT; i++)
+			out[i] += __atomic_load_n(&program->counters[cpu].values[i], __ATOMIC_RELAXED);
 }

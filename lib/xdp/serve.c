@@ -5,29 +5,38 @@
 
 #include "xdp/internal.h"
 
-static int
-compare_keys(const void *a, const void *b, void *key_size)
+/* Bytes of a key by which it is known. */
+static uint32_t
+known_by(const struct xdp_key_set *set)
 {
-	return memcmp(a, b, *(const uint32_t *)key_size);
+	return set->has_values ? set->key_size - 1 : set->key_size;
 }
 
-static bool
-set_has(const struct xdp_key_set *set, const void *key)
+static int
+compare_keys(const void *a, const void *b, void *len)
+{
+	return memcmp(a, b, *(const uint32_t *)len);
+}
+
+/* As it is in the set, with its value; NULL when it is not. */
+static const uint8_t *
+set_find(const struct xdp_key_set *set, const void *key)
 {
 	uint32_t low = 0, high = set->count;
 
 	while (low < high) {
 		uint32_t middle = low + (high - low) / 2;
-		int order = memcmp(set->keys + (size_t)middle * set->key_size, key, set->key_size);
+		const uint8_t *at = set->keys + (size_t)middle * set->key_size;
+		int order = memcmp(at, key, known_by(set));
 
 		if (order == 0)
-			return true;
+			return at;
 		if (order < 0)
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	return false;
+	return NULL;
 }
 
 static int
@@ -41,11 +50,11 @@ static void
 set_settle(struct xdp_key_set *set)
 {
 	size_t size = set->key_size;
-	uint32_t kept = 0;
+	uint32_t kept = 0, len = known_by(set);
 
-	qsort_r(set->keys, set->count, size, compare_keys, &set->key_size);
+	qsort_r(set->keys, set->count, size, compare_keys, &len);
 	for (uint32_t i = 0; i < set->count; i++) {
-		if (kept && memcmp(set->keys + (kept - 1) * size, set->keys + i * size, size) == 0)
+		if (kept && memcmp(set->keys + (kept - 1) * size, set->keys + i * size, len) == 0)
 			continue;
 		memmove(set->keys + kept++ * size, set->keys + i * size, size);
 	}
@@ -60,14 +69,17 @@ services_to_set(const struct xdp_service *services, uint32_t count, struct xdp_k
 
 	if (rc < 0)
 		return rc;
+	set->has_values = true;
 	for (uint32_t i = 0; i < count; i++, key++) {
 		memcpy(&key->address, &services[i].endpoint.ip, sizeof(key->address));
 		key->port_be = services[i].endpoint.port_be;
 		key->ip_protocol = services[i].ip_protocol;
+		key->unused = services[i].forwarded ? XDP_OWNER_FORWARDING : XDP_OWNER_STACK;
 		if (!services[i].forwarded)
 			continue;
 		key[1].address = key->address;
 		key[1].ip_protocol = XDP_LATER_FRAGMENTS;
+		key[1].unused = XDP_OWNER_FORWARDING;
 		key++;
 	}
 	set->count = (uint32_t)(key - (struct xdp_service_key *)set->keys);
@@ -112,15 +124,74 @@ locals_to_set(const struct ip_address *locals, uint32_t count, struct xdp_key_se
 	return 0;
 }
 
-/* Removes from the map the first `limit` keys of `from` that are not in `keep`. */
+/* Of a process before this one. */
+static int
+set_read(int fd, uint32_t key_size, bool has_values, struct xdp_key_set *set)
+{
+	uint8_t key[sizeof(struct xdp_server_key)], value, *larger;
+	uint32_t space = 0;
+	int rc = set_init(set, 0, key_size);
+
+	set->has_values = has_values;
+	for (const void *before = NULL; rc == 0 && bpf_map_get_next_key(fd, before, key) == 0; before = key) {
+		if (bpf_map_lookup_elem(fd, key, &value) < 0)
+			continue;
+		if (set->count == space) {
+			space = space ? space * 2 : 256;
+			larger = realloc(set->keys, (size_t)space * key_size);
+			if (!larger)
+				return -ENOMEM;
+			set->keys = larger;
+		}
+		memcpy(set->keys + (size_t)set->count++ * key_size, key, key_size);
+		if (has_values)
+			set->keys[(size_t)set->count * key_size - 1] = value;
+	}
+	if (rc == 0)
+		set_settle(set);
+	return rc;
+}
+
+int
+xdp_sets_read(struct xdp_program *program)
+{
+	static const uint32_t key_sizes[XDP_SET_COUNT] = { [XDP_SET_LOCALS] = sizeof(struct xdp_address),
+							   [XDP_SET_SERVERS] = sizeof(struct xdp_server_key),
+							   [XDP_SET_SERVICES] = sizeof(struct xdp_service_key) };
+	int rc = 0;
+
+	for (int i = 0; i < XDP_SET_COUNT && rc == 0; i++)
+		rc = set_read(xdp_program_set_fd(program, i), key_sizes[i], i == XDP_SET_SERVICES, &program->sets[i]);
+	return rc;
+}
+
+/* The key as the map has it. Returns its value. */
+static uint8_t
+map_key(const struct xdp_key_set *set, const uint8_t *key, uint8_t out[sizeof(struct xdp_server_key)])
+{
+	memcpy(out, key, set->key_size);
+	if (!set->has_values)
+		return 1;
+	out[set->key_size - 1] = 0;
+	return key[set->key_size - 1];
+}
+
+/* Brings the first `limit` keys of `from` to what `keep` says of them: nothing, or another value. */
 static void
 map_remove(int fd, const struct xdp_key_set *from, const struct xdp_key_set *keep, uint32_t limit)
 {
-	for (uint32_t i = 0; i < limit; i++) {
-		const uint8_t *key = from->keys + (size_t)i * from->key_size;
+	uint8_t key[sizeof(struct xdp_server_key)], value;
 
-		if (!set_has(keep, key))
+	for (uint32_t i = 0; i < limit; i++) {
+		const uint8_t *at = from->keys + (size_t)i * from->key_size, *kept = set_find(keep, at);
+
+		map_key(from, at, key);
+		if (!kept) {
 			bpf_map_delete_elem(fd, key);
+		} else if (from->has_values && kept[from->key_size - 1] != at[from->key_size - 1]) {
+			value = map_key(keep, kept, key);
+			bpf_map_update_elem(fd, key, &value, BPF_EXIST);
+		}
 	}
 }
 
@@ -128,15 +199,16 @@ map_remove(int fd, const struct xdp_key_set *from, const struct xdp_key_set *kee
 static int
 map_add(int fd, const struct xdp_key_set *set, const struct xdp_key_set *present)
 {
-	uint8_t one = 1;
+	uint8_t key[sizeof(struct xdp_server_key)];
 
 	for (uint32_t i = 0; i < set->count; i++) {
-		const uint8_t *key = set->keys + (size_t)i * set->key_size;
+		const uint8_t *at = set->keys + (size_t)i * set->key_size;
+		uint8_t value = map_key(set, at, key);
 		int rc;
 
-		if (set_has(present, key))
+		if (set_find(present, at))
 			continue;
-		rc = bpf_map_update_elem(fd, key, &one, BPF_ANY);
+		rc = bpf_map_update_elem(fd, key, &value, BPF_ANY);
 		if (rc < 0) {
 			map_remove(fd, set, present, i);
 			return rc == -E2BIG ? -ENOSPC : rc;

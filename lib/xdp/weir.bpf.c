@@ -61,7 +61,7 @@ struct {
 	__uint(max_entries, XDP_SOCKETS_MAX);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct xdp_queue_key);
-	__type(value, __u32);
+	__type(value, struct xdp_slot);
 } slots SEC(".maps");
 
 struct {
@@ -71,11 +71,13 @@ struct {
 	__type(value, __u32);
 } sockets SEC(".maps");
 
+/* By CPU, as many as there can be: set before the object is loaded. */
 struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, XDP_COUNTER_COUNT);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__type(key, __u32);
-	__type(value, __u64);
+	__type(value, struct xdp_counts);
 } counters SEC(".maps");
 
 /* One byte per local port (enum xdp_answers), by its value in network order. User space maps and writes it. */
@@ -92,11 +94,14 @@ struct packet {
 static __always_inline void
 count(__u32 outcome)
 {
-	__u64 *value = bpf_map_lookup_elem(&counters, &outcome);
+	__u32 cpu = bpf_get_smp_processor_id();
+	struct xdp_counts *counts = bpf_map_lookup_elem(&counters, &cpu);
 
-	if (value)
-		*value += 1;
+	if (counts && outcome < XDP_COUNTER_COUNT)
+		counts->values[outcome] += 1;
 }
+
+#include "xdp/forward.bpf.h"
 
 static __always_inline void
 address_from_v4(struct xdp_address *out, __u32 v4_be)
@@ -187,25 +192,36 @@ parse_ports(void *l4, void *end, unsigned int len, struct packet *packet)
 	return true;
 }
 
-static __always_inline bool
+static __always_inline enum xdp_owner
+owner_by(const __u8 *value)
+{
+	return value ? (enum xdp_owner) * value : XDP_OWNER_KERNEL;
+}
+
+static __always_inline enum xdp_owner
 has_service(struct xdp_service_key *key, __u16 port_be)
 {
 	key->port_be = port_be;
-	return bpf_map_lookup_elem(&services, key);
+	return owner_by(bpf_map_lookup_elem(&services, key));
 }
 
-static __always_inline bool
+static __always_inline enum xdp_owner
 is_served(const struct xdp_address *address, __u16 port_be, __u8 ip_protocol)
 {
 	struct xdp_service_key key = { .address = *address, .ip_protocol = ip_protocol };
 
-	if (has_service(&key, port_be) || has_service(&key, 0))
-		return true;
+	enum xdp_owner owner = has_service(&key, port_be);
+
+	if (!owner)
+		owner = has_service(&key, 0);
+	if (owner)
+		return owner;
 	/* A wildcard is 0.0.0.0 in its mapped form, or ::. */
 	if (address->words_be[0] || address->words_be[1] || address->words_be[2] != bpf_htonl(0xffff))
 		__builtin_memset(&key.address, 0, sizeof(key.address));
 	key.address.words_be[3] = 0;
-	return has_service(&key, port_be) && bpf_map_lookup_elem(&locals, address);
+	owner = has_service(&key, port_be);
+	return owner && bpf_map_lookup_elem(&locals, address) ? owner : XDP_OWNER_KERNEL;
 }
 
 static __always_inline bool
@@ -219,7 +235,7 @@ has_server(struct xdp_server_key *key, __u16 port_be, __u8 answers)
 	return answers != XDP_ANSWERS_TO_STACK && bpf_map_lookup_elem(&servers, key);
 }
 
-static __always_inline bool
+static __always_inline enum xdp_owner
 is_answer(const struct xdp_address *server, __u16 server_port_be, const struct xdp_address *local, __u16 local_port_be,
 	  __u8 ip_protocol)
 {
@@ -227,9 +243,11 @@ is_answer(const struct xdp_address *server, __u16 server_port_be, const struct x
 	__u8 used = ports_used[local_port_be];
 
 	if (used && has_server(&key, server_port_be, used))
-		return true;
+		return used == XDP_ANSWERS_TO_STACK ? XDP_OWNER_STACK : XDP_OWNER_FORWARDING;
 	return answers_to_clients && has_server(&key, server_port_be, XDP_ANSWERS_TO_CLIENTS) &&
-	       !bpf_map_lookup_elem(&locals, local);
+			       !bpf_map_lookup_elem(&locals, local)
+		       ? XDP_OWNER_FORWARDING
+		       : XDP_OWNER_KERNEL;
 }
 
 /* It goes with its first, which had ports: only the addresses can tell. */
@@ -267,30 +285,47 @@ is_to_tunnel(const struct packet *quote)
 	return bpf_map_lookup_elem(&servers, &key) && bpf_map_lookup_elem(&locals, &quote->source);
 }
 
+static __always_inline enum xdp_owner
+if_so(bool so)
+{
+	return so ? XDP_OWNER_FORWARDING : XDP_OWNER_KERNEL;
+}
+
 /* The quote is a packet that this host sent: its source is ours, its destination the peer (RFC 792: 8 bytes of L4). */
-static __always_inline bool
+static __always_inline enum xdp_owner
 is_quote_of_ours(void *l4, void *end, __u16 ethertype_be)
 {
 	struct packet quote = {};
 	void *quoted_l4 = parse_ip(l4 + ICMP_HEADER_LEN, end, ethertype_be, &quote);
+	enum xdp_owner owner;
 
 	if (!quoted_l4)
-		return false;
+		return XDP_OWNER_KERNEL;
 	if (quote.ip_protocol == IPPROTO_IPIP || quote.ip_protocol == IPPROTO_IPV6)
-		return is_to_tunnel(&quote);
+		return if_so(is_to_tunnel(&quote));
 	if (quote.ip_protocol != IPPROTO_TCP && quote.ip_protocol != IPPROTO_UDP)
-		return false;
+		return XDP_OWNER_KERNEL;
 	if (!parse_ports(quoted_l4, end, 8, &quote))
-		return false;
-	if (is_served(&quote.source, quote.source_port_be, quote.ip_protocol))
-		return true;
-	return is_answer(&quote.destination, quote.destination_port_be, &quote.source, quote.source_port_be,
-			 quote.ip_protocol) ||
-	       is_to_tunnel(&quote);
+		return XDP_OWNER_KERNEL;
+	owner = is_served(&quote.source, quote.source_port_be, quote.ip_protocol);
+	if (!owner)
+		owner = is_answer(&quote.destination, quote.destination_port_be, &quote.source, quote.source_port_be,
+				  quote.ip_protocol);
+	return owner ? owner : if_so(is_to_tunnel(&quote));
 }
 
-static __always_inline bool
-is_weirs(void *data, void *end)
+static __always_inline enum xdp_owner
+owner_of_flow(const struct packet *packet)
+{
+	enum xdp_owner owner = is_served(&packet->destination, packet->destination_port_be, packet->ip_protocol);
+
+	return owner ? owner
+		     : is_answer(&packet->source, packet->source_port_be, &packet->destination,
+				 packet->destination_port_be, packet->ip_protocol);
+}
+
+static __always_inline enum xdp_owner
+owner_of(void *data, void *end)
 {
 	struct ethhdr *ethernet = data;
 	void *l3 = ethernet + 1;
@@ -300,50 +335,66 @@ is_weirs(void *data, void *end)
 
 	/* Group addresses carry no unicast IP that a host may accept (RFC 1122 section 3.3.6). */
 	if (l3 > end || ethernet->h_dest[0] & 1)
-		return false;
+		return XDP_OWNER_KERNEL;
 	ethertype_be = ethernet->h_proto;
 	if (ethertype_be == bpf_htons(ETH_P_8021Q) || ethertype_be == bpf_htons(ETH_P_8021AD)) {
 		if (l3 + 4 > end)
-			return false;
+			return XDP_OWNER_KERNEL;
 		ethertype_be = *(__u16 *)(l3 + 2);
 		l3 += 4;
 	}
 	l4 = parse_ip(l3, end, ethertype_be, &packet);
 	if (!l4)
-		return false;
+		return XDP_OWNER_KERNEL;
 	if (packet.ip_protocol == XDP_LATER_FRAGMENTS)
-		return is_fragment_of_ours(&packet);
-	if (packet.ip_protocol == IPPROTO_TCP || packet.ip_protocol == IPPROTO_UDP) {
-		if (!parse_ports(l4, end,
-				 packet.ip_protocol == IPPROTO_TCP ? sizeof(struct tcphdr) : sizeof(struct udphdr),
-				 &packet))
-			return false;
-		return is_served(&packet.destination, packet.destination_port_be, packet.ip_protocol) ||
-		       is_answer(&packet.source, packet.source_port_be, &packet.destination, packet.destination_port_be,
-				 packet.ip_protocol);
+		return if_so(is_fragment_of_ours(&packet));
+	if (packet.ip_protocol == IPPROTO_TCP || packet.ip_protocol == IPPROTO_UDP)
+		return parse_ports(l4, end,
+				   packet.ip_protocol == IPPROTO_TCP ? sizeof(struct tcphdr) : sizeof(struct udphdr),
+				   &packet)
+			       ? owner_of_flow(&packet)
+			       : XDP_OWNER_KERNEL;
+	if (packet.ip_protocol == (ethertype_be == bpf_htons(ETH_P_IP) ? IPPROTO_ICMP : IPPROTO_ICMPV6) &&
+	    is_icmp_error(l4, end, packet.ip_protocol))
+		return is_quote_of_ours(l4, end, ethertype_be);
+	return XDP_OWNER_KERNEL;
+}
+
+/* To whom it concerns, when it was not forwarded for `reason`. */
+static __noinline int
+hand_up(struct xdp_md *context, __u32 reason)
+{
+	struct xdp_queue_key queue = { .ifindex = context->ingress_ifindex, .queue = context->rx_queue_index };
+	enum xdp_owner owner = owner_of((void *)(long)context->data, (void *)(long)context->data_end);
+	const struct xdp_slot *slot;
+	int verdict = XDP_PASS;
+
+	if (owner == XDP_OWNER_KERNEL) {
+		count(XDP_COUNT_TO_KERNEL);
+		return XDP_PASS;
 	}
-	if (packet.ip_protocol == (ethertype_be == bpf_htons(ETH_P_IP) ? IPPROTO_ICMP : IPPROTO_ICMPV6))
-		return is_icmp_error(l4, end, packet.ip_protocol) && is_quote_of_ours(l4, end, ethertype_be);
-	return false;
+	slot = bpf_map_lookup_elem(&slots, &queue);
+	if (slot)
+		verdict = bpf_redirect_map(&sockets, slot->socket, XDP_PASS);
+	if (owner == XDP_OWNER_FORWARDING && settings.outlives && verdict != XDP_REDIRECT) {
+		count(XDP_COUNT_DROP_NO_WEIR);
+		return XDP_DROP;
+	}
+	if (owner == XDP_OWNER_FORWARDING && settings.workers)
+		count(reason);
+	count(verdict == XDP_REDIRECT ? XDP_COUNT_TO_WEIR : XDP_COUNT_NO_SOCKET);
+	return verdict;
 }
 
 SEC("xdp.frags")
 int
 weir_xdp(struct xdp_md *context)
 {
-	struct xdp_queue_key queue = { .ifindex = context->ingress_ifindex, .queue = context->rx_queue_index };
-	__u32 *slot;
-	int verdict = XDP_PASS;
+	struct plain packet = {};
+	struct known known = {};
+	int action = forward(context, &packet, &known);
 
-	if (!is_weirs((void *)(long)context->data, (void *)(long)context->data_end)) {
-		count(XDP_COUNT_TO_KERNEL);
-		return XDP_PASS;
-	}
-	slot = bpf_map_lookup_elem(&slots, &queue);
-	if (slot)
-		verdict = bpf_redirect_map(&sockets, *slot, XDP_PASS);
-	count(verdict == XDP_REDIRECT ? XDP_COUNT_TO_WEIR : XDP_COUNT_NO_SOCKET);
-	return verdict;
+	return action >= 0 ? action : hand_up(context, -action);
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -13,8 +13,10 @@
  *   - later fragments from and to the addresses of what is forwarded.
  * Other later fragments and anything that cannot be parsed pass to the kernel.
  *
+ * Packets of packet-level services whose flow is known are forwarded by the program itself: see forward.h.
+ *
  * Control thread only, but for xdp_port_used(), which a stack's lcore calls: one byte in memory shared with the kernel,
- * no system call.
+ * no system call; and for what is reached through struct xdp_memory, which is its worker's.
  */
 #ifndef XDP_XDP_H
 #define XDP_XDP_H
@@ -23,14 +25,31 @@
 #include <stdint.h>
 
 #include "base/address.h"
+#include "xdp/forward.h"
 #include "xdp/maps.h"
 #include "xdp/outcome.h"
 
 struct xdp_program;
 
-/* Loads the object. 0, or -errno with a complete reason in error[0..size) (what the kernel lacks, and what to do). */
-int xdp_program_load(struct xdp_program **out, char *error, size_t size);
+/* What the program is to forward by itself (forward.h). */
+struct xdp_forwarding {
+	uint32_t workers; /* XDP_WORKERS_MAX at most */
+	uint32_t pairs;   /* of each worker's flow table */
+	uint32_t strides[L4_PAIRS_AWAY][L4_FLOW_STRIDES];
+	uint64_t hash_seed;
+	uint64_t
+		start_ns; /* CLOCK_MONOTONIC: the workers' second 0; that of the flows that were found, where there were any */
+	/* The program stays when the process is killed, and the next one takes over (pin.c). */
+	bool pinned;
+	bool found; /* set when there were flows of a process before */
+};
+
+/* Loads the object; `forwarding` NULL: nothing is forwarded here. 0, or -errno with a complete reason in error[0..size) (what
+ * the kernel lacks, and what to do). */
+int xdp_program_load(struct xdp_program **out, struct xdp_forwarding *forwarding, char *error, size_t size);
+/* What is pinned stays; but after xdp_program_unpin() nothing is left. */
 void xdp_program_free(struct xdp_program *program);
+void xdp_program_unpin(struct xdp_program *program);
 
 /* True when packets may have several frames (multi-buffer, since Linux 6.6): the program takes such, and AF_XDP sockets do
  * if they ask for it. Without, a packet longer than a frame is dropped on its way to a socket. */
@@ -46,10 +65,17 @@ enum xdp_mode { XDP_MODE_AUTO, XDP_MODE_NATIVE, XDP_MODE_GENERIC };
 int xdp_program_attach(struct xdp_program *program, int ifindex, enum xdp_mode mode, enum xdp_mode *used, char *error,
 		       size_t size);
 void xdp_program_detach(struct xdp_program *program, int ifindex);
+/* True when it is attached natively anywhere. */
+bool xdp_program_is_native(const struct xdp_program *program);
+/* True when it was loaded to forward. */
+bool xdp_program_forwards(const struct xdp_program *program);
 
 /* Sends packets of (ifindex, queue) that are Weir's to this AF_XDP socket; replaces the one before. -1 withdraws it:
  * from then on such packets pass to the kernel. 0 or -errno; -ENOSPC above XDP_SOCKETS_MAX. */
 int xdp_program_socket_set(struct xdp_program *program, int ifindex, uint32_t queue, int socket_fd);
+
+/* Which worker polls that queue; `stable`: the flows that come in there are its own. Before xdp_program_socket_set(). */
+void xdp_program_queue_owner(struct xdp_program *program, int ifindex, uint32_t queue, uint16_t worker, bool stable);
 
 /*
  * Replaces what is served and which servers answers may come from. Additions are made before removals, so no packet of
@@ -79,8 +105,31 @@ void xdp_program_forwarding_ports(struct xdp_program *program, uint16_t first, u
 /* A local port for outgoing connections is in use by the calling lcore, or no longer. Each port belongs to one lcore. */
 void xdp_port_used(struct xdp_program *program, uint16_t port_be, bool used);
 
-/* Packets by outcome (xdp/outcome.h), summed over CPUs; names in xdp_counter_names. */
+/* Packets by outcome (xdp/outcome.h), names in xdp_counter_names: of one CPU in memory that the program writes, for as long as
+ * it is there, and summed over all. */
 extern const char *const xdp_counter_names[XDP_COUNTER_COUNT];
-int xdp_program_counters(const struct xdp_program *program, uint64_t out[XDP_COUNTER_COUNT]);
+uint32_t xdp_program_cpus(const struct xdp_program *program);
+const uint64_t *xdp_program_cpu_counters(const struct xdp_program *program, uint32_t cpu);
+void xdp_program_counters(const struct xdp_program *program, uint64_t out[XDP_COUNTER_COUNT]);
+
+/* ---- forwarding ---- */
+
+/* A worker's share of what forward.h describes. False where nothing is forwarded, or there is no such worker. */
+struct xdp_memory {
+	struct l4_flow_pair *flows;
+	struct l4_target_use *uses;
+	struct xdp_hop *hops;
+	struct xdp_lane *lane;
+};
+bool xdp_program_memory(const struct xdp_program *program, uint32_t worker, struct xdp_memory *out);
+
+/* A target's facts from now on; nothing that flows with this number have seen may change but `serves`. All targets
+ * that are not set between two calls of xdp_program_targets_end() serve no more. */
+void xdp_program_target_set(struct xdp_program *program, uint32_t number, const struct xdp_target *target);
+void xdp_program_targets_end(struct xdp_program *program);
+/* What was last set for that number, in this process or one before it. False: nothing. */
+bool xdp_program_target_get(const struct xdp_program *program, uint32_t number, struct xdp_target *out);
+/* What the program itself has sent to a target, over all CPUs. */
+struct xdp_traffic xdp_program_traffic(const struct xdp_program *program, uint32_t target);
 
 #endif

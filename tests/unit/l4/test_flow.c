@@ -452,8 +452,11 @@ each_state_has_its_timeout(void **state)
 			assert_int_equal(l4_flow_timeout_s(flows, flow), rows[i].timeout_s);
 			for (uint32_t age = 0; age <= rows[i].timeout_s; age++)
 				assert_ptr_equal(l4_flow_find(flows, &key, (uint16_t)(starts[s] + age)), flow);
-			for (uint32_t age = rows[i].timeout_s + 1; age < 65536; age++)
+			for (uint32_t age = rows[i].timeout_s + 1; age < 65536 - L4_CLOCKS_APART_S; age++)
 				assert_null(l4_flow_find(flows, &key, (uint16_t)(starts[s] + age)));
+			/* Touched a moment ago by one whose clock is ahead. */
+			for (uint32_t ahead = 1; ahead < L4_CLOCKS_APART_S; ahead++)
+				assert_ptr_equal(l4_flow_find(flows, &key, (uint16_t)(starts[s] - ahead)), flow);
 			l4_flow_remove(flows, flow);
 		}
 	}
@@ -470,10 +473,54 @@ the_longest_timeout_leaves_time_for_a_sweep(void **state)
 	assert_non_null(insert(&key, 1, L4_FLOW_UDP, 0));
 	assert_non_null(l4_flow_find(flows, &key, L4_TIMEOUT_MAX_S));
 	assert_null(l4_flow_find(flows, &key, L4_TIMEOUT_MAX_S + 1));
-	assert_null(l4_flow_find(flows, &key, UINT16_MAX));
-	assert_true(UINT16_MAX - L4_TIMEOUT_MAX_S > 4 * 3600);
+	assert_null(l4_flow_find(flows, &key, UINT16_MAX - L4_CLOCKS_APART_S));
+	assert_true(UINT16_MAX - L4_CLOCKS_APART_S - L4_TIMEOUT_MAX_S > 4 * 3600);
 	targets[1].timeout_s = 600;
 	table_free();
+}
+
+/* As of another process, which has gone: l4_flows_new_in() finds them as they were. */
+static void
+flows_in_shared_memory_go_on_in_another_table(void **state)
+{
+	struct l4_flow_pair *memory = calloc(l4_flows_pairs(3000), sizeof(*memory));
+	struct l4_flows_usage first, second;
+	uint32_t count = 0;
+
+	assert_non_null(memory);
+	memset(use, 0, L4_TARGETS_MAX * sizeof(*use));
+	flows = l4_flows_new_in(memory, 3000, targets, use);
+	assert_non_null(flows);
+	for (uint32_t i = 0; i < 3000; i++) {
+		struct l4_flow_key key = key_of(i, 1 + i % TARGETS, hash_of(i));
+
+		count += insert(&key, (uint16_t)(1 + i % TARGETS), L4_FLOW_ESTABLISHED, 5) != NULL;
+	}
+	first = usage();
+	table_free();
+	use[1].flows = 12345;
+	flows = l4_flows_new_in(memory, 3000, targets, use);
+	second = usage();
+	assert_int_equal(second.used, count);
+	assert_int_equal(second.used, first.used);
+	assert_int_equal(second.spilled, first.spilled);
+	assert_true(second.spilled > 100);
+	assert_int_equal(counted(), count);
+	for (uint32_t i = 0; i < 3000; i++) {
+		struct l4_flow_key key = key_of(i, 1 + i % TARGETS, hash_of(i));
+		struct l4_flow *flow = l4_flow_find(flows, &key, 6);
+
+		if (flow)
+			l4_flow_remove(flows, flow);
+		count -= flow != NULL;
+	}
+	assert_int_equal(count, 0);
+	second = usage();
+	assert_int_equal(second.used, 0);
+	assert_int_equal(second.spilled, 0);
+	assert_int_equal(counted(), 0);
+	table_free();
+	free(memory);
 }
 
 static void
@@ -688,6 +735,7 @@ main(void)
 		cmocka_unit_test(the_smallest_table_works),
 		cmocka_unit_test(each_state_has_its_timeout),
 		cmocka_unit_test(the_longest_timeout_leaves_time_for_a_sweep),
+		cmocka_unit_test(flows_in_shared_memory_go_on_in_another_table),
 		cmocka_unit_test(a_sweep_clears_what_has_timed_out_and_nothing_else),
 		cmocka_unit_test(a_model_agrees),
 		cmocka_unit_test(a_connection_opens_and_closes),

@@ -14,12 +14,12 @@
 #include "run/qsbr.h"
 #include "support/cmocka.h"
 #include "support/dpdk.h"
+#include "xdp/xdp.h"
 
 #define ETHERNET_LEN 14
 /* Fragments that waited for their first leave with it. */
 #define LIST_MAX 1024
 #define FRAGMENT_HEADER 44
-#define HASH_SEED 0x5eed
 
 struct lane {
 	struct net_output *output;
@@ -40,6 +40,9 @@ static struct l4_registry *registry;
 static struct config *config;
 static struct l4_generation *generation;
 static uint64_t now_ns;
+
+static struct xdp_program *program;
+static uint64_t start_ns;
 
 static struct random dice;
 static struct handed list[LIST_MAX];
@@ -98,6 +101,35 @@ hand_over(void *context, unsigned int owner, struct rte_mbuf *m)
 }
 
 static void
+lane_share(unsigned int index, struct l4_worker_config *wanted)
+{
+	struct xdp_memory memory;
+
+	assert_true(xdp_program_memory(program, index, &memory));
+	net_output_share_hops(wanted->output, memory.hops, memory.lane);
+	wanted->flow_memory = memory.flows;
+	wanted->use_memory = memory.uses;
+	wanted->lane = memory.lane;
+	wanted->start_ns = start_ns;
+}
+
+static void
+target_share(void *context, const struct l4_target *target)
+{
+	struct xdp_target shared;
+
+	l4_target_share(registry, target, generation, &shared);
+	xdp_program_target_set(program, (uint32_t)(target - l4_registry_targets(registry)), &shared);
+}
+
+void
+workers_share(struct xdp_program *shared, uint64_t shared_start_ns)
+{
+	program = shared;
+	start_ns = shared_start_ns;
+}
+
+static void
 make_lane(unsigned int index, uint64_t flows, uint16_t local_port_first, uint16_t local_port_last)
 {
 	struct lane *lane = &lanes[index];
@@ -107,7 +139,7 @@ make_lane(unsigned int index, uint64_t flows, uint16_t local_port_first, uint16_
 					   .mirror = mirror,
 					   .pool = support_pool(),
 					   .flows = flows,
-					   .hash_seed = HASH_SEED,
+					   .hash_seed = WORKERS_HASH_SEED,
 					   .random_seed = 1,
 					   .local_port_first = local_port_first,
 					   .local_port_last = local_port_last,
@@ -117,6 +149,8 @@ make_lane(unsigned int index, uint64_t flows, uint16_t local_port_first, uint16_
 	lane->index = index;
 	lane->output = wanted.output = net_output_new(mirror, index, now_ns);
 	assert_non_null(lane->output);
+	if (program)
+		lane_share(index, &wanted);
 	lane->worker = l4_worker_new(&wanted, now_ns);
 	assert_non_null(lane->worker);
 	l4_worker_adopt(lane->worker, generation);
@@ -141,6 +175,12 @@ workers_make_with(unsigned int count, const char *configuration, uint64_t flows,
 	assert_non_null(registry);
 	config = configuration_parse_well(configuration);
 	generation = configuration_generation(registry, config, NULL);
+	if (program) {
+		now_ns = clock_monotonic_ns();
+		port.port.features |= PORT_XDP_SEND;
+		l4_registry_each_target(registry, target_share, NULL);
+		xdp_program_targets_end(program);
+	}
 	for (unsigned int i = 0; i < count; i++)
 		make_lane(i, flows, local_port_first, local_port_last);
 }
@@ -187,6 +227,7 @@ keep_sent(const struct rte_mbuf *m, unsigned int worker)
 	const uint8_t *ip = s->ip, *inner;
 
 	s->worker = worker;
+	memcpy(s->ethernet, rte_pktmbuf_mtod(m, const uint8_t *), sizeof(s->ethernet));
 	s->len = wire_read(m, ETHERNET_LEN, s->ip);
 	inner = innermost(ip);
 	/* The port fills in what it is told to. */
@@ -237,6 +278,8 @@ void
 workers_receive(unsigned int worker, enum l4_arrival arrival, struct rte_mbuf **m, uint16_t count)
 {
 	workers_sent_count = workers_handed = workers_passed = list_count = 0;
+	if (program)
+		now_ns = clock_monotonic_ns();
 	for (uint16_t i = 0; i < count; i++) {
 		m[i]->hash.usr = 0;
 		packet_view(m[i])->queue = (uint16_t)worker;

@@ -22,8 +22,17 @@ struct workers_sent {
 	uint16_t len;
 	struct endpoint source, destination; /* of the innermost IP header */
 	uint32_t identification;             /* of a fragment, the same */
-	uint8_t ip[WORKERS_BYTES_MAX];       /* from the outermost one on */
+	uint8_t ethernet[14];
+	uint8_t ip[WORKERS_BYTES_MAX]; /* from the outermost one on */
 };
+
+/*
+ * From the next workers_make() on, flows and hops lie where the XDP program reads them, and it knows the targets; time is
+ * the kernel's. The program is loaded for as many workers and flows, and stays the caller's; NULL: no more.
+ */
+struct xdp_program;
+void workers_share(struct xdp_program *program, uint64_t start_ns);
+#define WORKERS_HASH_SEED 0x5eed
 
 /* `flows` is for each worker. Fails the test when it cannot. */
 void workers_make_with(unsigned int count, const char *configuration, uint64_t flows, uint16_t local_port_first,

@@ -63,7 +63,7 @@ set_up(void **state)
 	const struct port_config config = { .name = "w0" };
 	struct port_environment environment = { .workers = 1, .pool = pool };
 
-	assert_int_equal(xdp_program_load(&program, error, sizeof(error)), 0);
+	assert_int_equal(xdp_program_load(&program, NULL, error, sizeof(error)), 0);
 	environment.program = program;
 	peer = namespace_new();
 	namespace_run("ip link add w0 type veth peer name w1 && ip link set w1 netns %d", (int)peer);

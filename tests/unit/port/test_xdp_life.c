@@ -77,7 +77,7 @@ a_second_port_on_an_interface_is_refused(void **state)
 
 	wire_make(1);
 	wire_open(&(struct port_config){ .name = "w0" }, 1);
-	assert_int_equal(xdp_program_load(&environment.program, wire.error, sizeof(wire.error)), 0);
+	assert_int_equal(xdp_program_load(&environment.program, NULL, wire.error, sizeof(wire.error)), 0);
 	assert_int_equal(port_new(&(struct port_config){ .name = "w0" }, &environment, 1, &second, wire.error,
 				  sizeof(wire.error)),
 			 -EBUSY);

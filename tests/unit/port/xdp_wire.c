@@ -98,7 +98,7 @@ wire_open(const struct port_config *config, unsigned int workers)
 int
 wire_set_up(void **state)
 {
-	return xdp_program_load(&wire.program, wire.error, sizeof(wire.error));
+	return xdp_program_load(&wire.program, NULL, wire.error, sizeof(wire.error));
 }
 
 int

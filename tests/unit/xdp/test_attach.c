@@ -47,7 +47,7 @@ set_up(void **state)
 {
 	namespace_enter();
 	namespace_run("ip link add v0 type veth peer name v1 && ip link set v0 up && ip link set v1 up");
-	return xdp_program_load(&program, error, sizeof(error));
+	return xdp_program_load(&program, NULL, error, sizeof(error));
 }
 
 static int
@@ -98,7 +98,7 @@ a_second_weir_is_told_of_the_first(void **state)
 	enum xdp_mode used;
 	char id[32];
 
-	assert_int_equal(xdp_program_load(&second, error, sizeof(error)), 0);
+	assert_int_equal(xdp_program_load(&second, NULL, error, sizeof(error)), 0);
 	assert_int_equal(xdp_program_attach(program, interface("v0"), XDP_MODE_AUTO, &used, error, sizeof(error)), 0);
 	snprintf(id, sizeof(id), "id %u", program_on("v0"));
 	assert_int_equal(xdp_program_attach(second, interface("v0"), XDP_MODE_AUTO, &used, error, sizeof(error)),
@@ -127,7 +127,7 @@ a_killed_process_leaves_no_program(void **state)
 	if (child == 0) {
 		struct xdp_program *own;
 
-		if (xdp_program_load(&own, error, sizeof(error)) == 0 &&
+		if (xdp_program_load(&own, NULL, error, sizeof(error)) == 0 &&
 		    xdp_program_attach(own, interface("v0"), XDP_MODE_AUTO, &used, error, sizeof(error)) == 0 &&
 		    write(ready[1], "x", 1) == 1)
 			pause();

@@ -327,7 +327,7 @@ load(void **state)
 	int descriptors = 64;
 
 	namespace_enter();
-	if (xdp_program_load(&program, error, sizeof(error)) < 0) {
+	if (xdp_program_load(&program, NULL, error, sizeof(error)) < 0) {
 		fprintf(stderr, "%s\n", error);
 		return -1;
 	}
@@ -394,14 +394,15 @@ without_a_socket_packets_go_to_the_kernel_and_are_counted(void **state)
 	uint64_t before[XDP_COUNTER_COUNT], after[XDP_COUNTER_COUNT];
 
 	assert_int_equal(xdp_program_socket_set(program, LOOPBACK_IFINDEX, 0, -1), 0);
-	assert_int_equal(xdp_program_counters(program, before), 0);
+	xdp_program_counters(program, before);
 	assert_false(goes_to_weir(CLIENT, "10.0.0.1:80"));
 	assert_false(goes_to_weir(CLIENT, "10.0.0.1:22"));
 	assert_int_equal(xdp_program_socket_set(program, LOOPBACK_IFINDEX, 0, socket_fd), 0);
 	assert_true(goes_to_weir(CLIENT, "10.0.0.1:80"));
-	assert_int_equal(xdp_program_counters(program, after), 0);
+	xdp_program_counters(program, after);
 	for (int i = 0; i < XDP_COUNTER_COUNT; i++)
-		assert_int_equal(after[i] - before[i], 1);
+		assert_int_equal(after[i] - before[i],
+				 i == XDP_COUNT_TO_WEIR || i == XDP_COUNT_TO_KERNEL || i == XDP_COUNT_NO_SOCKET);
 }
 
 static void
