@@ -67,6 +67,13 @@ def test_bench_tcp_measures_what_it_says(tmp_path):
         assert row["answers"] > 0 and not row["errors"], row
     for offload in ("on", "off"):
         assert results["veth"]["bulk"][f"weir, offload {offload}"]["gbit_per_second"] > 0
+def test_every_packet_of_bench_xdp_does_what_is_measured(tmp_path):
+    report = tmp_path / "report.json"
+    done = run(f"{SCRIPTS}/bench-xdp", "--build", BUILD, "--flows", "1000", "--repeats", "20000", "--json", str(report))
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = json.loads(report.read_text())
+    assert {row["mode"] for row in rows if row["case"] == "hit"} == set(MODES)
+    assert {row["case"] for row in rows} == {"hit", "miss"}
 
 
 @pytest.mark.parametrize("profile", ["single_flow", "many_flows", "syn_flood", "imix"])

@@ -1,0 +1,192 @@
+/*
+ * What a packet costs in the XDP program: BPF_PROG_TEST_RUN over frames that a program in front of it makes, less the same
+ * with a program that does nothing. One line of JSON per case.
+ *
+ *     bench-xdp PACKETS MODE FLOWS [miss]      PACKETS: per window; MODE: dsr, ipip, gue, nat, full_nat
+ *
+ * 64 servers; established flows, put into the table as a worker does. `miss`: clients that have none, so that the packet is
+ * handed up (there is no socket: it ends there).
+ */
+#include <arpa/inet.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <linux/bpf.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "generate.skel.h"
+#include "l4/flow.h"
+#include "l4/l4.h"
+#include "xdp/xdp.h"
+
+#define SERVERS 64
+#define FIRST_CLIENT 0x0b000000u /* 11.0.0.0 */
+#define VIP 0x0a000101u          /* 10.0.1.1 */
+#define HASH_SEED 4711
+#define WINDOWS 7
+#define HOP 1
+
+static uint32_t repeats;
+static struct xdp_program *program;
+static struct generate_bpf *generator;
+static struct l4_target targets[L4_TARGETS_MAX];
+
+static _Noreturn void
+die(const char *what, const char *why)
+{
+	fprintf(stderr, "bench-xdp: %s: %s\n", what, why);
+	exit(1);
+}
+
+static void
+load(uint64_t flows)
+{
+	struct xdp_forwarding forwarding = { .workers = 1,
+					     .pairs = (uint32_t)l4_flows_pairs(flows),
+					     .hash_seed = HASH_SEED,
+					     .start_ns = clock_monotonic_ns() };
+	const struct xdp_service service = { .endpoint = { ip_address_from_v4(htonl(VIP)), htons(80) },
+					     .ip_protocol = IPPROTO_TCP,
+					     .forwarded = true };
+	char error[512];
+
+	l4_flows_strides(forwarding.pairs, forwarding.strides);
+	if (xdp_program_load(&program, &forwarding, error, sizeof(error)) < 0)
+		die("XDP", error);
+	if (xdp_program_serve(program, &service, 1, NULL, 0, NULL, 0) < 0)
+		die("XDP", "services");
+	generator = generate_bpf__open_and_load();
+	if (!generator)
+		die("the generator", strerror(errno));
+}
+
+static void
+targets_set(const struct l4_forwarder *forwarder, const struct xdp_memory *memory)
+{
+	memory->hops[HOP] = (struct xdp_hop){ .header = { 2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1 },
+					      .ifindex = 7,
+					      .mtu = 1500,
+					      .flags = XDP_HOP_KNOWN | XDP_HOP_READY };
+	memory->lane->hop_generation = 1;
+	for (uint32_t i = 1; i <= SERVERS; i++) {
+		struct xdp_target shared;
+
+		targets[i] = (struct l4_target){ .forwarder = forwarder,
+						 .server = { ip_address_from_v4(htonl(0x0a000200u + i)), htons(80) },
+						 .local = ip_address_from_v4(htonl(0x0a000201)),
+						 .service_id = 1,
+						 .ip_protocol = IPPROTO_TCP,
+						 .timeout_s = 36000,
+						 .gue_port_be = htons(6080),
+						 .vip = { ip_address_from_v4(htonl(VIP)), htons(80) } };
+		l4_target_facts(&targets[i], &shared);
+		shared.serves = true;
+		xdp_program_target_set(program, i, &shared);
+		memory->uses[i].hop = HOP;
+		memory->uses[i].hop_generation = 1;
+	}
+	xdp_program_targets_end(program);
+}
+
+static uint64_t
+flows_insert(struct l4_flows *flows, uint64_t count)
+{
+	const struct ip_address vip = ip_address_from_v4(htonl(VIP));
+	struct flow_hash_key key;
+	uint64_t inserted = 0;
+
+	flow_hash_key_init(&key, HASH_SEED);
+	for (uint32_t i = 0; i < count; i++) {
+		struct l4_flow model = { .client = ip_address_from_v4(htonl(FIRST_CLIENT + i / 4)),
+					 .client_port_be = htons((uint16_t)(1024 + i % 4)),
+					 .service_port_be = htons(80),
+					 .local_port_be = htons((uint16_t)(20000 + i % 40000)),
+					 .target = (uint16_t)(1 + i % SERVERS),
+					 .bits = L4_FLOW_ESTABLISHED };
+		uint32_t hash =
+			flow_hash(model.client.halves, vip.halves, model.client_port_be, htons(80), IPPROTO_TCP, &key);
+
+		inserted += l4_flow_insert(flows, hash, &model, 0) != NULL;
+	}
+	return inserted;
+}
+
+/* Nanoseconds per frame with this program behind the generator. */
+static double
+run(int fd)
+{
+	uint8_t frame[64] = { 0 };
+	LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame, .data_size_in = 60, .repeat = (int)repeats);
+	uint32_t zero = 0;
+
+	if (bpf_map_update_elem(bpf_map__fd(generator->maps.under_test), &zero, &fd, BPF_ANY) < 0)
+		die("tail call", strerror(errno));
+	if (bpf_prog_test_run_opts(bpf_program__fd(generator->progs.generate), &options) < 0)
+		die("BPF_PROG_TEST_RUN", strerror(errno));
+	return options.duration;
+}
+
+static int
+compare(const void *a, const void *b)
+{
+	double difference = *(const double *)a - *(const double *)b;
+
+	return difference < 0 ? -1 : difference > 0;
+}
+
+static void
+measure(const char *mode, uint64_t flows, bool miss, uint64_t inserted)
+{
+	double above[WINDOWS], nothing[WINDOWS];
+	uint64_t counters[XDP_COUNTER_COUNT];
+
+	for (int i = 0; i < WINDOWS; i++) {
+		nothing[i] = run(bpf_program__fd(generator->progs.nothing));
+		above[i] = run(xdp_program_fd(program)) - nothing[i];
+	}
+	qsort(above, WINDOWS, sizeof(above[0]), compare);
+	qsort(nothing, WINDOWS, sizeof(nothing[0]), compare);
+	xdp_program_counters(program, counters);
+	printf("{\"mode\":\"%s\",\"flows\":%lu,\"case\":\"%s\",\"ns\":%.0f,\"least\":%.0f,\"most\":%.0f,"
+	       "\"generator_ns\":%.0f,\"forwarded\":%lu,\"up_no_flow\":%lu,\"packets\":%lu,\"inserted\":%lu}\n",
+	       mode, (unsigned long)flows, miss ? "miss" : "hit", above[WINDOWS / 2], above[0], above[WINDOWS - 1],
+	       nothing[WINDOWS / 2], (unsigned long)counters[XDP_COUNT_FORWARDED],
+	       (unsigned long)counters[XDP_COUNT_UP_NO_FLOW], (unsigned long)repeats * WINDOWS,
+	       (unsigned long)inserted);
+}
+
+int
+main(int argc, char **argv)
+{
+	const struct l4_forwarder *forwarder = argc > 3 ? l4_forwarder_find(argv[2], strlen(argv[2])) : NULL;
+	uint64_t flows = argc > 3 ? strtoull(argv[3], NULL, 10) : 0, inserted;
+	bool miss = argc > 4 && strcmp(argv[4], "miss") == 0;
+	struct xdp_memory memory;
+	struct l4_flows *table;
+
+	repeats = argc > 3 ? (uint32_t)strtoul(argv[1], NULL, 10) : 0;
+	if (!forwarder || !flows || !repeats)
+		die("usage", "bench-xdp PACKETS MODE FLOWS [miss]");
+	load(flows);
+	if (!xdp_program_memory(program, 0, &memory))
+		die("XDP", "does not forward");
+	targets_set(forwarder, &memory);
+	table = l4_flows_new_in(memory.flows, flows, targets, memory.uses);
+	if (!table)
+		die("the flow table", strerror(ENOMEM));
+	inserted = flows_insert(table, flows);
+	generator->bss->flow_count = (uint32_t)flows;
+	/* Far from each other, each once per round (flows are no multiple of it). */
+	generator->bss->step = flows > 1000 ? 7919 % (uint32_t)flows : 1;
+	generator->bss->first_client = FIRST_CLIENT + (miss ? 0x1000000 : 0);
+	generator->bss->vip_be = htonl(VIP);
+	measure(argv[2], flows, miss, inserted);
+	l4_flows_free(table);
+	generate_bpf__destroy(generator);
+	xdp_program_free(program);
+	return 0;
+}
