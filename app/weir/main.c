@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "proxy/exchange.h"
@@ -15,6 +16,7 @@
 #include "weir/eal.h"
 #include "weir/modules.h"
 #include "weir/signal_command.h"
+#include "weir/topology.h"
 #include "weir/version.h"
 
 static void
@@ -49,12 +51,25 @@ write_stdout(void *context, const char *text, size_t len)
 	fwrite(text, 1, len, stdout);
 }
 
+/* A warning: the configuration may be for another machine. */
+static void
+check_kernel(struct config *config)
+{
+	char lacking[512];
+
+	if (geteuid() == 0 && topology_may_have_xdp(config) &&
+	    xdp_kernel_lacks(xdp_feature_probe, lacking, sizeof(lacking)))
+		fprintf(stderr, "weir: [warn] for XDP this kernel lacks: %s\n", lacking);
+}
+
 /* `-t` and `-T`, after the configuration was read. */
 static int
-report_test(const struct cmdline *cmdline, const struct config *config)
+report_test(const struct cmdline *cmdline, struct config *config)
 {
 	const char *path = cmdline->configuration_text ? CMDLINE_TEXT_PATH : cmdline->configuration_path;
 
+	if (config)
+		check_kernel(config);
 	if (!cmdline->quiet && config)
 		fprintf(stderr, "weir: the configuration file %s syntax is ok\n", path);
 	if (!cmdline->quiet || !config)

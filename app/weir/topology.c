@@ -125,10 +125,10 @@ is_xdp(const struct port_config *port)
 	return port->driver != PORT_DRIVER_DPDK && !port_name_is_dpdk(port->name);
 }
 
-static bool
-may_have_xdp(const struct topology *t, struct config *config)
+bool
+topology_may_have_xdp(struct config *config)
 {
-	if (!t->named)
+	if (!core_settings(config)->interfaces)
 		return true;
 	for (const struct core_interface *i = core_settings(config)->interfaces; i; i = i->next)
 		if (is_xdp(&i->port))
@@ -148,7 +148,7 @@ topology_forward(struct topology *t, struct config *config, const struct l4_sett
 	int result;
 
 	t->error[0] = '\0';
-	if (!may_have_xdp(t, config))
+	if (!topology_may_have_xdp(config))
 		return 0;
 	if (t->program || t->workers > XDP_WORKERS_MAX || pairs * t->workers > UINT32_MAX) {
 		log_error(LOG_WARN, "packet-level services are forwarded in user space alone%s",

@@ -30,6 +30,8 @@ struct topology {
 
 /* True when DPDK must look for PCI devices, so that EAL is started with its PCI bus. */
 bool topology_needs_pci(struct config *config);
+/* True when some port may be an XDP one. */
+bool topology_may_have_xdp(struct config *config);
 /* Packet buffers for all workers, by the configuration. */
 uint32_t topology_packet_buffers(struct config *config);
 /* What DPDK is to have for them and all else. */

@@ -31,6 +31,12 @@
 
 struct xdp_program;
 
+/* Whether the running kernel lacks something that the program needs: then what, in words, separated by commas. `probe` says 1
+ * for what there is, 0 for what is not, and less when that cannot be told (without privileges): xdp_feature_probe. */
+enum xdp_feature_kind { XDP_FEATURE_PROGRAM, XDP_FEATURE_MAP, XDP_FEATURE_HELPER };
+int xdp_feature_probe(enum xdp_feature_kind kind, int value);
+bool xdp_kernel_lacks(int (*probe)(enum xdp_feature_kind kind, int value), char *out, size_t size);
+
 /* What the program is to forward by itself (forward.h). */
 struct xdp_forwarding {
 	uint32_t workers; /* XDP_WORKERS_MAX at most */

@@ -405,6 +405,40 @@ without_a_socket_packets_go_to_the_kernel_and_are_counted(void **state)
 				 i == XDP_COUNT_TO_WEIR || i == XDP_COUNT_TO_KERNEL || i == XDP_COUNT_NO_SOCKET);
 }
 
+/* ---- what a kernel lacks ---- */
+
+static int
+of_linux_5_10(enum xdp_feature_kind kind, int value)
+{
+	return !(kind == XDP_FEATURE_HELPER && value == BPF_FUNC_ktime_get_coarse_ns);
+}
+
+static int
+without_af_xdp(enum xdp_feature_kind kind, int value)
+{
+	return !(kind == XDP_FEATURE_MAP && value == BPF_MAP_TYPE_XSKMAP) && of_linux_5_10(kind, value);
+}
+
+static int
+untold(enum xdp_feature_kind kind, int value)
+{
+	return -EPERM;
+}
+
+static void
+what_the_kernel_lacks_is_named(void **state)
+{
+	char lacking[512];
+
+	assert_false(xdp_kernel_lacks(xdp_feature_probe, lacking, sizeof(lacking)));
+	assert_false(xdp_kernel_lacks(untold, lacking, sizeof(lacking)));
+	assert_true(xdp_kernel_lacks(of_linux_5_10, lacking, sizeof(lacking)));
+	assert_string_equal(lacking, "the coarse clock (Linux 5.11)");
+	assert_true(xdp_kernel_lacks(without_af_xdp, lacking, sizeof(lacking)));
+	assert_string_equal(lacking, "AF_XDP sockets (CONFIG_XDP_SOCKETS, Linux 4.18), the coarse clock (Linux 5.11)");
+	assert_true(xdp_kernel_lacks(without_af_xdp, lacking, 10));
+}
+
 static void
 a_port_no_longer_used_is_the_kernels(void **state)
 {
@@ -530,6 +564,7 @@ main(void)
 		cmocka_unit_test(truncated_packets_go_to_the_kernel),
 		cmocka_unit_test(random_bytes_behind_a_valid_start_are_survived),
 		cmocka_unit_test(without_a_socket_packets_go_to_the_kernel_and_are_counted),
+		cmocka_unit_test(what_the_kernel_lacks_is_named),
 		cmocka_unit_test(a_port_no_longer_used_is_the_kernels),
 		cmocka_unit_test(what_is_no_longer_served_is_the_kernels),
 		cmocka_unit_test(a_reload_misses_no_packet_of_what_stays),
