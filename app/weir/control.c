@@ -176,6 +176,8 @@ reload(struct control *c)
 			  "only");
 	if (!bytes_equal(now->control, next->control) || now->control_off != next->control_off)
 		log_error(LOG_WARN, "\"control\" changes with a restart only");
+	if (now->xdp_pin != next->xdp_pin)
+		log_error(LOG_WARN, "\"xdp_pin\" changes with a restart only");
 	if (generations_publish(&c->generations, config) < 0) {
 		config_free(config);
 		log_error(LOG_ALERT, "the new configuration is not in force, the old one goes on");

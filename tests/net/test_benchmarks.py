@@ -67,6 +67,8 @@ def test_bench_tcp_measures_what_it_says(tmp_path):
         assert row["answers"] > 0 and not row["errors"], row
     for offload in ("on", "off"):
         assert results["veth"]["bulk"][f"weir, offload {offload}"]["gbit_per_second"] > 0
+
+
 def test_every_packet_of_bench_xdp_does_what_is_measured(tmp_path):
     report = tmp_path / "report.json"
     done = run(f"{SCRIPTS}/bench-xdp", "--build", BUILD, "--flows", "1000", "--repeats", "20000", "--json", str(report))
