@@ -76,12 +76,24 @@ data_of(const struct tcp_options *options, uint32_t mss)
 	return index | scale << SCALE_SHIFT | (options->flags & TCP_OPTION_SACK_PERMITTED ? SACK_BIT : 0);
 }
 
+bool
+tcp_cookies_are_out(const struct tcp_stack *stack)
+{
+	const struct tcp_cookies *cookies = &stack->cookies;
+
+	if (stack->config.syn_cookies != TCP_COOKIES_WHEN_FULL)
+		return stack->config.syn_cookies == TCP_COOKIES_ALWAYS;
+	/* A flow keeps its lcore, so its cookie is this stack's. */
+	return cookies->ready && stack->now_ns - cookies->sent_ns < 2 * PERIOD_NS;
+}
+
 uint32_t
 tcp_cookie_make(struct tcp_stack *stack, const struct tcp_segment *segment)
 {
 	const struct tcp_options *options = &segment->options;
 	uint32_t mss = options->flags & TCP_OPTION_MSS ? options->mss : tcp_mss_default(&segment->remote.ip);
 
+	stack->cookies.sent_ns = stack->now_ns;
 	return cookie(stack, segment, segment->sequence, data_of(options, mss), period_now(stack));
 }
 

@@ -20,7 +20,12 @@ struct tcp_cookies {
 	uint64_t keys[2][2]; /* by the period's lowest bit */
 	uint32_t period;     /* of the newer one */
 	bool ready;
+	uint64_t sent_ns; /* when the last one left */
 };
+
+/* Whether a segment may bring back a cookie: only while some are out. At all other times, who guesses the 24 bits of a hash
+ * would have a connection without a handshake. */
+bool tcp_cookies_are_out(const struct tcp_stack *stack);
 
 /* The initial sequence number for the answer to a SYN. */
 uint32_t tcp_cookie_make(struct tcp_stack *stack, const struct tcp_segment *segment);

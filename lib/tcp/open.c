@@ -138,7 +138,7 @@ tcp_input_cookie(struct tcp_stack *stack, const struct tcp_segment *segment)
 	struct tcp_connection *c;
 
 	if ((segment->flags & (RTE_TCP_ACK_FLAG | RTE_TCP_SYN_FLAG | RTE_TCP_RST_FLAG)) != RTE_TCP_ACK_FLAG ||
-	    stack->config.syn_cookies == TCP_COOKIES_NEVER || !tcp_listener_find(stack, &segment->local) ||
+	    !tcp_cookies_are_out(stack) || !tcp_listener_find(stack, &segment->local) ||
 	    !tcp_cookie_read(stack, segment, &syn))
 		return NULL;
 	c = half_open_new(stack, &syn);

@@ -158,6 +158,22 @@ lcores_take_each_others_cookies(void **state)
 }
 
 static void
+none_is_believed_where_none_was_given(void **state)
+{
+	harness_start(h);
+	inject(h, "S 0:0 win 65535 <mss 1460,sackOK>");
+	expect(h, "S. 0:0 ack 1");
+	/* The right cookie, and a stack that has had no reason to make one. */
+	harness_discard(h);
+	tcp_stack_free(h->stack);
+	h->config.syn_cookies = TCP_COOKIES_WHEN_FULL;
+	harness_start(h);
+	inject(h, ". 1:1 ack 1");
+	expect(h, "R 1:1");
+	assert_int_equal(harness_events(h), 0);
+}
+
+static void
 only_a_full_backlog_makes_cookies(void **state)
 {
 	h->config.syn_cookies = TCP_COOKIES_WHEN_FULL;
@@ -259,6 +275,7 @@ main(void)
 		TEST(a_guess_is_refused),
 		TEST(a_cookie_is_good_for_a_minute_and_no_more_than_two),
 		TEST(lcores_take_each_others_cookies),
+		TEST(none_is_believed_where_none_was_given),
 		TEST(only_a_full_backlog_makes_cookies),
 		TEST(without_them_the_oldest_gives_way),
 		TEST(under_a_flood_real_connections_get_in),
