@@ -1,0 +1,52 @@
+"""The kernel's TCP as the peer over paths that lose: every byte is right, and nothing stalls. How fast it is against Linux
+on the same path is pktgen-scripts' to say."""
+
+import hashlib
+
+import pytest
+from weirtest import ok, serving
+
+CONFIG = """
+{directives}
+events {{ }}
+http {{
+    server {{
+        listen 10.0.1.1:80;
+        client_max_body_size 100m;
+        location / {{ proxy_pass http://10.0.2.11:8080; }}
+    }}
+}}
+"""
+BODY = b"".join(hashlib.sha256(bytes([i & 255, i >> 8])).digest() for i in range(32768))  # 1 MB
+CASES = {
+    "loss": "numgen random mod 1000 < 20 drop",
+    "bursts": "numgen inc mod 500 >= 492 drop",
+}
+
+
+def digest(request):
+    return ok(hashlib.sha256(request.body).hexdigest()) if request.body else ok(BODY)
+
+
+@pytest.mark.parametrize("case,congestion", [("loss", "cubic"), ("bursts", "new_reno")])
+def test_every_byte_arrives_over_a_path_that_loses(net, case, congestion, tmp_path):
+    topology = net(servers=1)
+    topology.origin(serving(digest))
+    rules = "; ".join(f"add rule ip t {hook} tcp {end} 80 {CASES[case]}" for hook, end in (("i", "sport"), ("o", "dport")))
+    (tmp_path / "body").write_bytes(BODY)
+    with topology.balancer(CONFIG.format(directives=f"tcp_congestion {congestion};")):
+        topology.client.run("nft", "add table ip t; add chain ip t i { type filter hook input priority 0; }; "
+                                   f"add chain ip t o {{ type filter hook output priority 0; }}; {rules}")
+        topology.curl("-o", str(tmp_path / "got"), "http://10.0.1.1/", timeout=30)
+        assert (tmp_path / "got").read_bytes() == BODY
+        sent = topology.curl("--data-binary", f"@{tmp_path}/body", "-H", "Expect:", "http://10.0.1.1/", timeout=30)
+        assert sent.strip() == hashlib.sha256(BODY).hexdigest()
+
+
+def test_a_connection_from_a_cookie_is_as_any_other(net, tmp_path):
+    topology = net(servers=1)
+    topology.origin(serving(digest))
+    with topology.balancer(CONFIG.format(directives="tcp_syn_cookies always;")):
+        for _ in range(5):
+            topology.curl("-o", str(tmp_path / "got"), "http://10.0.1.1/", timeout=30)
+            assert (tmp_path / "got").read_bytes() == BODY
