@@ -156,7 +156,9 @@ tcp_loss_timeout(struct tcp_connection *c)
 		tcp_scoreboard_free(c);
 		return false;
 	}
-	tcp_undo_save(c, TCP_UNDO_TIMEOUT);
+	/* After the first of several, there is nothing left to save. */
+	if (c->retries == 1)
+		tcp_undo_save(c, TCP_UNDO_TIMEOUT);
 	c->board->frto = first ? TCP_FRTO_FIRST : TCP_FRTO_OFF;
 	c->board->release = c->snd_max;
 	return true;

@@ -60,7 +60,7 @@ tcp_recovery_arm(struct tcp_connection *c)
 void
 tcp_recovery_arm_probe(struct tcp_connection *c)
 {
-	c->flags |= TCP_PERSIST;
+	c->flags = (c->flags & ~(TCP_TAIL_TIMER | TCP_SUSPECT_TIMER)) | TCP_PERSIST;
 	c->retransmit_deadline_ns = c->stack->now_ns + timeout_ns(c);
 }
 

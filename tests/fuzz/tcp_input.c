@@ -277,18 +277,20 @@ static void
 start(struct fuzz *fuzz)
 {
 	struct tcp_env env = { fuzz, env_send, env_route, NULL };
+	uint32_t small = take(fuzz, 1) % 2, more = take(fuzz, 1);
 	struct tcp_config config = {
 		.pool = support_pool(),
 		.connections_max = 6,
 		.time_wait_max = 3,
-		.receive_buffer = take(fuzz, 1) % 2 ? 8192 : 200000,
+		.receive_buffer = small ? 8192 : 200000,
 		.send_buffer = 16384,
 		.syn_backlog = 3,
 		.port_first = 1000,
 		.port_last = 1003,
 		.port_modulus = 1,
 		.secret = { 1, 2 },
-		.keepalive_idle_s = take(fuzz, 1) % 2 * 60,
+		.keepalive_idle_s = more % 2 * 60,
+		.syn_cookies = (uint8_t)(more / 2 % 3),
 	};
 	const char *error;
 

@@ -422,6 +422,21 @@ a_window_that_closes_over_a_hole_is_probed(void **state)
 	expect_nothing(h);
 }
 
+static void
+a_window_that_closed_after_all_was_acknowledged_is_probed_in_time(void **state)
+{
+	start(0);
+	/* Two segments, so that the timer was for the tail. */
+	harness_write(h, 2000);
+	harness_discard(h);
+	inject(h, ". 1:1 ack 2001 win 0");
+	h->c->rto_us = 300000;
+	harness_write(h, 1000);
+	expect_nothing(h);
+	advance(h, 310);
+	expect(h, ". 2001:2002 ack 1");
+}
+
 /* ---- bounds ---- */
 
 static void
@@ -489,6 +504,7 @@ main(void)
 		TEST(rfc9937_6_heavy_loss_is_answered_with_no_more_than_arrives),
 		TEST(rfc6675_5_1_a_timeout_sends_again_what_is_not_sacked),
 		TEST(a_window_that_closes_over_a_hole_is_probed),
+		TEST(a_window_that_closed_after_all_was_acknowledged_is_probed_in_time),
 		TEST(no_connection_has_more_than_its_share_of_ranges),
 		TEST(without_a_scoreboard_everything_is_sent_again),
 	};

@@ -126,6 +126,18 @@ rfc3522_3_2_a_timestamp_from_before_undoes_a_timeout(void **state)
 }
 
 static void
+rfc3522_3_2_and_so_it_does_after_several_timeouts(void **state)
+{
+	start("mss 1012,sackOK,ts 100:0", 10000);
+	advance(h, 2500);
+	harness_discard(h);
+	assert_true(harness_count(h, "retransmission_timeouts") >= 2);
+	inject(h, ". 1:1 ack 1001 <ts 101:1>");
+	assert_int_equal(harness_count(h, "losses_undone"), 1);
+	assert_true(h->c->congestion.window >= 60000);
+}
+
+static void
 rfc3522_3_2_a_timestamp_of_the_retransmission_does_not(void **state)
 {
 	start("mss 1012,sackOK,ts 100:0", 10000);
@@ -240,6 +252,7 @@ main(void)
 		TEST(rfc2883_4_3_a_partial_duplicate_is_reported_as_far_as_it_is_one),
 		TEST(rfc2883_3_nothing_is_reported_to_a_peer_without_sack),
 		TEST(rfc3522_3_2_a_timestamp_from_before_undoes_a_timeout),
+		TEST(rfc3522_3_2_and_so_it_does_after_several_timeouts),
 		TEST(rfc3522_3_2_a_timestamp_of_the_retransmission_does_not),
 		TEST(rfc3522_3_2_a_timestamp_from_before_undoes_a_fast_retransmit),
 		TEST(rfc3708_3_when_all_that_was_sent_again_came_twice_the_window_is_restored),
