@@ -1,31 +1,7 @@
 /*
  * Closing: every order of FIN, RST, TIME-WAIT, orphans, moving bytes between connections.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-
-#include "harness.h"
-#include "support/dpdk.h"
-#include "tcp/stack.h"
-
-static struct harness H, *const h = &H;
-
-static int
-set_up(void **state)
-{
-	harness_init(h);
-	return 0;
-}
-
-static int
-tear_down(void **state)
-{
-	harness_stop(h);
-	return 0;
-}
+#include "script.h"
 
 static void
 start(void)
@@ -479,7 +455,7 @@ closing_a_connection_that_the_user_has_not_seen_yet_is_reported_in_one(void **st
 	assert_int_equal(connections(), 0);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, script_set_up, script_tear_down)
 
 int
 main(void)

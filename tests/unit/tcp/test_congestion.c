@@ -1,33 +1,8 @@
 /*
  * How the congestion window grows and falls: CUBIC, and what is common. Each name begins with the RFC whose rule it holds.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-#include <stdio.h>
-
 #include "base/clock.h"
-#include "harness.h"
-#include "support/dpdk.h"
-#include "tcp/stack.h"
-
-static struct harness H, *const h = &H;
-
-static int
-set_up(void **state)
-{
-	harness_init(h);
-	return 0;
-}
-
-static int
-tear_down(void **state)
-{
-	harness_stop(h);
-	return 0;
-}
+#include "script.h"
 
 /* Past slow start, with a window of so many segments of 1000 bytes. */
 static void
@@ -189,7 +164,7 @@ far_from_the_peak_nothing_overflows(void **state)
 	assert_int_equal(h->c->congestion.window, UINT32_MAX / 4);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, script_set_up, script_tear_down)
 
 int
 main(void)

@@ -1,37 +1,20 @@
 /*
  * SYN cookies (RFC 4987 section 3.6): what survives in them, and a flood.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
 #include <rte_tcp.h>
-#include <stdio.h>
 
 #include "base/clock.h"
-#include "harness.h"
-#include "support/dpdk.h"
-#include "tcp/stack.h"
+#include "script.h"
 
 #define BACKLOG 16
-
-static struct harness H, *const h = &H;
 
 static int
 set_up(void **state)
 {
-	harness_init(h);
+	script_set_up(state);
 	h->config.syn_backlog = BACKLOG;
 	h->config.cookie_secret[0] = 0x1234;
 	h->config.syn_cookies = TCP_COOKIES_ALWAYS;
-	return 0;
-}
-
-static int
-tear_down(void **state)
-{
-	harness_stop(h);
 	return 0;
 }
 
@@ -261,7 +244,7 @@ under_a_flood_real_connections_get_in(void **state)
 	assert_true(accepted >= CLIENTS * 99 / 100);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, script_tear_down)
 
 int
 main(void)

@@ -1,32 +1,8 @@
 /*
  * Established: data both ways, reordering, windows, acknowledgements, keepalive.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-
-#include "harness.h"
-#include "support/dpdk.h"
+#include "script.h"
 #include "tcp/reassembly.h"
-#include "tcp/stack.h"
-
-static struct harness H, *const h = &H;
-
-static int
-set_up(void **state)
-{
-	harness_init(h);
-	return 0;
-}
-
-static int
-tear_down(void **state)
-{
-	harness_stop(h);
-	return 0;
-}
 
 static void
 accept_plain(void)
@@ -581,7 +557,7 @@ timestamps_are_echoed_from_the_segment_that_fills_the_edge(void **state)
 	harness_read(h, 400);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, script_set_up, script_tear_down)
 
 int
 main(void)

@@ -1,31 +1,7 @@
 /*
  * What others may try: RFC 5961, PAWS, ICMP, nonsense.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-
-#include "harness.h"
-#include "support/dpdk.h"
-#include "tcp/stack.h"
-
-static struct harness H, *const h = &H;
-
-static int
-set_up(void **state)
-{
-	harness_init(h);
-	return 0;
-}
-
-static int
-tear_down(void **state)
-{
-	harness_stop(h);
-	return 0;
-}
+#include "script.h"
 
 static void
 start(void)
@@ -273,7 +249,7 @@ segments_to_a_group_are_not_answered(void **state)
 	assert_int_equal(harness_count(h, "drop_not_unicast"), 1);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, script_set_up, script_tear_down)
 
 int
 main(void)

@@ -1,32 +1,16 @@
 /*
  * Several segments that leave as one, for the port to cut up: what is in them, and what becomes of them.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
 #include <rte_ip.h>
 #include <rte_tcp.h>
 
-#include "harness.h"
-#include "support/dpdk.h"
-#include "tcp/stack.h"
-
-static struct harness H, *const h = &H;
+#include "script.h"
 
 static int
 set_up(void **state)
 {
-	harness_init(h);
+	script_set_up(state);
 	h->config.send_buffer = 1 << 18;
-	return 0;
-}
-
-static int
-tear_down(void **state)
-{
-	harness_stop(h);
 	return 0;
 }
 
@@ -327,7 +311,7 @@ moved_data_is_referred_to(void **state)
 	rte_pktmbuf_free(m);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, script_tear_down)
 
 int
 main(void)

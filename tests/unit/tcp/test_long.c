@@ -1,33 +1,15 @@
 /*
  * Received packets of several segments, which the peer's kernel has not cut up.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-
-#include <cmocka.h>
-
-#include "harness.h"
-#include "support/dpdk.h"
-#include "tcp/stack.h"
-
-static struct harness H, *const h = &H;
+#include "script.h"
 
 static int
 set_up(void **state)
 {
-	harness_init(h);
+	script_set_up(state);
 	harness_start(h);
 	harness_accept(h, "mss 1460", 65535);
 	h->c->quick_acks = 0;
-	return 0;
-}
-
-static int
-tear_down(void **state)
-{
-	harness_stop(h);
 	return 0;
 }
 
@@ -94,7 +76,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, script_tear_down)
 		TEST(all_of_it_is_one_event_and_one_ack), TEST(it_does_not_change_what_a_full_segment_is),
 		TEST(what_is_known_of_it_is_cut_off),     TEST(what_is_past_the_window_is_cut_off),
 		TEST(it_may_come_ahead_of_a_gap),

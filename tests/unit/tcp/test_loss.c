@@ -2,34 +2,9 @@
  * Loss recovery with SACK: what is sent again, when, and how much at a time. Each name begins with the RFC whose rule it
  * holds.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-#include <stdio.h>
-
-#include "harness.h"
-#include "support/dpdk.h"
+#include "script.h"
 #include "tcp/rack.h"
 #include "tcp/recovery.h"
-#include "tcp/stack.h"
-
-static struct harness H, *const h = &H;
-
-static int
-set_up(void **state)
-{
-	harness_init(h);
-	return 0;
-}
-
-static int
-tear_down(void **state)
-{
-	harness_stop(h);
-	return 0;
-}
 
 /* A round trip of 100 ms is known, `bytes` are in flight in segments of 1000, and the window has room for them. */
 static void
@@ -477,7 +452,7 @@ without_a_scoreboard_everything_is_sent_again(void **state)
 		slab_put(h->stack->scoreboards, taken[--count]);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, script_set_up, script_tear_down)
 
 int
 main(void)

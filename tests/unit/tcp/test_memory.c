@@ -1,32 +1,8 @@
 /*
  * Without mbufs nothing is lost for good; and bytes moved from one connection to another.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-
-#include "harness.h"
-#include "support/dpdk.h"
+#include "script.h"
 #include "tcp/output.h"
-#include "tcp/stack.h"
-
-static struct harness H, *const h = &H;
-
-static int
-set_up(void **state)
-{
-	harness_init(h);
-	return 0;
-}
-
-static int
-tear_down(void **state)
-{
-	harness_stop(h);
-	return 0;
-}
 
 static void
 start(void)
@@ -279,7 +255,7 @@ moving_is_bounded_by_the_send_buffer_and_opens_the_window(void **state)
 	expect(h, ". 1:1 ack 4097 win 2048");
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, script_set_up, script_tear_down)
 
 int
 main(void)

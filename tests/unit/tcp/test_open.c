@@ -1,32 +1,9 @@
 /*
  * Opening: both kinds, both at once, retransmission, refusal, options, limits.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
 #include <errno.h>
 
-#include "harness.h"
-#include "support/dpdk.h"
-#include "tcp/stack.h"
-
-static struct harness H, *const h = &H;
-
-static int
-set_up(void **state)
-{
-	harness_init(h);
-	return 0;
-}
-
-static int
-tear_down(void **state)
-{
-	harness_stop(h);
-	return 0;
-}
+#include "script.h"
 
 static void
 a_listener_answers_a_syn_and_accepts_after_the_third_segment(void **state)
@@ -544,7 +521,7 @@ an_idle_connection_takes_less_than_half_a_kilobyte(void **state)
 	assert_true(usage.bytes_per_connection <= 512);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, script_set_up, script_tear_down)
 
 int
 main(void)

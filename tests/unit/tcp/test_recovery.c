@@ -1,30 +1,13 @@
 /*
  * Retransmission: timeout and backoff, fast retransmit, NewReno, round-trip times.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-
-#include "harness.h"
-#include "support/dpdk.h"
-#include "tcp/stack.h"
-
-static struct harness H, *const h = &H;
+#include "script.h"
 
 static int
 set_up(void **state)
 {
-	harness_init(h);
+	script_set_up(state);
 	h->config.congestion = TCP_NEW_RENO;
-	return 0;
-}
-
-static int
-tear_down(void **state)
-{
-	harness_stop(h);
 	return 0;
 }
 
@@ -302,7 +285,7 @@ recovery_still_works_after_two_gigabytes_without_loss(void **state)
 	assert_int_equal(harness_count(h, "fast_retransmits"), 1);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, script_tear_down)
 
 int
 main(void)

@@ -2,31 +2,13 @@
  * What was no loss: duplicates reported to the peer, and reductions undone. Each name begins with the RFC whose rule it
  * holds.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-#include <stdio.h>
-
-#include "harness.h"
-#include "support/dpdk.h"
-#include "tcp/stack.h"
-
-static struct harness H, *const h = &H;
+#include "script.h"
 
 static int
 set_up(void **state)
 {
-	harness_init(h);
+	script_set_up(state);
 	h->config.congestion = TCP_NEW_RENO;
-	return 0;
-}
-
-static int
-tear_down(void **state)
-{
-	harness_stop(h);
 	return 0;
 }
 
@@ -240,7 +222,7 @@ rfc5682_3_1_step_3a_a_duplicate_means_that_it_was_lost(void **state)
 	assert_true(h->c->congestion.window <= 3000);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, script_tear_down)
 
 int
 main(void)

@@ -1,0 +1,35 @@
+/*
+ * What a file of scripted segments begins with: its includes, and the harness `h` that each of its tests has to itself. A file
+ * whose tests want another stack has a set_up of its own, which calls this one first.
+ */
+#ifndef TCP_SCRIPT_H
+#define TCP_SCRIPT_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+
+#include "harness.h"
+#include "support/dpdk.h"
+#include "tcp/stack.h"
+
+static struct harness H, *const h = &H;
+
+static inline int
+script_set_up(void **state)
+{
+	harness_init(h);
+	return 0;
+}
+
+static inline int
+script_tear_down(void **state)
+{
+	harness_stop(h);
+	return 0;
+}
+
+#endif
