@@ -37,7 +37,7 @@ goes_on(const struct burst *b, const struct l4_flow *flow, uint8_t tcp_flags)
 	const unsigned int news = RTE_TCP_SYN_FLAG | RTE_TCP_FIN_FLAG | RTE_TCP_RST_FLAG;
 
 	return !(tcp_flags & news) && l4_flow_state(flow) != L4_FLOW_OPENING &&
-	       (likely(flow->seen_s == b->now_s) || (uint16_t)(b->now_s - flow->seen_s) < L4_TWIN_TOLD_S);
+	       (likely(flow->seen_s == b->now_s) || !l4_flow_tells(flow->client_port_be, flow->seen_s, b->now_s));
 }
 
 static __rte_always_inline void
@@ -110,7 +110,7 @@ touch_anew(const struct burst *b, const struct l4_target *target, struct l4_flow
 {
 	uint16_t silent_s = (uint16_t)(b->now_s - flow->seen_s);
 
-	if (silent_s >= L4_TWIN_TOLD_S || silent_s > l4_flow_timeout_of(target, flow))
+	if (l4_flow_tells(flow->client_port_be, flow->seen_s, b->now_s) || silent_s > l4_flow_timeout_of(target, flow))
 		return false;
 	flow->seen_s = b->now_s;
 	return true;

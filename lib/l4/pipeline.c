@@ -187,7 +187,7 @@ track(struct l4_worker *worker, struct l4_flow *flow, const struct l4_target *ta
 {
 	bool news = l4_flow_state(flow) == L4_FLOW_OPENING ||
 		    tcp_flags & (RTE_TCP_SYN_FLAG | RTE_TCP_FIN_FLAG | RTE_TCP_RST_FLAG) ||
-		    (uint16_t)(worker->now_s - flow->seen_s) >= L4_TWIN_TOLD_S;
+		    l4_flow_tells(flow->client_port_be, flow->seen_s, worker->now_s);
 	struct l4_flow *twin;
 
 	l4_flow_track(flow, tcp_flags, from_client, worker->now_s);

@@ -37,7 +37,7 @@ enum l4_flow_state {
 /* No timeout is longer: with a sweep every four hours seen_s is then never 2^16 seconds old. */
 #define L4_TIMEOUT_MAX_S 50400
 
-/* The other entry of a flow is told that it lives this often; its timeout is right to as much. */
+/* The other entry of a flow is told that it lives once in so many seconds; its timeout is right to as much. A power of two. */
 #define L4_TWIN_TOLD_S 8
 
 enum l4_flow_flag {
@@ -148,6 +148,16 @@ l4_flow_silent_s(uint16_t seen_s, uint16_t now_s)
 	uint16_t silent_s = (uint16_t)(now_s - seen_s);
 
 	return silent_s > UINT16_MAX - L4_CLOCKS_APART_S ? 0 : silent_s;
+}
+
+/* Whether a packet now is the first since the other entry was told: time is cut up for each flow at moments of its own, so
+ * that not all flows tell at once. */
+static inline bool
+l4_flow_tells(uint16_t client_port_be, uint16_t seen_s, uint16_t now_s)
+{
+	uint16_t phase = client_port_be >> 8;
+
+	return (uint16_t)(seen_s + phase) / L4_TWIN_TOLD_S != (uint16_t)(now_s + phase) / L4_TWIN_TOLD_S;
 }
 
 /* Of an entry in use, in this state; `timeout_s` is the target's. */

@@ -47,7 +47,7 @@ soft_reason(const struct plain *p, const struct known *known, const struct way *
 	if (p->tcp_flags & TCP_NEWS || (known->head >> 56 & 7) == L4_FLOW_OPENING)
 		return FORWARD_UP(UP_TCP_STATE);
 	if (known->target->forward >= XDP_FORWARD_NAT &&
-	    l4_flow_silent_s(known->flow->seen_s, p->now_s) >= L4_TWIN_TOLD_S)
+	    l4_flow_tells((__u16)known->head, known->flow->seen_s, p->now_s))
 		return FORWARD_UP(UP_TWIN);
 	if (lanes[known->lane & (XDP_WORKERS_MAX - 1)].observed)
 		return FORWARD_UP(UP_OBSERVED);

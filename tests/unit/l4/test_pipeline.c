@@ -375,6 +375,40 @@ a_flow_may_start_with_a_fragment(void **state)
 	}
 }
 
+/* Three times the time-out, a packet a second, in one direction alone. */
+static void
+assert_outlives_silence(const char *mode, bool silent_client, unsigned int n)
+{
+	const struct wire from_client = workers_opening(n, n & 1, IPPROTO_UDP);
+	struct workers_sent first;
+	struct wire answer;
+
+	workers_make(1, workers_services(mode, "proxy_timeout 20s;"));
+	workers_receive_wire(0, L4_FROM_PORT, &from_client);
+	assert_int_equal(workers_sent_count, 1);
+	first = workers_sent[0];
+	answer = workers_answer(&first, n & 1, IPPROTO_UDP);
+	for (unsigned int second = 0; second < 60; second++) {
+		workers_receive_wire(0, L4_FROM_PORT, silent_client ? &answer : &from_client);
+		assert_int_equal(workers_sent_count, 1);
+		workers_pass_seconds(1);
+	}
+	workers_receive_wire(0, L4_FROM_PORT, silent_client ? &from_client : &answer);
+	assert_int_equal(workers_sent_count, 1);
+	assert_int_equal(workers_counter(L4_STARTED), 1);
+	assert_int_equal(workers_entries(0), 2);
+	workers_free();
+}
+
+static void
+what_goes_one_way_keeps_both_entries(void **state)
+{
+	static const char *const modes[] = { "full_nat", "nat" };
+
+	for (unsigned int n = 0; n < 40; n++)
+		assert_outlives_silence(modes[n / 20], n & 2, n);
+}
+
 /* A fragment whose first never comes is freed in the end. */
 static void
 what_waits_in_vain_is_dropped(void **state)
@@ -493,6 +527,7 @@ main(void)
 		ROW(from_an_unstable_port_flows_spread_evenly),
 		ROW(fragments_leave_with_their_flow),
 		ROW(a_flow_may_start_with_a_fragment),
+		ROW(what_goes_one_way_keeps_both_entries),
 		ROW(what_waits_in_vain_is_dropped),
 		ROW(errors_reach_the_owner_and_the_right_end),
 	};
