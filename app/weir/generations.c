@@ -164,6 +164,24 @@ services_of(struct generations *g, struct config *config, struct l4_generation *
 	return result;
 }
 
+/* New ports lead to servers that were out of reach, and only then is it known which address of ours they are spoken to from:
+ * the services are made once more. */
+static int
+services_with_ways(struct generations *g, struct config *config, uint32_t ports_before, struct l4_generation **l4)
+{
+	struct l4_generation *made;
+	int result;
+
+	if (!*l4 || g->topology->port_count == ports_before)
+		return 0;
+	result = services_of(g, config, &made);
+	if (result < 0)
+		return result;
+	l4_generation_free(*l4);
+	*l4 = made;
+	return 0;
+}
+
 /* In the place of the old one, once every worker has the new: nobody looks at the old one then. */
 static void
 services_replace(struct generations *g, struct l4_generation *l4, struct news *news)
@@ -242,6 +260,8 @@ generations_publish(struct generations *g, struct config *config)
 	if (result < 0)
 		goto fail;
 	result = topology_ports_add(t, config, proxy, l4, true);
+	if (result == 0)
+		result = services_with_ways(g, config, news.ports_from, &l4);
 	if (result == 0)
 		result = topology_serve(t, steering, l4, g->registry);
 	/* What workers sleep on is known once a port has started; what it receives until they poll it waits in its queues. */
@@ -340,6 +360,8 @@ generations_serve(struct generations *g)
 	if (result < 0)
 		return;
 	result = topology_ports_add(t, generations_config(g), g->held[last].proxy, l4, false);
+	if (result == 0)
+		result = services_with_ways(g, generations_config(g), news.ports_from, &l4);
 	if (result == 0)
 		result = topology_serve(t, g->held[last].steering, l4, g->registry);
 	if (result == 0)
