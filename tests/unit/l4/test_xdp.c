@@ -238,11 +238,11 @@ is_plain(const struct wire *w, bool gue)
 
 static unsigned int forwarded, answered;
 
-/* One sum in 65536 happens to be that of the pseudo-header. */
+/* One sum in 65536 happens to be that of the pseudo-header, and time passes: once in a while a flow's other entry is told. */
 static bool
 may_be_up(const struct wire *w, bool gue)
 {
-	return !is_plain(w, gue) || out.why == XDP_COUNT_UP_PARTIAL_SUM;
+	return !is_plain(w, gue) || out.why == XDP_COUNT_UP_PARTIAL_SUM || out.why == XDP_COUNT_UP_TWIN;
 }
 
 static void
