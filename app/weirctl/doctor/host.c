@@ -9,7 +9,7 @@
 
 #include "weirctl/doctor/probe.h"
 
-static void
+static void __attribute__((format(printf, 4, 0)))
 path_of(const struct host *host, char *out, size_t size, const char *format, va_list arguments)
 {
 	int len = snprintf(out, size, "%s", host->root);
