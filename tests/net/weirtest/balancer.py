@@ -119,7 +119,7 @@ class Balancer:
 
     def logged(self, text, name="error.log"):
         """True when `text` is in a log, at once or soon: logs are written off the packet path."""
-        end = time.monotonic() + 3
+        end = time.monotonic() + 10
         while text not in self.read(name):
             if time.monotonic() > end:
                 return False
