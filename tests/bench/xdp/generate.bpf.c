@@ -61,7 +61,7 @@ write(void *data, __u32 number)
 	tcp->check = 0x1234;
 }
 
-SEC("xdp")
+SEC("xdp.frags")
 int
 generate(struct xdp_md *context)
 {
@@ -80,7 +80,7 @@ generate(struct xdp_md *context)
 	return XDP_ABORTED;
 }
 
-SEC("xdp")
+SEC("xdp.frags")
 int
 nothing(struct xdp_md *context)
 {
