@@ -180,7 +180,7 @@ forward(struct xdp_md *context, struct plain *p, struct known *known)
 {
 	int reason;
 
-	if (!settings.workers)
+	if (!forwards || !settings.workers)
 		return FORWARD_UP(UP_NO_FLOW);
 	reason = read_plain((void *)(long)context->data, (void *)(long)context->data_end, p);
 	if (reason)

@@ -67,6 +67,9 @@ struct {
 	__type(value, struct xdp_traffic);
 } traffic SEC(".maps");
 
+/* Set before the program is loaded: without packet-level services the verifier, and the program, have nothing to do with
+ * forwarding. */
+const volatile bool forwards;
 volatile struct xdp_settings settings;
 volatile struct xdp_lane lanes[XDP_WORKERS_MAX];
 

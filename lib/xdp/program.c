@@ -117,6 +117,7 @@ load(struct xdp_program *program, struct xdp_forwarding *forwarding, char *error
 	else if (rc == 0)
 		xdp_pin_clear(program);
 	multi_buffer_set(program);
+	program->skeleton->rodata->forwards = forwarding != NULL;
 	if (rc == 0)
 		rc = weir_bpf__load(program->skeleton);
 	if (rc == 0)
