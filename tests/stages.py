@@ -23,7 +23,7 @@ CLANG_BUILD = ["-Dfuzzers=true", "-Db_sanitize=address,undefined", "-Db_lundef=f
 # Run again with sanitizers: what reads outside bytes, and of the network what exercises most code. Packet-level services are in
 # the unit tests with many workers.
 SANITIZED = ["host/test_doctor.py", "http/test_answers.py", "http/test_bad_requests.py", "http/test_bad_upstreams.py",
-             "http/test_bodies.py", "http/test_connections.py", "net/test_balancing.py", "net/test_reload.py",
+             "http/test_bodies.py", "http/test_connections.py", "net/test_reload.py",
              "net/test_packets.py", "net/test_local.py", "net/test_workers.py"]
 SANITIZED_PACKETS = ["packets/test_program.py", "packets/test_fragments.py"]
 
