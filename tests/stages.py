@@ -24,8 +24,8 @@ CLANG_BUILD = ["-Dfuzzers=true", "-Db_sanitize=address,undefined", "-Db_lundef=f
 # the unit tests with many workers.
 SANITIZED = ["host/test_doctor.py", "http/test_answers.py", "http/test_bad_requests.py", "http/test_bad_upstreams.py",
              "http/test_bodies.py", "http/test_connections.py", "net/test_reload.py",
-             "net/test_packets.py", "net/test_local.py", "net/test_workers.py"]
-SANITIZED_PACKETS = ["packets/test_program.py", "packets/test_fragments.py"]
+             "net/test_packets.py", "net/test_local.py", "net/test_workers.py", "packets/test_program.py",
+             "packets/test_fragments.py"]
 
 
 class Counts:
@@ -249,7 +249,7 @@ def nginx(arguments):
 
 
 def sanitized(arguments):
-    return side_by_side(SANITIZED + SANITIZED_PACKETS, arguments.k, sanitized=True)
+    return side_by_side(SANITIZED, arguments.k, sanitized=True)
 
 
 def demo(_):

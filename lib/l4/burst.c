@@ -106,11 +106,10 @@ to_server(struct l4_packet *p, const struct l4_target *target, struct l4_flow *f
 
 /* Once a second and flow. False when it is over, or its other entry wants to hear. */
 static __rte_noinline bool
-touch_anew(const struct burst *b, const struct l4_target *target, struct l4_flow *flow)
+touch_anew(const struct burst *b, struct l4_flow *flow)
 {
-	uint16_t silent_s = (uint16_t)(b->now_s - flow->seen_s);
-
-	if (l4_flow_tells(flow->client_port_be, flow->seen_s, b->now_s) || silent_s > l4_flow_timeout_of(target, flow))
+	if (l4_flow_tells(flow->client_port_be, flow->seen_s, b->now_s) ||
+	    l4_flow_timed_out(b->targets, flow, b->now_s))
 		return false;
 	flow->seen_s = b->now_s;
 	return true;
@@ -135,7 +134,7 @@ quick_packet(const struct burst *b, struct l4_slot *slot)
 		     p->ttl <= 1 || target->options & L4_OPTION_PROXY_PROTOCOL ||
 		     p->ip_len + GROWTH_MAX > RTE_MIN(hop->mtu, b->path_mtu_least)))
 		return false;
-	if (unlikely(flow->seen_s != b->now_s) && !touch_anew(b, target, flow))
+	if (unlikely(flow->seen_s != b->now_s) && !touch_anew(b, flow))
 		return false;
 	use->packets++;
 	use->bytes += p->ip_len;

@@ -12,7 +12,6 @@
 #define ETHERNET_LEN 14
 #define IPV4_LEN 20
 #define IPV6_LEN 40
-#define TCP_LEN 20
 #define UDP_LEN 8
 #define GUE_LEN 12    /* with its UDP header */
 #define TCP_NEWS 0x07 /* FIN, SYN, RST */
@@ -21,7 +20,6 @@
 #define TUNNEL_TTL 64
 #define GUE_PORT_FIRST 0xc000
 #define GUE_PORT_MASK 0x3fff
-#define OUTER_LEN_MAX (IPV6_LEN + GUE_LEN)
 
 /* In place of XDP's actions: the packet is as it was, and the caller's. */
 #define FORWARD_UP(reason) (-(int)XDP_COUNT_##reason)
