@@ -269,7 +269,8 @@ replay_new(struct replay **out, const struct replay_options *options, char *erro
 	r->line_size = DECISION_SIZE;
 	r->line = malloc(r->line_size);
 	output_port_init(&r->port, interface->port.name, mtu, options->writer);
-	r->pool = port_pool_new(mtu > PORT_XDP_MTU_MAX ? PACKET_BUFFERS_JUMBO : PACKET_BUFFERS, mtu, error, size);
+	r->pool = port_pool_new(mtu > PORT_XDP_MTU_MAX ? PACKET_BUFFERS_JUMBO : PACKET_BUFFERS, mtu, PORT_MEMORY_PAGES,
+				error, size);
 	if (r->pool)
 		result = new_mirror(r, interface, error, size);
 	if (result == 0) {

@@ -23,6 +23,26 @@ topology_needs_pci(struct config *config)
 	return false;
 }
 
+bool
+topology_needs_dpdk(struct config *config)
+{
+	for (const struct core_interface *i = core_settings(config)->interfaces; i; i = i->next)
+		if (!port_is_xdp(&i->port))
+			return true;
+	return false;
+}
+
+bool
+topology_may_have_xdp(struct config *config)
+{
+	if (!core_settings(config)->interfaces)
+		return true;
+	for (const struct core_interface *i = core_settings(config)->interfaces; i; i = i->next)
+		if (port_is_xdp(&i->port))
+			return true;
+	return false;
+}
+
 uint32_t
 topology_packet_buffers(struct config *config)
 {

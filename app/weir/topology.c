@@ -49,7 +49,8 @@ topology_init(struct topology *t, struct config *config, unsigned int workers)
 	result = net_mirror_new(&t->mirror, t->error, sizeof(t->error));
 	if (result < 0)
 		return result;
-	t->pool = port_pool_new(topology_packet_buffers(config), mtu, t->error, sizeof(t->error));
+	t->memory = topology_needs_dpdk(config) ? PORT_MEMORY_EAL : PORT_MEMORY_PAGES;
+	t->pool = port_pool_new(topology_packet_buffers(config), mtu, t->memory, t->error, sizeof(t->error));
 	return t->pool ? 0 : -ENOMEM;
 }
 
@@ -119,23 +120,6 @@ program_load(struct topology *t, struct xdp_forwarding *forwarding)
 	return 0;
 }
 
-static bool
-is_xdp(const struct port_config *port)
-{
-	return port->driver != PORT_DRIVER_DPDK && !port_name_is_dpdk(port->name);
-}
-
-bool
-topology_may_have_xdp(struct config *config)
-{
-	if (!core_settings(config)->interfaces)
-		return true;
-	for (const struct core_interface *i = core_settings(config)->interfaces; i; i = i->next)
-		if (is_xdp(&i->port))
-			return true;
-	return false;
-}
-
 int
 topology_forward(struct topology *t, struct config *config, const struct l4_settings *settings)
 {
@@ -186,7 +170,9 @@ add_port(struct topology *t, const struct port_config *config)
 
 	if (t->port_count == PORTS_MAX)
 		return fail(t, -ENOSPC, "more than %d interfaces", PORTS_MAX);
-	if (is_xdp(config) && !t->program) {
+	if (!port_is_xdp(config) && t->memory != PORT_MEMORY_EAL)
+		return fail(t, -ENOTSUP, "interface %s: the first device of DPDK's needs a restart", config->name);
+	if (port_is_xdp(config) && !t->program) {
 		result = program_load(t, NULL);
 		if (result < 0)
 			return result;

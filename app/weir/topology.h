@@ -15,6 +15,7 @@ struct topology {
 	struct net_mirror *mirror;
 	struct xdp_program *program; /* NULL until the first XDP port */
 	struct rte_mempool *pool;
+	enum port_memory memory; /* of the pool */
 	struct port *ports[PORTS_MAX];
 	uint32_t port_count;
 	uint32_t ports_told; /* of which the mirror knows */
@@ -30,6 +31,8 @@ struct topology {
 
 /* True when DPDK must look for PCI devices, so that EAL is started with its PCI bus. */
 bool topology_needs_pci(struct config *config);
+/* True when some port is one of DPDK's. */
+bool topology_needs_dpdk(struct config *config);
 /* True when some port may be an XDP one. */
 bool topology_may_have_xdp(struct config *config);
 /* Packet buffers for all workers, by the configuration. */

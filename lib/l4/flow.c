@@ -1,22 +1,14 @@
 #include "l4/flow.h"
 
-#include <errno.h>
 #include <rte_branch_prediction.h>
 #include <rte_tcp.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "base/hash.h"
+#include "base/pages.h"
 #include "l4/flow_inline.h"
 
-/* Kernel 5.14; an older one says EINVAL. */
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23
-#endif
-
-#define HUGE_PAGE ((size_t)2 << 20)
 /* So that entries are numbered in 32 bits. */
 #define PAIRS_MAX (UINT32_MAX / L4_PAIR_PLACES)
 
@@ -44,50 +36,6 @@ struct flows {
 };
 
 static void recount(struct flows *f);
-
-/* ---- memory ---- */
-
-static int
-memory_touch(void *memory, size_t bytes)
-{
-	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-
-	if (madvise(memory, bytes, MADV_POPULATE_WRITE) == 0)
-		return 0;
-	if (errno != EINVAL)
-		return -errno;
-	for (size_t i = 0; i < bytes; i += page)
-		((volatile uint8_t *)memory)[i] = 0;
-	return 0;
-}
-
-/* Zeroed, in huge pages where there are any, and every page is there: the packet path must not fault. */
-static void *
-memory_map(size_t bytes)
-{
-	const int flags = MAP_PRIVATE | MAP_ANONYMOUS;
-	uint8_t *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, flags | MAP_HUGETLB, -1, 0);
-
-	if (memory == MAP_FAILED) {
-		size_t before;
-
-		/* Transparent ones need the alignment. */
-		memory = mmap(NULL, bytes + HUGE_PAGE, PROT_READ | PROT_WRITE, flags, -1, 0);
-		if (memory == MAP_FAILED)
-			return NULL;
-		before = -(uintptr_t)memory & (HUGE_PAGE - 1);
-		if (before)
-			munmap(memory, before);
-		munmap(memory + before + bytes, HUGE_PAGE - before);
-		memory += before;
-		/* Only a matter of speed: a kernel may be built without them. */
-		(void)madvise(memory, bytes, MADV_HUGEPAGE);
-	}
-	if (memory_touch(memory, bytes) == 0)
-		return memory;
-	munmap(memory, bytes);
-	return NULL;
-}
 
 void
 l4_flows_strides(uint32_t pairs, uint32_t strides[L4_PAIRS_AWAY][L4_FLOW_STRIDES])
@@ -123,8 +71,8 @@ flows_alloc(uint64_t flows, size_t entry_bytes, const struct l4_target *targets,
 	if (!f)
 		return NULL;
 	table = pairs * entry_bytes * L4_PAIR_PLACES;
-	f->memory_bytes = (table + pairs * 2 * L4_PAIRS_AWAY + HUGE_PAGE - 1) & ~(HUGE_PAGE - 1);
-	f->memory = memory_map(f->memory_bytes);
+	f->memory_bytes = table + pairs * 2 * L4_PAIRS_AWAY;
+	f->memory = pages_map(f->memory_bytes);
 	if (!f->memory) {
 		free(f);
 		return NULL;
@@ -166,7 +114,7 @@ l4_flows_free(struct l4_flows *flows)
 
 	if (!f)
 		return;
-	munmap(f->memory, f->memory_bytes);
+	pages_unmap(f->memory, f->memory_bytes);
 	free(f);
 }
 

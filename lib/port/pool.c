@@ -5,9 +5,9 @@
 #include <rte_memzone.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/pages.h"
 #include "packet/view.h"
 #include "port/driver.h"
 #include "port/frames.h"
@@ -23,9 +23,15 @@
 #define POOL_FLAGS RTE_MEMPOOL_F_NO_SPREAD
 
 static void
-release_memory(struct rte_mempool_memhdr *header, void *zone)
+release_zone(struct rte_mempool_memhdr *header, void *zone)
 {
 	rte_memzone_free(zone);
+}
+
+static void
+release_pages(struct rte_mempool_memhdr *header, void *bytes)
+{
+	pages_unmap(header->addr, (uintptr_t)bytes);
 }
 
 /* What of a frame is neither data nor headroom. */
@@ -39,30 +45,45 @@ frame_overhead(uint32_t *header_size)
 	return sizes.header_size + sizes.trailer_size + sizeof(struct rte_mbuf) + PACKET_PRIVATE_SIZE;
 }
 
+/* Gives the pool its memory, in pages of `page`; it goes with the pool. */
 static int
-populate(struct rte_mempool *pool, const char *name, uint32_t mbufs, uint32_t frame_size)
+populate(struct rte_mempool *pool, void *memory, size_t bytes, size_t page, rte_mempool_memchunk_free_cb_t *release,
+	 void *argument)
 {
-	const struct rte_memzone *zone;
-	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	int rc;
+	struct rte_mempool_memhdr header = { .addr = memory };
+	int rc = rte_mempool_populate_virt(pool, memory, bytes, page, release, argument);
 
-	zone = rte_memzone_reserve_aligned(name, (size_t)mbufs * frame_size, SOCKET_ID_ANY, 0,
-					   (unsigned int)RTE_MAX(page, (size_t)frame_size));
+	if (rc > 0)
+		return (uint32_t)rc == pool->size ? 0 : -ENOMEM;
+	release(&header, argument);
+	return rc < 0 ? rc : -ENOMEM;
+}
+
+static int
+populate_from_eal(struct rte_mempool *pool, const char *name, size_t bytes, size_t alignment)
+{
+	const struct rte_memzone *zone =
+		rte_memzone_reserve_aligned(name, bytes, SOCKET_ID_ANY, 0, (unsigned int)alignment);
+
 	if (!zone)
 		return -rte_errno;
-	/* All pages in one go: one by one, at their first touch, they take several times as long. */
-	(void)madvise(zone->addr, (size_t)mbufs * frame_size, MADV_POPULATE_WRITE);
-	rc = rte_mempool_populate_virt(pool, zone->addr, (size_t)mbufs * frame_size, zone->hugepage_sz, release_memory,
-				       (void *)(uintptr_t)zone);
-	if (rc <= 0) {
-		rte_memzone_free(zone);
-		return rc < 0 ? rc : -ENOMEM;
-	}
-	return (uint32_t)rc == mbufs ? 0 : -ENOMEM;
+	(void)pages_touch(zone->addr, bytes);
+	return populate(pool, zone->addr, bytes, zone->hugepage_sz, release_zone, (void *)(uintptr_t)zone);
+}
+
+/* They are aligned to 2 MB: to any frame. */
+static int
+populate_from_pages(struct rte_mempool *pool, size_t bytes)
+{
+	void *memory = pages_map(bytes);
+
+	if (!memory)
+		return -errno;
+	return populate(pool, memory, bytes, (size_t)sysconf(_SC_PAGESIZE), release_pages, (void *)(uintptr_t)bytes);
 }
 
 struct rte_mempool *
-port_pool_new(uint32_t mbufs, uint16_t mtu_max, char *error, size_t size)
+port_pool_new(uint32_t mbufs, uint16_t mtu_max, enum port_memory memory, char *error, size_t size)
 {
 	static unsigned int pools;
 	char name[RTE_MEMZONE_NAMESIZE];
@@ -71,6 +92,7 @@ port_pool_new(uint32_t mbufs, uint16_t mtu_max, char *error, size_t size)
 	uint32_t frame_size = RTE_MAX(FRAME_SIZE_MIN, rte_align32pow2(needed));
 	struct rte_pktmbuf_pool_private private = { .mbuf_data_room_size = (uint16_t)(frame_size - overhead),
 						    .mbuf_priv_size = PACKET_PRIVATE_SIZE };
+	size_t bytes = (size_t)mbufs * frame_size;
 	struct rte_mempool *pool;
 	int rc;
 
@@ -89,11 +111,13 @@ port_pool_new(uint32_t mbufs, uint16_t mtu_max, char *error, size_t size)
 		rc = 0;
 	if (rc == 0) {
 		rte_pktmbuf_pool_init(pool, &private);
-		rc = populate(pool, name, mbufs, frame_size);
+		rc = memory == PORT_MEMORY_EAL
+			     ? populate_from_eal(pool, name, bytes, RTE_MAX((size_t)sysconf(_SC_PAGESIZE), frame_size))
+			     : populate_from_pages(pool, bytes);
 	}
 	if (rc < 0) {
-		port_fail(error, size, rc, "cannot reserve %zu MB for %u packet buffers: %s",
-			  (size_t)mbufs * frame_size >> 20, mbufs, rte_strerror(-rc));
+		port_fail(error, size, rc, "cannot reserve %zu MB for %u packet buffers: %s", bytes >> 20, mbufs,
+			  rte_strerror(-rc));
 		rte_mempool_free(pool);
 		return NULL;
 	}

@@ -55,6 +55,12 @@ port_name_is_dpdk(const char *name)
 	return strncmp(name, "vdev:", 5) == 0 || is_pci_address(name);
 }
 
+bool
+port_is_xdp(const struct port_config *config)
+{
+	return config->driver != PORT_DRIVER_DPDK && !port_name_is_dpdk(config->name);
+}
+
 static int
 choose_driver(const struct port_config *config, bool *dpdk, char *error, size_t size)
 {

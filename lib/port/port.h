@@ -131,10 +131,16 @@ struct port_environment {
  * may have several buffers, and comes as a chain. */
 #define PORT_XDP_MTU_MAX 3566
 
+/* Where packet buffers lie. */
+enum port_memory {
+	PORT_MEMORY_PAGES, /* in large pages of their own (base/pages.h): for all that copies, AF_XDP ports among them */
+	PORT_MEMORY_EAL,   /* in EAL's memory, which DPDK's devices have mapped and share with others (virtio_user) */
+};
+
 /* The packet pool: PACKET_PRIVATE_SIZE, data room for a frame of `mtu_max`, memory that can be an AF_XDP UMEM as it is
  * (up to PORT_XDP_MTU_MAX; packet buffers for 1518 take 2 KB, above that 4 KB). An AF_XDP port whose interface has a
  * larger MTU, as `lo`, has for its mtu what a packet's buffers hold. Freed with rte_mempool_free() after all ports. */
-struct rte_mempool *port_pool_new(uint32_t mbufs, uint16_t mtu_max, char *error, size_t size);
+struct rte_mempool *port_pool_new(uint32_t mbufs, uint16_t mtu_max, enum port_memory memory, char *error, size_t size);
 
 /*
  * Which driver `auto` means: "vdev:..." and PCI addresses are DPDK's, interface names XDP's. Creates and configures the
@@ -147,6 +153,8 @@ void port_free(struct port *port);
 
 /* True when the name needs DPDK's PCI bus or a virtual device, so that EAL is set up for it. */
 bool port_name_is_dpdk(const char *name);
+/* True when the port is to be an AF_XDP one. */
+bool port_is_xdp(const struct port_config *config);
 
 /* Control, about once a second and before counters are read: link changes are logged, and what the device and the kernel
  * count (RX_MISSED, RX_OVERSIZE) is brought into the counters. */

@@ -98,6 +98,15 @@ def test_a_bad_configuration_changes_nothing(two):
         wait_for(lambda: version(two) == "three")
 
 
+@pytest.mark.weir_only
+def test_the_first_device_of_dpdk_needs_a_restart(two):
+    """Packet buffers are where such a device could not reach them."""
+    with two.balancer(config()) as weir:
+        weir.reload('interface front { } interface back { } interface "vdev:net_tap0" { }' + config("two"))
+        wait_for(lambda: "the first device of DPDK's needs a restart" in weir.error_log)
+        assert version(two) == "one"
+
+
 def test_listening_addresses_come_and_go(two):
     def answers(port):
         try:

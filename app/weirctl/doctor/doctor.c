@@ -56,17 +56,11 @@ named(const struct doctor *doctor)
 	return doctor->config ? core_settings(doctor->config)->interfaces : NULL;
 }
 
-static bool
-is_xdp(const struct core_interface *interface)
-{
-	return !port_name_is_dpdk(interface->port.name) && interface->port.driver != PORT_DRIVER_DPDK;
-}
-
 bool
 doctor_wants_xdp(const struct doctor *doctor)
 {
 	for (const struct core_interface *i = named(doctor); i; i = i->next)
-		if (is_xdp(i))
+		if (port_is_xdp(&i->port))
 			return true;
 	return !named(doctor);
 }
@@ -95,7 +89,7 @@ doctor_interfaces(const struct doctor *doctor, struct host_names *out)
 	}
 	out->count = 0;
 	for (const struct core_interface *i = named(doctor); i && out->count < HOST_NAMES_MAX; i = i->next)
-		if (is_xdp(i))
+		if (port_is_xdp(&i->port))
 			snprintf(out->names[out->count++], HOST_NAME_SIZE, "%s", i->port.name);
 }
 

@@ -141,7 +141,7 @@ world_new(struct world *w, const struct world_options *options)
 	w->now_ns = clock_monotonic_ns();
 	if (parse(w) < 0)
 		return -1;
-	w->pool = port_pool_new(PACKET_BUFFERS, RTE_ETHER_MTU, error, sizeof(error));
+	w->pool = port_pool_new(PACKET_BUFFERS, RTE_ETHER_MTU, PORT_MEMORY_PAGES, error, sizeof(error));
 	if (!w->pool)
 		goto failed;
 	synthetic_port_init(&w->port, w->pool, options->ipv6, options->udp ? IPPROTO_UDP : IPPROTO_TCP);

@@ -67,7 +67,7 @@ set_up(const struct arguments *a)
 		.expected_size = b->body ? b->body : 9,
 	};
 	char text[1024], error[256];
-	struct rte_mempool *pool = port_pool_new(PACKET_BUFFERS, 1500, error, sizeof(error));
+	struct rte_mempool *pool = port_pool_new(PACKET_BUFFERS, 1500, PORT_MEMORY_PAGES, error, sizeof(error));
 	int len;
 
 	if (!pool) {

@@ -309,7 +309,7 @@ main(void)
 	namespace_enter();
 	own_namespace = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 	support_dpdk_init();
-	pool = port_pool_new(MBUFS, 1500, error, sizeof(error));
+	pool = port_pool_new(MBUFS, 1500, PORT_MEMORY_EAL, error, sizeof(error));
 	if (!pool) {
 		fprintf(stderr, "%s\n", error);
 		return 1;

@@ -10,9 +10,9 @@
 static char error[256];
 
 static void
-check_layout(uint16_t mtu, uint32_t frame_size)
+check_layout_in(enum port_memory memory, uint16_t mtu, uint32_t frame_size)
 {
-	struct rte_mempool *pool = port_pool_new(1000, mtu, error, sizeof(error));
+	struct rte_mempool *pool = port_pool_new(1000, mtu, memory, error, sizeof(error));
 	struct rte_mbuf *m[1000];
 	struct port_frames f;
 	uint8_t seen[1000] = { 0 };
@@ -45,6 +45,13 @@ check_layout(uint16_t mtu, uint32_t frame_size)
 }
 
 static void
+check_layout(uint16_t mtu, uint32_t frame_size)
+{
+	check_layout_in(PORT_MEMORY_PAGES, mtu, frame_size);
+	check_layout_in(PORT_MEMORY_EAL, mtu, frame_size);
+}
+
+static void
 frames_are_powers_of_two_and_hold_their_mtu(void **state)
 {
 	check_layout(1500, 2048);
@@ -66,7 +73,7 @@ by_address(const void *a, const void *b)
 static void
 what_came_back_last_is_given_first(void **state)
 {
-	struct rte_mempool *pool = port_pool_new(4096, 1500, error, sizeof(error));
+	struct rte_mempool *pool = port_pool_new(4096, 1500, PORT_MEMORY_EAL, error, sizeof(error));
 	struct rte_mbuf *first[2048], *again[2048];
 
 	assert_int_equal(rte_pktmbuf_alloc_bulk(pool, first, 2048), 0);
@@ -85,7 +92,8 @@ static void
 memory_comes_back_with_the_pool(void **state)
 {
 	for (int i = 0; i < 40; i++) {
-		struct rte_mempool *pool = port_pool_new(4096, 1500, error, sizeof(error));
+		struct rte_mempool *pool =
+			port_pool_new(4096, 1500, i % 2 ? PORT_MEMORY_EAL : PORT_MEMORY_PAGES, error, sizeof(error));
 
 		assert_non_null(pool);
 		rte_mempool_free(pool);
@@ -95,7 +103,7 @@ memory_comes_back_with_the_pool(void **state)
 static void
 too_large_a_pool_says_how_much_was_wanted(void **state)
 {
-	assert_null(port_pool_new(1u << 20, 1500, error, sizeof(error)));
+	assert_null(port_pool_new(1u << 20, 1500, PORT_MEMORY_EAL, error, sizeof(error)));
 	assert_non_null(strstr(error, "2048 MB"));
 }
 

@@ -269,7 +269,7 @@ wire_init(void)
 	}
 	own_namespace = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 	support_dpdk_init();
-	wire.pool = port_pool_new(WIRE_MBUFS, 1500, wire.error, sizeof(wire.error));
+	wire.pool = port_pool_new(WIRE_MBUFS, 1500, PORT_MEMORY_PAGES, wire.error, sizeof(wire.error));
 	if (!wire.pool)
 		fprintf(stderr, "%s\n", wire.error);
 	return wire.pool ? 0 : 1;
