@@ -19,6 +19,9 @@ sys.path.insert(0, f"{ROOT}/tests/net")
 import weirtest  # noqa: E402  (found through the line above)
 
 FUZZ_SECONDS = int(os.environ.get("WEIR_FUZZ_SECONDS", "6"))
+# What gcc builds: all but the unit tests, which are built with sanitizers.
+PROGRAMS = ["app/weir/weir", "app/weirctl/weirctl", "app/weir-replay/weir-replay", "app/weir-load/weir-load",
+            "tests/bench/l4/bench-l4", "tests/bench/tcp/bench-tcp", "tests/bench/xdp/bench-xdp"]
 CLANG_BUILD = ["-Dfuzzers=true", "-Db_sanitize=address,undefined", "-Db_lundef=false"]
 # Run again with sanitizers: what reads outside bytes, and of the network what exercises most code. Packet-level services are in
 # the unit tests with many workers.
@@ -135,20 +138,26 @@ def unit_results(directory):
     return counts
 
 
+def unit_tests(directory):
+    log = f"{ROOT}/{directory}/meson-logs/testlog.json"
+    if os.path.exists(log):
+        os.unlink(log)
+    environment = {**os.environ, "CMOCKA_MESSAGE_OUTPUT": "TAP", "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"}
+    done = call("/usr/bin/meson", "test", "-C", directory, "--no-rebuild", "--timeout-multiplier", "4", env=environment)
+    if not os.path.exists(log) or not os.path.getsize(log):
+        say(f"FAILED {directory}: no unit tests\n{done.stdout}")
+        return Counts(failed=1)
+    return unit_results(directory)
+
+
 def unit(_):
-    counts = Counts()
-    for directory, compiler, options in (("build", "gcc", []), ("build-sanitized", "clang", CLANG_BUILD)):
-        if not build(directory, *options, compiler=compiler):
-            counts += Counts(failed=1)
-            continue
-        environment = {**os.environ, "CMOCKA_MESSAGE_OUTPUT": "TAP", "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"}
-        done = call("/usr/bin/meson", "test", "-C", directory, "--no-rebuild", "--timeout-multiplier", "4", env=environment)
-        if "No tests defined" in done.stdout:
-            say(f"FAILED {directory}: no unit tests")
-            counts += Counts(failed=1)
-        else:
-            counts += unit_results(directory)
-    return counts
+    """With sanitizers. `tests/run optimized` runs them as gcc builds what is used."""
+    built = build("build-sanitized", *CLANG_BUILD, compiler="clang")
+    return unit_tests("build-sanitized") if built else Counts(failed=1)
+
+
+def optimized(_):
+    return unit_tests("build") if build("build") else Counts(failed=1)
 
 
 def fuzz_one(binary):
@@ -180,7 +189,7 @@ def fuzz(_):
 def python_build(sanitized):
     if "WEIR_BIN" in os.environ:
         return True
-    return build("build-sanitized", *CLANG_BUILD, compiler="clang") if sanitized else build("build")
+    return build("build-sanitized", *CLANG_BUILD, compiler="clang") if sanitized else build("build", *PROGRAMS, "--")
 
 
 def python_tests(paths, expression, sanitized=False, marks=None):
@@ -264,7 +273,7 @@ def demo(_):
 
 
 STAGES = {stage.__name__: stage for stage in (lint, unit, fuzz, packets, host, http, net, nginx, demo, sanitized)}
-NAMED_ONLY = {"slow": slow}
+NAMED_ONLY = {"optimized": optimized, "slow": slow}
 
 
 def state():
