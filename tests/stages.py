@@ -220,9 +220,11 @@ def python_files(stage):
 
 
 def side_by_side(files, expression, sanitized=False, marks=None):
-    """A process per file, as many at a time as there are CPUs: most of the time they wait."""
+    """A process per file, as many at a time as there are CPUs: most of the time they wait. The longest first, so that none
+    is left to run alone at the end."""
     if not python_build(sanitized):
         return Counts(failed=1)
+    files = sorted(files, key=lambda file: -os.path.getsize(f"{ROOT}/tests/{file}"))
     counts = Counts()
     for of_file in at_once(lambda file: python_tests([file], expression, sanitized, marks), files):
         counts += of_file
