@@ -19,9 +19,9 @@
  * those that send them; `worker_poll busy` is for CPUs that have nothing else to do. */
 #define SPIN_NS (2 * NS_PER_US)
 #define LOG_RING_BYTES (1 << 20)
-/* What one connection may buffer in each direction. */
-#define RECEIVE_BUFFER 262144
-#define SEND_BUFFER 262144
+/* What one connection may buffer in each direction where its path asks for it: as Linux's tcp_wmem. */
+#define RECEIVE_BUFFER (4 << 20)
+#define SEND_BUFFER (4 << 20)
 #define TIME_WAIT_MAX 65536
 
 static const char *const worker_counter_names[WORKER_COUNTER_COUNT] = {

@@ -28,10 +28,8 @@ fin_acknowledged(struct tcp_connection *c)
 static void
 tell_writer(struct tcp_connection *c)
 {
-	uint32_t buffer = tcp_stack_buffer(c->stack, c->stack->config.send_buffer);
-
 	/* Not for every few bytes. */
-	if (c->flags & TCP_WANT_WRITE && c->sending.bytes <= buffer - buffer / 4) {
+	if (c->flags & TCP_WANT_WRITE && c->sending.bytes <= tcp_memory_send_limit(c) / 4 * 3) {
 		c->flags &= ~TCP_WANT_WRITE;
 		tcp_connection_notify(c, TCP_WRITABLE);
 	}

@@ -49,6 +49,8 @@ tcp_connection_new(struct tcp_stack *stack, const struct endpoint *local, const 
 	c->challenge_ms = stack->now_ms - INT32_MAX;
 	list_init(&c->ready);
 	list_init(&c->pending);
+	list_init(&c->holding);
+	tcp_memory_start(c);
 	timer_init(&c->timer);
 	return c;
 }

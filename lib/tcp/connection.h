@@ -120,6 +120,10 @@ struct tcp_connection {
 	uint32_t sent_ms;      /* when data last left */
 	uint32_t challenge_ms; /* when an ACK last answered an unacceptable segment */
 	uint32_t sack_recent;  /* a sequence number in the range that changed last */
+	struct list holding;   /* in stack.memory.holders while there are ranges */
+	uint32_t range_mbufs;
+	uint32_t receive_limit;       /* bytes, see memory.h */
+	uint32_t read_bytes, read_us; /* what the user has read since then */
 	uint16_t mtu;
 	uint16_t rcv_mss;     /* largest segment the peer has sent: what counts as full for delayed ACK */
 	uint8_t retries;      /* unanswered retransmissions or window probes */

@@ -45,6 +45,11 @@ in_order(struct tcp_connection *c, struct tcp_segment *segment)
 
 	if (len == 0)
 		return;
+	/* Without an ACK: the peer is to slow down as if the path had lost it. */
+	if (unlikely(!tcp_memory_takes(c))) {
+		TCP_COUNT(c->stack, drop_no_memory);
+		return;
+	}
 	/* Not of several in one packet, which the sender, or a kernel, has not cut up: a segment is what our SYN allowed. */
 	if (len > c->rcv_mss)
 		c->rcv_mss = (uint16_t)RTE_MIN(len, tcp_mss_offered(c));
@@ -65,7 +70,10 @@ static void
 out_of_order(struct tcp_connection *c, struct tcp_segment *segment)
 {
 	TCP_COUNT(c->stack, out_of_order);
-	tcp_reassembly_insert(c, segment->sequence, &segment->payload);
+	if (tcp_memory_takes_ahead(c))
+		tcp_reassembly_insert(c, segment->sequence, &segment->payload);
+	else
+		TCP_COUNT(c->stack, drop_no_memory);
 	/* Each has a duplicate ACK of its own, which the sender counts (RFC 5681 section 4.2). */
 	tcp_output_ack(c);
 }

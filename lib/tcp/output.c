@@ -124,15 +124,14 @@ tcp_output_refuse(struct tcp_stack *stack, const struct tcp_segment *segment)
 uint32_t
 tcp_window_offer(const struct tcp_connection *c)
 {
-	uint32_t buffer = tcp_stack_buffer(c->stack, c->stack->config.receive_buffer);
-	uint32_t space = buffer > c->received.bytes ? buffer - c->received.bytes : 0;
+	uint32_t buffer = tcp_memory_receive_limit(c), space = tcp_memory_receive_room(c);
 	uint32_t offered = sequence_after(c->rcv_edge, c->rcv_nxt) ? c->rcv_edge - c->rcv_nxt : 0;
 
 	/* The right edge moves by worthwhile steps, and never back. */
 	if (space < offered + RTE_MIN(buffer / 2, (uint32_t)c->rcv_mss))
 		return offered;
 	/* No more is promised when there may be no mbufs for it; a peer that waits will ask again. */
-	if (c->stack->pool_is_low)
+	if (c->stack->memory.is_low)
 		return offered;
 	return space;
 }
@@ -381,7 +380,7 @@ next_len(const struct tcp_connection *c, uint32_t full, uint32_t available, uint
 
 	if (len <= full)
 		return len;
-	if (!stack->config.large_segments || stack->pool_is_low || full < LARGE_MSS_MIN || c->snd_nxt != c->snd_max)
+	if (!stack->config.large_segments || stack->memory.is_low || full < LARGE_MSS_MIN || c->snd_nxt != c->snd_max)
 		return full;
 	if (len > most)
 		return most;

@@ -14,6 +14,7 @@ range_end(const struct tcp_range *range)
 static void
 range_unlink(struct tcp_connection *c, struct tcp_range **link)
 {
+	c->range_mbufs -= (*link)->queue.mbufs;
 	*link = (*link)->next;
 	c->range_count--;
 }
@@ -27,6 +28,17 @@ range_link(struct tcp_connection *c, struct tcp_range **link, const struct tcp_q
 	*range = (struct tcp_range){ *queue, *link, start };
 	*link = range;
 	c->range_count++;
+	c->range_mbufs += queue->mbufs;
+	if (list_empty(&c->holding))
+		list_append(&c->stack->memory.holders, &c->holding);
+}
+
+/* The oldest gap is first among the holders: a connection keeps its place until it has none. */
+static void
+holding_end(struct tcp_connection *c)
+{
+	if (!c->ranges)
+		list_remove(&c->holding);
 }
 
 void
@@ -108,6 +120,7 @@ tcp_reassembly_insert(struct tcp_connection *c, uint32_t sequence, struct tcp_qu
 	if (c->range_count == TCP_RANGES_MAX) {
 		TCP_COUNT(c->stack, drop_ranges_full);
 		tcp_queue_free(&joined);
+		holding_end(c);
 		return;
 	}
 	range_link(c, link, &joined, start);
@@ -127,6 +140,7 @@ tcp_reassembly_take(struct tcp_connection *c)
 		c->rcv_nxt += queue.bytes;
 		tcp_queue_concatenate(&c->received, &queue);
 	}
+	holding_end(c);
 	return c->rcv_nxt - before;
 }
 
@@ -139,6 +153,7 @@ tcp_reassembly_free(struct tcp_connection *c)
 		range_unlink(c, &c->ranges);
 		tcp_queue_free(&queue);
 	}
+	holding_end(c);
 }
 
 uint8_t

@@ -20,18 +20,18 @@ tcp_peek_copy(const struct tcp_connection *c, uint32_t offset, void *out, uint32
 }
 
 void
-tcp_window_freed(struct tcp_connection *c)
+tcp_window_freed(struct tcp_connection *c, uint32_t len)
 {
 	uint32_t offered, gain;
 
 	if (!tcp_receiving(c))
 		return;
+	tcp_memory_read(c, len);
 	offered = sequence_after(c->rcv_edge, c->rcv_nxt) ? c->rcv_edge - c->rcv_nxt : 0;
 	gain = tcp_window_offer(c) - offered;
 	/* An ACK that is due anyway tells it. One of its own is worth while when much was freed, or when the peer may
 	 * be waiting for it. */
-	if (gain > 0 &&
-	    (gain >= tcp_stack_buffer(c->stack, c->stack->config.receive_buffer) / 4 || offered < 2u * c->rcv_mss)) {
+	if (gain > 0 && (gain >= tcp_memory_receive_limit(c) / 4 || offered < 2u * c->rcv_mss)) {
 		c->flags |= TCP_ACK_NOW;
 		tcp_connection_schedule(c);
 	}
@@ -41,7 +41,7 @@ void
 tcp_consume(struct tcp_connection *c, uint32_t len)
 {
 	tcp_queue_drop(&c->received, len);
-	tcp_window_freed(c);
+	tcp_window_freed(c, len);
 }
 
 bool

@@ -7,11 +7,9 @@
 uint32_t
 tcp_writable(const struct tcp_connection *c)
 {
-	uint32_t buffer = tcp_stack_buffer(c->stack, c->stack->config.send_buffer);
-
-	if (c->state == TCP_STATE_CLOSED || c->flags & TCP_SHUTDOWN || c->sending.bytes >= buffer)
+	if (c->state == TCP_STATE_CLOSED || c->flags & TCP_SHUTDOWN)
 		return 0;
-	return buffer - c->sending.bytes;
+	return tcp_memory_send_room(c);
 }
 
 /* `len` was asked for, `taken` is what there was room and memory for. */
@@ -44,7 +42,7 @@ tcp_write(struct tcp_connection *c, const void *data, uint32_t len)
 	uint32_t taken = 0;
 
 	/* Were the last mbufs full of data to be sent, there would be none to send it with. */
-	if (!c->stack->pool_is_low)
+	if (!c->stack->memory.is_low)
 		taken = tcp_queue_write(&c->sending, c->stack->config.pool, data, RTE_MIN(room, len));
 
 	written(c, room, taken, len);
@@ -60,7 +58,7 @@ tcp_move(struct tcp_connection *to, struct tcp_connection *from, uint32_t len)
 	moved = tcp_queue_move(&to->sending, &from->received, to->stack->config.pool, RTE_MIN(room, len));
 	written(to, room, moved, len);
 	if (moved > 0)
-		tcp_window_freed(from);
+		tcp_window_freed(from, moved);
 	return moved;
 }
 

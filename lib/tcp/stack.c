@@ -18,9 +18,6 @@
 /* A bit of a table's value that tells a TIME-WAIT record from a connection. */
 #define VALUE_TIME_WAIT (1u << 31)
 
-/* The share of the pool that is kept for what drains buffers: segments out, and ACKs in. */
-#define POOL_LOW_DIVISOR 8
-
 #define CONNECTIONS_LIMIT (1u << 28)
 
 #define ROW(name) #name,
@@ -97,7 +94,7 @@ tcp_stack_new(const struct tcp_config *config, const struct tcp_env *env, uint64
 	stack->congestion = tcp_congestion_of(config->congestion);
 	stack->receive_scale = scale_for(config->receive_buffer);
 	stack->segment_max = rte_pktmbuf_data_room_size(config->pool) - RTE_PKTMBUF_HEADROOM - 40;
-	stack->pool_low = config->pool->size / POOL_LOW_DIVISOR;
+	tcp_memory_init(stack);
 	stack->orphans_max = RTE_MAX(config->connections_max / 4, 1u);
 	stack->reset_tokens = STATELESS_ANSWERS_PER_SECOND;
 	list_init(&stack->ready);
@@ -156,15 +153,13 @@ tcp_stack_free(struct tcp_stack *stack)
 void
 tcp_stack_time(struct tcp_stack *stack, uint64_t now_ns)
 {
-	uint32_t now_ms = (uint32_t)(now_ns / NS_PER_MS), left, size = stack->config.pool->size;
+	uint32_t now_ms = (uint32_t)(now_ns / NS_PER_MS);
 
 	stack->now_ns = now_ns;
 	if (now_ms == stack->now_ms)
 		return;
 	stack->now_ms = now_ms;
-	left = rte_mempool_avail_count(stack->config.pool);
-	stack->pool_is_low = left < stack->pool_low;
-	stack->pressure = (uint8_t)((left < size / 2) + (left < size / 4));
+	tcp_memory_look(stack);
 }
 
 unsigned int

@@ -10,6 +10,7 @@
 #include "tcp/congestion.h"
 #include "tcp/connection.h"
 #include "tcp/cookie.h"
+#include "tcp/memory.h"
 #include "tcp/port.h"
 #include "tcp/scoreboard.h"
 #include "tcp/table.h"
@@ -37,6 +38,7 @@
 	ROW(reordering_seen)                                                                                           \
 	ROW(duplicates_reported)                                                                                       \
 	ROW(peers_reneged)                                                                                             \
+	ROW(reneged)                                                                                                   \
 	ROW(scoreboard_full)                                                                                           \
 	ROW(no_scoreboard)                                                                                             \
 	ROW(window_probes)                                                                                             \
@@ -75,7 +77,8 @@
 	ROW(drop_time_wait)                                                                                            \
 	ROW(drop_after_fin)                                                                                            \
 	ROW(drop_after_close)                                                                                          \
-	ROW(drop_ranges_full)
+	ROW(drop_ranges_full)                                                                                          \
+	ROW(drop_no_memory)
 
 enum tcp_counter {
 #define ROW(name) TCP_COUNT_##name,
@@ -86,10 +89,8 @@ enum tcp_counter {
 
 struct tcp_stack {
 	uint64_t now_ns;
-	uint32_t now_ms;   /* modulo 2^32 */
-	uint32_t pool_low; /* mbufs: with fewer in the pool, only what drains buffers may take any */
-	bool pool_is_low;  /* as seen in this millisecond */
-	uint8_t pressure;  /* halvings of the buffers, as seen in this millisecond; see tcp_stack_buffer() */
+	uint32_t now_ms; /* modulo 2^32 */
+	struct tcp_memory memory;
 	struct tcp_table table;
 	struct slab *connections;
 	struct slab *scoreboards, *sent; /* taken only while something is lost */
@@ -115,9 +116,6 @@ struct tcp_stack {
 	uint64_t counters[TCP_COUNTER_COUNT];
 };
 
-/* However little there is left. */
-#define TCP_BUFFER_MIN 16384u
-
 #define TCP_COUNT(stack, name) ((void)(stack)->counters[TCP_COUNT_##name]++)
 
 /* A keyed hash of a connection's addresses and ports: its sequence numbers and timestamps start from it, so that both
@@ -137,14 +135,6 @@ struct tcp_connection *tcp_stack_find(const struct tcp_stack *stack, uint32_t ha
 void tcp_stack_insert_time_wait(struct tcp_stack *stack, const struct tcp_time_wait *record, uint32_t hash);
 void tcp_stack_remove_time_wait(struct tcp_stack *stack, const struct tcp_time_wait *record);
 
-/* What a connection may buffer now, of what the configuration gives it: half when less than half of the pool is left, a
- * quarter below a quarter, so that a few connections whose peers do not read leave something to the others. */
-static inline uint32_t
-tcp_stack_buffer(const struct tcp_stack *stack, uint32_t configured)
-{
-	return RTE_MAX(configured >> stack->pressure, RTE_MIN(configured, TCP_BUFFER_MIN));
-}
-
 /* The MSS of a peer that says none (RFC 9293 section 3.7.1). */
 uint16_t tcp_mss_default(const struct ip_address *remote);
 /* The largest MSS that the path and our mbufs bear, whatever the peer would take. */
@@ -163,8 +153,8 @@ const struct tcp_listener *tcp_listener_find(const struct tcp_stack *stack, cons
 /* One of the answers to segments without a connection that may be sent now (RST, ACK from TIME-WAIT)? */
 bool tcp_stateless_answer_allowed(struct tcp_stack *stack);
 
-/* Bytes were taken out of the receive queue: tells the peer when that is worth a segment. */
-void tcp_window_freed(struct tcp_connection *c);
+/* `len` bytes were taken out of the receive queue: tells the peer when that is worth a segment. */
+void tcp_window_freed(struct tcp_connection *c, uint32_t len);
 
 /* ---- timers.c ---- */
 

@@ -4,7 +4,7 @@ on the same path is pktgen-scripts' to say."""
 import hashlib
 
 import pytest
-from weirtest import ok, serving
+from weirtest import PATHS, ok, serving
 
 CONFIG = """
 {directives}
@@ -18,25 +18,21 @@ http {{
 }}
 """
 BODY = b"".join(hashlib.sha256(bytes([i & 255, i >> 8])).digest() for i in range(32768))  # 1 MB
-CASES = {
-    "loss": "numgen random mod 1000 < 20 drop",
-    "bursts": "numgen inc mod 500 >= 492 drop",
-}
 
 
 def digest(request):
     return ok(hashlib.sha256(request.body).hexdigest()) if request.body else ok(BODY)
 
 
-@pytest.mark.parametrize("case,congestion", [("loss", "cubic"), ("bursts", "new_reno")])
-def test_every_byte_arrives_over_a_path_that_loses(net, case, congestion, tmp_path):
-    topology = net(servers=1)
+@pytest.mark.parametrize("paths,congestion", [(["loss 2 %"], "cubic"), (["bursts"], "new_reno"),
+                                              (["reordering 5 %", "duplication 5 %", "corruption 1 %"], "cubic")])
+def test_every_byte_arrives_over_a_bad_path(net, paths, congestion, tmp_path):
+    topology = net(direct=True, bad_path=True)
+    trouble = {name: value for path in paths for name, value in PATHS[path].items()}
     topology.origin(serving(digest))
-    rules = "; ".join(f"add rule ip t {hook} tcp {end} 80 {CASES[case]}" for hook, end in (("i", "sport"), ("o", "dport")))
     (tmp_path / "body").write_bytes(BODY)
-    with topology.balancer(CONFIG.format(directives=f"tcp_congestion {congestion};")):
-        topology.client.run("nft", "add table ip t; add chain ip t i { type filter hook input priority 0; }; "
-                                   f"add chain ip t o {{ type filter hook output priority 0; }}; {rules}")
+    with topology.path(delay_us=1000, **trouble), \
+            topology.balancer(CONFIG.format(directives=f"tcp_congestion {congestion};")):
         topology.curl("-o", str(tmp_path / "got"), "http://10.0.1.1/", timeout=30)
         assert (tmp_path / "got").read_bytes() == BODY
         sent = topology.curl("--data-binary", f"@{tmp_path}/body", "-H", "Expect:", "http://10.0.1.1/", timeout=30)

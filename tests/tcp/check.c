@@ -35,7 +35,7 @@ check_queue(const struct tcp_queue *queue)
 static void
 check_ranges(const struct tcp_connection *c)
 {
-	uint32_t count = 0, from = c->rcv_nxt;
+	uint32_t count = 0, mbufs = 0, from = c->rcv_nxt;
 
 	for (const struct tcp_range *range = c->ranges; range; range = range->next) {
 		check_queue(&range->queue);
@@ -43,10 +43,12 @@ check_ranges(const struct tcp_connection *c)
 		/* A hole before each. */
 		CHECK(sequence_after(range->start, from));
 		from = range->start + range->queue.bytes;
+		mbufs += range->queue.mbufs;
 		count++;
 	}
 	CHECK(!count || !sequence_after(from, c->rcv_edge));
-	CHECK(count == c->range_count);
+	CHECK(count == c->range_count && mbufs == c->range_mbufs);
+	CHECK(list_empty(&c->holding) == (count == 0));
 	CHECK(count <= TCP_RANGES_MAX);
 }
 

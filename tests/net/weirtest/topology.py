@@ -6,7 +6,8 @@
 
 `front` and `back` are the balancer's interfaces. With `one_arm` there is `front` only, and the servers are
 10.0.1.11, ... beside the client. Each wire ends at a switch (a bridge), so that there can be several servers; `direct` does
-without, for the one server of a benchmark.
+without, for the one server of a benchmark. With `bad_path` too, the client's wire is cut in two, and between the halves lies
+what Topology.path() makes; until then nothing passes.
 """
 
 import contextlib
@@ -18,6 +19,7 @@ import shutil
 
 from .balancer import Balancer
 from .namespace import Namespace, run, sweep
+from .path import BadPath
 from .servers import Nginx, Origin
 from .stream import Stream
 
@@ -25,7 +27,7 @@ NUMBERS = itertools.count(1)
 
 
 class Topology:
-    def __init__(self, servers=0, one_arm=False, mtu=1500, queues=1, direct=False):
+    def __init__(self, servers=0, one_arm=False, mtu=1500, queues=1, direct=False, bad_path=False):
         self.one_arm, self.mtu, self.queues = one_arm, mtu, queues
         self.number = next(NUMBERS)
         self.namespaces, self.running = [], []
@@ -33,7 +35,7 @@ class Topology:
         sweep()
         try:
             if direct:
-                self._build_direct()
+                self._build_direct(bad_path)
             else:
                 self._build(servers)
         except BaseException:
@@ -54,23 +56,42 @@ class Topology:
         self.client.ip("route", "add", "default", "via", "10.0.1.1")
         self.switch = switch
 
-    def _build_direct(self):
+    def _build_direct(self, bad_path):
         """client ---- front, back ---- s1"""
         self.client, self.balancer_namespace = self._namespace("client"), self._namespace("balancer")
         server = self._namespace("s1")
         server.v4, server.v6 = "10.0.2.11", "fd00:2::11"
-        self._cable(self.client, 1, ["10.0.1.2/24", "fd00:1::2/64"], "front", ["10.0.1.1/24", "fd00:1::1/64"])
-        self._cable(server, 2, [f"{server.v4}/24", f"{server.v6}/64"], "back", ["10.0.2.1/24", "fd00:2::1/64"])
+        near, far = (self.client, "eth0", ["10.0.1.2/24", "fd00:1::2/64"]), (self.balancer_namespace, "front", ["10.0.1.1/24", "fd00:1::1/64"])
+        if bad_path:
+            self._cut(near, far)
+        else:
+            self._cable(near, far)
+        self._cable((server, "eth0", [f"{server.v4}/24", f"{server.v6}/64"]),
+                    (self.balancer_namespace, "back", ["10.0.2.1/24", "fd00:2::1/64"]))
         self.servers.append(server)
+        for namespace, net in ((self.client, 1), (server, 2)):
+            namespace.ip("route", "add", "default", "via", f"10.0.{net}.1")
 
-    def _cable(self, namespace, net, addresses, name, own):
-        self.balancer_namespace.ip("link", "add", "name", name, "mtu", self.mtu, "type", "veth",
-                                   "peer", "name", "eth0", "mtu", self.mtu, "netns", namespace.name)
-        for end, device, given in ((self.balancer_namespace, name, own), (namespace, "eth0", addresses)):
+    def _cable(self, *ends):
+        (one, name, _), (other, peer, _) = ends
+        one.ip("link", "add", "name", name, "mtu", self.mtu, "type", "veth", "peer", "name", peer, "mtu", self.mtu,
+               "netns", other.name)
+        for end, device, given in ends:
             for address in given:
                 end.ip("address", "add", address, "dev", device, *(["nodad"] if ":" in address else []))
             end.ip("link", "set", device, "up")
-        namespace.ip("route", "add", "default", "via", f"10.0.{net}.1")
+
+    def _cut(self, near, far):
+        """What is sent into the path is no longer than the MTU, and has its checksums."""
+        self.between = self._namespace("path")
+        self.between.sysctl("net.ipv6.conf.all.disable_ipv6", 1)
+        for device, end in (("near", near), ("far", far)):
+            self._cable(end, (self.between, device, []))
+            end[0].run("ethtool", "-K", end[1], "tso", "off", "gso", "off", "tx", "off")
+            self.between.run("ethtool", "-K", device, "gro", "off")
+
+    def path(self, **trouble):
+        return BadPath(self.between, "near", "far", **trouble)
 
     def _namespace(self, name):
         namespace = Namespace(f"{self.number}-{name}")
