@@ -169,11 +169,12 @@ reload(struct control *c)
 	next = core_settings(config);
 	if (now->worker_processes != next->worker_processes || now->worker_poll != next->worker_poll ||
 	    now->tcp_congestion != next->tcp_congestion || now->tcp_syn_cookies != next->tcp_syn_cookies ||
+	    now->tcp_ecn != next->tcp_ecn ||
 	    core_events(config)->worker_connections !=
 		    core_events(generations_config(&c->generations))->worker_connections)
-		log_error(LOG_WARN,
-			  "worker_processes, worker_connections, worker_poll and tcp_congestion change with a restart "
-			  "only");
+		log_error(LOG_WARN, "worker_processes, worker_connections, worker_poll, tcp_congestion, "
+				    "tcp_syn_cookies and tcp_ecn "
+				    "change with a restart only");
 	if (!bytes_equal(now->control, next->control) || now->control_off != next->control_off)
 		log_error(LOG_WARN, "\"control\" changes with a restart only");
 	if (now->xdp_pin != next->xdp_pin)

@@ -170,6 +170,13 @@ static const struct config_word cookie_words[] = {
 	{ 0 },
 };
 
+static const struct config_word ecn_words[] = {
+	{ "accept", TCP_ECN_ACCEPT },
+	{ "on", TCP_ECN_ON },
+	{ "off", TCP_ECN_OFF },
+	{ 0 },
+};
+
 static void
 main_init(struct config *config, void *settings)
 {
@@ -180,6 +187,7 @@ main_init(struct config *config, void *settings)
 	core->worker_poll = CONFIG_UNSET;
 	core->tcp_congestion = CONFIG_UNSET;
 	core->tcp_syn_cookies = CONFIG_UNSET;
+	core->tcp_ecn = CONFIG_UNSET;
 	core->xdp_pin = CONFIG_UNSET;
 	core->worker_shutdown_timeout_ms = CONFIG_UNSET;
 	core->packet_buffers = CONFIG_UNSET_SIZE;
@@ -195,6 +203,7 @@ main_merge(struct config *config, struct config_scope *scope, const void *parent
 	config_merge(core->worker_poll, CONFIG_UNSET, CONFIG_UNSET, CORE_POLL_ADAPTIVE);
 	config_merge(core->tcp_congestion, CONFIG_UNSET, CONFIG_UNSET, TCP_CUBIC);
 	config_merge(core->tcp_syn_cookies, CONFIG_UNSET, CONFIG_UNSET, TCP_COOKIES_WHEN_FULL);
+	config_merge(core->tcp_ecn, CONFIG_UNSET, CONFIG_UNSET, TCP_ECN_ACCEPT);
 	config_merge(core->xdp_pin, CONFIG_UNSET, CONFIG_UNSET, 0);
 	config_merge(core->worker_shutdown_timeout_ms, CONFIG_UNSET, CONFIG_UNSET, 0);
 	core->pid = bytes_of_string(core->pid.data ? config_full_path(config, core->pid) : CMDLINE_PID);
@@ -425,6 +434,7 @@ static const struct config_directive main_directives[] = {
 	{ "worker_poll", CONFIG_MAIN, 1, 1, 0, 0, config_set_word, MAIN_FIELD(worker_poll), poll_words },
 	{ "tcp_congestion", CONFIG_MAIN, 1, 1, 0, 0, config_set_word, MAIN_FIELD(tcp_congestion), congestion_words },
 	{ "tcp_syn_cookies", CONFIG_MAIN, 1, 1, 0, 0, config_set_word, MAIN_FIELD(tcp_syn_cookies), cookie_words },
+	{ "tcp_ecn", CONFIG_MAIN, 1, 1, 0, 0, config_set_word, MAIN_FIELD(tcp_ecn), ecn_words },
 	{ "xdp_pin", CONFIG_MAIN, 1, 1, CONFIG_FLAG, 0, config_set_flag, MAIN_FIELD(xdp_pin) },
 	{ "worker_shutdown_timeout", CONFIG_MAIN, 1, 1, 0, 0, config_set_milliseconds,
 	  MAIN_FIELD(worker_shutdown_timeout_ms) },

@@ -32,6 +32,7 @@ struct core_settings {
 	int worker_poll;     /* enum core_poll */
 	int tcp_congestion;  /* enum tcp_congestion_algorithm */
 	int tcp_syn_cookies; /* enum tcp_syn_cookies */
+	int tcp_ecn;         /* enum tcp_ecn */
 	int xdp_pin;         /* flag */
 	int64_t worker_shutdown_timeout_ms;
 	size_t packet_buffers; /* mbufs, in all; CONFIG_UNSET_SIZE: by worker_connections */

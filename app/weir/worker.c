@@ -513,6 +513,7 @@ worker_init(struct worker *worker, struct worker_shared *shared, const struct wo
 		.send_buffer = SEND_BUFFER,
 		.congestion = config->tcp_congestion,
 		.syn_cookies = config->tcp_syn_cookies,
+		.ecn = config->tcp_ecn,
 		.cookie_secret = { shared->cookie_secret[0], shared->cookie_secret[1] },
 		.large_segments = true,
 		.syn_backlog = config->connections_max < 1024 ? 1024 : config->connections_max,

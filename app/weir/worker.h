@@ -57,6 +57,7 @@ struct worker_config {
 	uint32_t connections_max;
 	uint8_t tcp_congestion;  /* enum tcp_congestion_algorithm */
 	uint8_t tcp_syn_cookies; /* enum tcp_syn_cookies */
+	uint8_t tcp_ecn;         /* enum tcp_ecn */
 	uint16_t local_port_first, local_port_last;
 	int user, group; /* ids to run as; -1: as control */
 };

@@ -25,6 +25,7 @@ config_fill(struct worker_config *wc, struct config *config, unsigned int index)
 		.connections_max = (uint32_t)core_events(config)->worker_connections,
 		.tcp_congestion = (uint8_t)core->tcp_congestion,
 		.tcp_syn_cookies = (uint8_t)core->tcp_syn_cookies,
+		.tcp_ecn = (uint8_t)core->tcp_ecn,
 		.user = -1,
 		.group = -1,
 	};

@@ -1,3 +1,4 @@
+#include "tcp/ecn.h"
 #include "tcp/input.h"
 #include "tcp/loss.h"
 #include "tcp/recovery.h"
@@ -104,6 +105,8 @@ tcp_input_acknowledgement(struct tcp_connection *c, const struct tcp_segment *se
 		tcp_input_challenge(c);
 		return false;
 	}
+	if (unlikely(c->flags & TCP_ECN))
+		tcp_ecn_ack_input(c, segment);
 	window_changed = window_read(c, segment);
 	/* A peer that answers window probes is alive, however long it keeps its window closed (RFC 9293 section
 	 * 3.8.6.1); but nobody waits for ever for one to take the last bytes of a closed connection. */

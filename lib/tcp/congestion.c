@@ -2,7 +2,7 @@
 
 #include <rte_common.h>
 
-#include "tcp/connection.h"
+#include "tcp/ecn.h"
 
 /* RFC 6928 section 2. */
 static uint32_t
@@ -27,6 +27,16 @@ new_reno_start(struct tcp_connection *c)
 		c->congestion.window = c->mss;
 	c->congestion.threshold = TCP_CONGESTION_WINDOW_MAX;
 	c->congestion.acked = 0;
+}
+
+void
+tcp_congestion_lost(struct tcp_connection *c, uint32_t flight)
+{
+	if (c->ecn_reduced)
+		c->congestion.window = c->congestion.threshold + 3u * c->mss;
+	else
+		c->stack->congestion->lost(c, flight);
+	tcp_ecn_reduced(c);
 }
 
 /* Counts bytes without the limit of RFC 3465: a receiver that merges segments, as Linux and this stack do, acknowledges many
@@ -64,6 +74,15 @@ new_reno_lost(struct tcp_connection *c, uint32_t flight)
 	c->congestion.acked = 0;
 }
 
+/* RFC 8511 section 3: a mark comes before the queue is full, so that less than half is enough. */
+static void
+new_reno_marked(struct tcp_connection *c)
+{
+	c->congestion.threshold = (uint32_t)RTE_MAX(c->congestion.window * 8ull / 10, 2ull * c->mss);
+	c->congestion.window = c->congestion.threshold;
+	c->congestion.acked = 0;
+}
+
 static void
 new_reno_recovered(struct tcp_connection *c, uint32_t flight)
 {
@@ -91,6 +110,7 @@ const struct tcp_congestion_ops tcp_congestion_new_reno = {
 	.start = new_reno_start,
 	.acknowledged = new_reno_acknowledged,
 	.lost = new_reno_lost,
+	.marked = new_reno_marked,
 	.recovered = new_reno_recovered,
 	.timed_out = new_reno_timed_out,
 	.idle = new_reno_idle,

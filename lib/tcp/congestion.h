@@ -38,6 +38,8 @@ struct tcp_congestion_ops {
 	void (*acknowledged)(struct tcp_connection *c, uint32_t acked);
 	/* A loss was found with `flight` bytes out: sets threshold and window for the time of recovery. */
 	void (*lost)(struct tcp_connection *c, uint32_t flight);
+	/* The peer echoes a mark (RFC 3168): the same, but nothing is missing. */
+	void (*marked)(struct tcp_connection *c);
 	/* Recovery has ended with `flight` bytes out. */
 	void (*recovered)(struct tcp_connection *c, uint32_t flight);
 	/* The retransmission timer ran out with `flight` bytes out; `again`: for the same data as before. */
@@ -53,6 +55,9 @@ extern const struct tcp_congestion_ops tcp_congestion_cubic;
 
 /* By enum tcp_congestion_algorithm. */
 const struct tcp_congestion_ops *tcp_congestion_of(uint8_t algorithm);
+
+/* A loss was found: ops->lost(), but where a mark has reduced the window for the same flight. The peer hears of it. */
+void tcp_congestion_lost(struct tcp_connection *c, uint32_t flight);
 
 /* Slow start, which is the same for all. */
 void tcp_congestion_slow_start(struct tcp_connection *c, uint32_t acked);

@@ -90,6 +90,8 @@ tcp_connection_established(struct tcp_connection *c)
 	struct tcp_stack *stack = c->stack;
 
 	c->state = c->flags & TCP_SHUTDOWN ? TCP_STATE_FIN_WAIT_1 : TCP_STATE_ESTABLISHED;
+	if (c->flags & TCP_ECN)
+		TCP_COUNT(stack, ecn_agreed);
 	if (c->flags & TCP_PASSIVE) {
 		c->flags = (c->flags & ~TCP_PASSIVE) | TCP_OWNED;
 		stack->half_open--;

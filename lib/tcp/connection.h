@@ -59,6 +59,9 @@ enum tcp_connection_flag {
 	TCP_TAIL_AGAIN = 1 << 26,    /* it was a retransmission */
 	TCP_DUPLICATE = 1 << 27,     /* what came twice, from duplicate_start to duplicate_end, is to be reported */
 	TCP_WINDOW_USED = 1 << 28,   /* what was sent last filled at least half of the congestion window */
+	TCP_ECN = 1 << 29,           /* both sides have agreed to it */
+	TCP_ECN_ECHO = 1 << 30,      /* a mark has come, and no word yet that the peer has slowed down */
+	TCP_CWR_DUE = 1u << 31,      /* the peer is to hear that we have */
 };
 
 #define TCP_NEVER UINT64_MAX
@@ -124,6 +127,7 @@ struct tcp_connection {
 	uint32_t range_mbufs;
 	uint32_t receive_limit;       /* bytes, see memory.h */
 	uint32_t read_bytes, read_us; /* what the user has read since then */
+	uint32_t ecn_recover;         /* with ecn_reduced: snd_max when a mark reduced the window */
 	uint16_t mtu;
 	uint16_t rcv_mss;     /* largest segment the peer has sent: what counts as full for delayed ACK */
 	uint8_t retries;      /* unanswered retransmissions or window probes */
@@ -133,6 +137,7 @@ struct tcp_connection {
 	uint8_t range_count;
 	uint8_t reorder_steps;   /* quarters of a round trip by which the reordering window has grown */
 	uint8_t reorder_persist; /* recoveries until it shrinks */
+	bool ecn_reduced;
 };
 
 static_assert(offsetof(struct tcp_connection, timer) <= 256, "hot part of a connection: four cache lines");

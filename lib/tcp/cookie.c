@@ -1,6 +1,7 @@
 #include "tcp/cookie.h"
 
 #include "base/clock.h"
+#include "tcp/ecn.h"
 #include "tcp/segment.h"
 #include "tcp/stack.h"
 
@@ -97,6 +98,21 @@ tcp_cookie_make(struct tcp_stack *stack, const struct tcp_segment *segment)
 	return cookie(stack, segment, segment->sequence, data_of(options, mss), period_now(stack));
 }
 
+uint32_t
+tcp_cookie_timestamp(const struct tcp_stack *stack, const struct tcp_segment *segment, bool ecn)
+{
+	uint64_t secret = tcp_pair_secret(stack, &segment->local, &segment->remote);
+	uint32_t timestamp = stack->now_ms + tcp_timestamp_offset(secret);
+
+	return timestamp - ((timestamp & 1) != ecn);
+}
+
+static bool
+says_ecn(const struct tcp_options *ack)
+{
+	return ack->flags & TCP_OPTION_TIMESTAMP && ack->timestamp_echo & 1;
+}
+
 static void
 options_of(uint32_t data, const struct tcp_options *ack, struct tcp_options *out)
 {
@@ -128,7 +144,7 @@ tcp_cookie_read(struct tcp_stack *stack, const struct tcp_segment *segment, stru
 			.remote = segment->remote,
 			.sequence = sequence,
 			.window = segment->window,
-			.flags = RTE_TCP_SYN_FLAG,
+			.flags = RTE_TCP_SYN_FLAG | (says_ecn(&segment->options) ? TCP_ECN_FLAGS : 0),
 		};
 		options_of(value & DATA_MASK, &segment->options, &syn->options);
 		return true;

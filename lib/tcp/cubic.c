@@ -9,6 +9,8 @@
 
 /* Section 4.6: beta is 0.7. Section 4.3: alpha is 3 * (1 - beta) / (1 + beta), here in thousandths. */
 #define BETA_TENTHS 7
+/* RFC 8511 section 3. */
+#define BETA_MARKED_PERCENT 85
 #define ALPHA_THOUSANDTHS 529
 
 /* Section 5.1: C is 0.4 segments per second cubed. Far from where it levels off the function only says "much more". */
@@ -16,11 +18,11 @@
 
 /* Section 4.6. */
 static uint32_t
-reduced(const struct tcp_connection *c, uint32_t flight)
+reduced(const struct tcp_connection *c, uint32_t flight, uint32_t beta_percent)
 {
 	uint64_t from = RTE_MIN(flight, c->congestion.window);
 
-	return (uint32_t)RTE_MAX(from * BETA_TENTHS / 10, 2ull * c->mss);
+	return (uint32_t)RTE_MAX(from * beta_percent / 100, 2ull * c->mss);
 }
 
 static uint32_t
@@ -125,7 +127,7 @@ peak_set(struct tcp_connection *c)
 static void
 cubic_lost(struct tcp_connection *c, uint32_t flight)
 {
-	uint32_t threshold = reduced(c, flight);
+	uint32_t threshold = reduced(c, flight, 10 * BETA_TENTHS);
 
 	peak_set(c);
 	c->congestion.threshold = threshold;
@@ -134,10 +136,20 @@ cubic_lost(struct tcp_connection *c, uint32_t flight)
 }
 
 static void
+cubic_marked(struct tcp_connection *c)
+{
+	uint32_t threshold = reduced(c, UINT32_MAX, BETA_MARKED_PERCENT);
+
+	peak_set(c);
+	c->congestion.threshold = threshold;
+	c->congestion.window = threshold;
+}
+
+static void
 cubic_timed_out(struct tcp_connection *c, uint32_t flight, bool again)
 {
 	if (!again) {
-		uint32_t threshold = reduced(c, flight);
+		uint32_t threshold = reduced(c, flight, 10 * BETA_TENTHS);
 
 		peak_set(c);
 		c->congestion.threshold = threshold;
@@ -172,6 +184,7 @@ const struct tcp_congestion_ops tcp_congestion_cubic = {
 	.start = cubic_start,
 	.acknowledged = cubic_acknowledged,
 	.lost = cubic_lost,
+	.marked = cubic_marked,
 	.recovered = cubic_recovered,
 	.timed_out = cubic_timed_out,
 	.idle = cubic_idle,

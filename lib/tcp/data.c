@@ -1,4 +1,5 @@
 #include "base/clock.h"
+#include "tcp/ecn.h"
 #include "tcp/input.h"
 #include "tcp/output.h"
 #include "tcp/reassembly.h"
@@ -124,6 +125,8 @@ tcp_input_data(struct tcp_connection *c, struct tcp_segment *segment)
 		tcp_connection_abort(c, TCP_RESET);
 		return;
 	}
+	if (unlikely(c->flags & TCP_ECN) && segment->payload.bytes > 0)
+		tcp_ecn_data_input(c, segment);
 	fin_note(c, segment);
 	if (segment->sequence == c->rcv_nxt)
 		in_order(c, segment);

@@ -1,6 +1,7 @@
 #include "tcp/input.h"
 
 #include "packet/view.h"
+#include "tcp/ecn.h"
 #include "tcp/output.h"
 #include "tcp/reassembly.h"
 #include "tcp/segment.h"
@@ -54,6 +55,7 @@ segment_read(struct tcp_stack *stack, struct rte_mbuf *m, struct tcp_segment *se
 	segment->acknowledgement = ntohl(tcp->recv_ack);
 	segment->window = ntohs(tcp->rx_win);
 	segment->flags = view->tcp_flags;
+	segment->ecn = view->tos & 3;
 	segment->payload = (struct tcp_queue){ 0 };
 	good = tcp_options_parse((const uint8_t *)(tcp + 1), options_len, segment->flags & RTE_TCP_SYN_FLAG,
 				 &segment->options);
@@ -197,6 +199,7 @@ connection_input(struct tcp_connection *c, struct tcp_segment *segment)
 	if (c->state == TCP_STATE_SYN_RECEIVED && segment->flags & RTE_TCP_SYN_FLAG &&
 	    segment->sequence == c->rcv_irs) {
 		if (!(segment->flags & RTE_TCP_ACK_FLAG)) {
+			tcp_ecn_syn_input(c, segment);
 			acknowledge_soon(c);
 			return;
 		}

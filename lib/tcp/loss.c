@@ -58,7 +58,7 @@ begin(struct tcp_connection *c, uint32_t delivered)
 	tcp_undo_save(c, TCP_UNDO_RECOVERY);
 	c->snd_recover = c->snd_max;
 	c->flags = (c->flags & ~(TCP_TAIL_SENT | TCP_TAIL_AGAIN)) | TCP_RECOVERY | TCP_RECOVER_SET;
-	c->stack->congestion->lost(c, c->snd_max - c->snd_una);
+	tcp_congestion_lost(c, c->snd_max - c->snd_una);
 	board->prr_flight = RTE_MAX(c->snd_max - c->snd_una - board->sacked + delivered, 1u);
 	board->prr_delivered = board->prr_out = 0;
 	TCP_COUNT(c->stack, fast_retransmits);

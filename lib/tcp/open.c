@@ -1,4 +1,5 @@
 #include "base/clock.h"
+#include "tcp/ecn.h"
 #include "tcp/input.h"
 #include "tcp/output.h"
 #include "tcp/recovery.h"
@@ -68,6 +69,7 @@ syn_read(struct tcp_connection *c, const struct tcp_segment *segment)
 	c->snd_wl1 = segment->sequence;
 	c->snd_wl2 = segment->acknowledgement;
 	c->received_ms = c->stack->now_ms;
+	tcp_ecn_syn_input(c, segment);
 }
 
 /* A connection for a SYN, in SYN-RECEIVED; its answer is not on the way. NULL: no memory, or no route. */

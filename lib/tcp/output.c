@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "packet/build.h"
 #include "packet/segment.h"
+#include "tcp/ecn.h"
 #include "tcp/loss.h"
 #include "tcp/payload.h"
 #include "tcp/rack.h"
@@ -29,6 +30,7 @@ struct content {
 	uint32_t len;
 	struct rte_mbuf *chain; /* of more than one segment; without, it is copied behind the header */
 	uint32_t full;          /* with a chain, the length of each segment but the last */
+	bool fresh;             /* none of it was sent before */
 };
 
 static void
@@ -76,7 +78,7 @@ header_build(struct tcp_stack *stack, struct tcp_header *header, const struct co
 	};
 	tcp_options_write((uint8_t *)(tcp + 1), &header->options);
 	*payload = (uint8_t *)tcp + l4_len;
-	if (!packet_build_ip(m, &header->local->ip, &header->remote->ip, IPPROTO_TCP, 0, HOP_LIMIT)) {
+	if (!packet_build_ip(m, &header->local->ip, &header->remote->ip, IPPROTO_TCP, header->ecn, HOP_LIMIT)) {
 		rte_pktmbuf_free(m);
 		return NULL;
 	}
@@ -219,6 +221,8 @@ content_send(struct tcp_connection *c, struct tcp_header *header, const struct c
 	if (header->flags & RTE_TCP_ACK_FLAG)
 		header->acknowledgement = c->rcv_nxt;
 	header->window = window_field(c, header->flags & RTE_TCP_SYN_FLAG);
+	if (unlikely(c->flags & TCP_ECN) && !(header->flags & RTE_TCP_SYN_FLAG))
+		tcp_ecn_output(c, header, content->fresh);
 	m = header_build(stack, header, content, &payload);
 	if (!m) {
 		starved(c);
@@ -230,6 +234,8 @@ content_send(struct tcp_connection *c, struct tcp_header *header, const struct c
 		stack->counters[TCP_COUNT_bytes_sent] += content->len;
 		c->sent_ms = stack->now_ms;
 	}
+	if (header->flags & RTE_TCP_CWR_FLAG)
+		c->flags &= ~TCP_CWR_DUE;
 	if (header->flags & RTE_TCP_ACK_FLAG)
 		acknowledged_peer(c);
 	stack->counters[TCP_COUNT_segments_sent] += content->chain ? packet_segment_count(m) : 1;
@@ -257,6 +263,7 @@ tcp_output_cookie(struct tcp_stack *stack, const struct tcp_segment *segment, ui
 		.window = (uint16_t)RTE_MIN(stack->config.receive_buffer, (uint32_t)UINT16_MAX),
 		.flags = RTE_TCP_SYN_FLAG | RTE_TCP_ACK_FLAG,
 	};
+	bool ecn = flags & TCP_OPTION_TIMESTAMP && tcp_ecn_accepts(stack, segment);
 	struct ip_address ignored;
 	uint16_t mtu;
 
@@ -272,8 +279,9 @@ tcp_output_cookie(struct tcp_stack *stack, const struct tcp_segment *segment, ui
 		.timestamp_echo = segment->options.timestamp,
 	};
 	if (flags & TCP_OPTION_TIMESTAMP)
-		header.options.timestamp =
-			stack->now_ms + tcp_timestamp_offset(tcp_pair_secret(stack, &segment->local, &segment->remote));
+		header.options.timestamp = tcp_cookie_timestamp(stack, segment, ecn);
+	if (ecn)
+		header.flags |= RTE_TCP_ECE_FLAG;
 	return tcp_header_send(stack, &header);
 }
 
@@ -281,7 +289,7 @@ static void
 output_syn(struct tcp_connection *c)
 {
 	bool answer = c->state == TCP_STATE_SYN_RECEIVED;
-	struct tcp_header header = { .sequence = c->snd_iss, .flags = RTE_TCP_SYN_FLAG };
+	struct tcp_header header = { .sequence = c->snd_iss, .flags = RTE_TCP_SYN_FLAG | tcp_ecn_syn_flags(c, answer) };
 
 	if (c->snd_nxt != c->snd_iss && !(c->flags & TCP_ACK_NOW))
 		return;
@@ -380,7 +388,9 @@ next_len(const struct tcp_connection *c, uint32_t full, uint32_t available, uint
 
 	if (len <= full)
 		return len;
-	if (!stack->config.large_segments || stack->memory.is_low || full < LARGE_MSS_MIN || c->snd_nxt != c->snd_max)
+	/* Of several that leave as one, a device would let the first alone say CWR, or all of them. */
+	if (!stack->config.large_segments || c->flags & TCP_CWR_DUE || stack->memory.is_low || full < LARGE_MSS_MIN ||
+	    c->snd_nxt != c->snd_max)
 		return full;
 	if (len > most)
 		return most;
@@ -409,6 +419,7 @@ output_next(struct tcp_connection *c)
 	}
 	content.len = len;
 	content.full = full;
+	content.fresh = len > 0 && c->snd_nxt == c->snd_max;
 	fin = c->flags & TCP_SHUTDOWN && len == available;
 	if (available > 0) {
 		if (len < full && !worth_sending(c, len, available) && !(probe && len > 0))

@@ -20,6 +20,7 @@ struct tcp_header {
 	uint32_t sequence, acknowledgement;
 	uint16_t window;
 	uint8_t flags; /* RTE_TCP_*_FLAG */
+	uint8_t ecn;   /* of the IP header, see ecn.h */
 	struct tcp_options options;
 };
 

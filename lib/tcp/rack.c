@@ -141,6 +141,6 @@ tcp_tail_answered(struct tcp_connection *c, const struct tcp_segment *segment, s
 	if (!repaired)
 		return;
 	TCP_COUNT(c->stack, tail_repairs);
-	c->stack->congestion->lost(c, c->snd_max - c->snd_una + delivery->bytes);
+	tcp_congestion_lost(c, c->snd_max - c->snd_una + delivery->bytes);
 	c->congestion.window = c->congestion.threshold;
 }

@@ -1,6 +1,7 @@
 #include "tcp/recovery.h"
 
 #include "base/clock.h"
+#include "tcp/ecn.h"
 #include "tcp/loss.h"
 #include "tcp/output.h"
 #include "tcp/rack.h"
@@ -169,7 +170,7 @@ tcp_recovery_acknowledged(struct tcp_connection *c, const struct tcp_segment *se
 	c->duplicates = 0;
 	c->flags &= ~(TCP_RETRANSMIT | TCP_PERSIST);
 	/* A window that is not used says nothing about the path (RFC 9438 section 5.8). */
-	if ((c->flags & (TCP_RECOVERY | TCP_WINDOW_USED)) == TCP_WINDOW_USED)
+	if ((c->flags & (TCP_RECOVERY | TCP_WINDOW_USED)) == TCP_WINDOW_USED && !tcp_ecn_echoes(c, segment))
 		c->stack->congestion->acknowledged(c, acked);
 	if (c->board || c->flags & TCP_TAIL_SENT || (c->flags & TCP_SACK && segment->options.flags & TCP_OPTION_SACK)) {
 		tcp_loss_input(c, segment, acked);
@@ -201,7 +202,7 @@ tcp_recovery_duplicate(struct tcp_connection *c)
 	} else if (c->duplicates == 3 && !(c->flags & TCP_RECOVER_SET)) {
 		c->snd_recover = c->snd_max;
 		c->flags |= TCP_RECOVERY | TCP_RECOVER_SET | TCP_RETRANSMIT;
-		c->stack->congestion->lost(c, c->snd_max - c->snd_una);
+		tcp_congestion_lost(c, c->snd_max - c->snd_una);
 		TCP_COUNT(c->stack, fast_retransmits);
 	}
 	tcp_connection_schedule(c);
@@ -253,6 +254,7 @@ retransmit_due(struct tcp_connection *c)
 	if (tcp_synchronized(c)) {
 		scoreboard = tcp_loss_timeout(c);
 		c->stack->congestion->timed_out(c, c->snd_max - c->snd_una, c->retries > 1);
+		tcp_ecn_reduced(c);
 		c->snd_recover = c->snd_max;
 		c->flags |= TCP_RECOVER_SET;
 	}

@@ -16,6 +16,7 @@ struct tcp_segment {
 	uint32_t sequence, acknowledgement;
 	uint16_t window; /* not scaled */
 	uint8_t flags;   /* RTE_TCP_*_FLAG */
+	uint8_t ecn;     /* of the IP header, see ecn.h */
 	struct tcp_options options;
 	struct tcp_queue payload;
 };

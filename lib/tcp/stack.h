@@ -37,6 +37,9 @@
 	ROW(tail_repairs)                                                                                              \
 	ROW(reordering_seen)                                                                                           \
 	ROW(duplicates_reported)                                                                                       \
+	ROW(ecn_agreed)                                                                                                \
+	ROW(ecn_marks)                                                                                                 \
+	ROW(ecn_reductions)                                                                                            \
 	ROW(peers_reneged)                                                                                             \
 	ROW(reneged)                                                                                                   \
 	ROW(scoreboard_full)                                                                                           \

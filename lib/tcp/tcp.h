@@ -62,6 +62,13 @@ enum tcp_syn_cookies {
 	TCP_COOKIES_NEVER, /* a full backlog gives up its oldest connection */
 };
 
+/* Explicit Congestion Notification, as Linux's net.ipv4.tcp_ecn; see ecn.h. */
+enum tcp_ecn {
+	TCP_ECN_ACCEPT, /* when the peer asks for it */
+	TCP_ECN_ON,     /* and asked for by our SYNs too */
+	TCP_ECN_OFF,
+};
+
 struct tcp_config {
 	struct rte_mempool *pool;  /* mbufs with PACKET_PRIVATE_SIZE; also for outgoing segments */
 	uint32_t connections_max;  /* all states but TIME-WAIT */
@@ -72,6 +79,7 @@ struct tcp_config {
 	uint8_t syn_cookies;       /* enum tcp_syn_cookies */
 	uint64_t cookie_secret[2]; /* the same for all lcores */
 	uint8_t congestion;        /* enum tcp_congestion_algorithm */
+	uint8_t ecn;               /* enum tcp_ecn */
 	bool large_segments; /* see tcp_env.send; the chains' mbufs are of `pool` and refer to those of the data */
 	/* Outgoing connections use ports p with first <= p <= last and p % modulus == remainder (host order), so that
 	 * an answer's destination port names the lcore that owns it. */

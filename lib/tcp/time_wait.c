@@ -124,13 +124,12 @@ tcp_time_wait_is(const struct tcp_time_wait *record, const struct endpoint *loca
 static void
 answer(struct tcp_stack *stack, const struct tcp_time_wait *record, const struct tcp_segment *segment)
 {
-	struct tcp_header header = { &segment->local,
-				     &segment->remote,
-				     record->snd_nxt,
-				     record->rcv_nxt,
-				     record->window,
-				     RTE_TCP_ACK_FLAG,
-				     { 0 } };
+	struct tcp_header header = { .local = &segment->local,
+				     .remote = &segment->remote,
+				     .sequence = record->snd_nxt,
+				     .acknowledgement = record->rcv_nxt,
+				     .window = record->window,
+				     .flags = RTE_TCP_ACK_FLAG };
 
 	if (!tcp_stateless_answer_allowed(stack)) {
 		TCP_COUNT(stack, challenge_acks_limited);

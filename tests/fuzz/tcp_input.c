@@ -291,6 +291,7 @@ start(struct fuzz *fuzz)
 		.secret = { 1, 2 },
 		.keepalive_idle_s = more % 2 * 60,
 		.syn_cookies = (uint8_t)(more / 2 % 3),
+		.ecn = (uint8_t)(more / 6 % 3),
 	};
 	const char *error;
 

@@ -2,6 +2,7 @@
 on the same path is pktgen-scripts' to say."""
 
 import hashlib
+import re
 
 import pytest
 from weirtest import PATHS, ok, serving
@@ -46,3 +47,23 @@ def test_a_connection_from_a_cookie_is_as_any_other(net, tmp_path):
         for _ in range(5):
             topology.curl("-o", str(tmp_path / "got"), "http://10.0.1.1/", timeout=30)
             assert (tmp_path / "got").read_bytes() == BODY
+
+
+@pytest.mark.weir_only
+def test_marks_are_heard_and_echoed(net, tmp_path):
+    """ECN (RFC 3168) with Linux as the peer that asks for it, and that answers."""
+    topology = net(direct=True, bad_path=True)
+    topology.origin(serving(digest))
+    for namespace in (topology.client, topology.servers[0]):
+        namespace.sysctl("net.ipv4.tcp_ecn", 1)
+    (tmp_path / "body").write_bytes(BODY)
+    with topology.path(delay_us=1000, marking=20) as path, topology.balancer(CONFIG.format(directives="tcp_ecn on;")) as weir:
+        topology.curl("-o", str(tmp_path / "got"), "http://10.0.1.1/", timeout=30)
+        assert (tmp_path / "got").read_bytes() == BODY
+        topology.curl("--data-binary", f"@{tmp_path}/body", "-H", "Expect:", "http://10.0.1.1/", timeout=30)
+        weir.stop()
+        counts = {name: int(count) for name, count in re.findall(r"counter tcp\.(ecn_\w+) (\d+)", weir.error_log)}
+    # Two connections with the client and two with the server, at least.
+    assert counts["ecn_agreed"] >= 4
+    assert 0 < counts["ecn_marks"] <= path.report["near"]["marked"]
+    assert 0 < counts["ecn_reductions"] <= path.report["far"]["marked"]

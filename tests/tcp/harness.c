@@ -24,8 +24,8 @@
 struct script {
 	char flags[8];
 	uint32_t start, end;
-	bool has_ack, has_win, has_options;
-	uint32_t ack, win;
+	bool has_ack, has_win, has_ecn, has_options;
+	uint32_t ack, win, ecn;
 	char options[OPTIONS_TEXT_MAX];
 };
 
@@ -54,8 +54,9 @@ script_parse(const char *text, struct script *out)
 			snprintf(out->options, sizeof(out->options), "%.*s", (int)strcspn(text + 1, ">"), text + 1);
 			return;
 		} else if (sscanf(text, "%15[a-z]%n", word, &used) == 1) {
-			uint32_t *value = strcmp(word, "ack") == 0 ? &out->ack : &out->win;
-			bool *has = strcmp(word, "ack") == 0 ? &out->has_ack : &out->has_win;
+			bool ack = strcmp(word, "ack") == 0, win = strcmp(word, "win") == 0;
+			uint32_t *value = ack ? &out->ack : win ? &out->win : &out->ecn;
+			bool *has = ack ? &out->has_ack : win ? &out->has_win : &out->has_ecn;
 
 			text += used;
 			if (sscanf(text, " %u%n", value, &used) != 1)
@@ -89,6 +90,12 @@ flags_of(const char *text)
 			break;
 		case '.':
 			flags |= RTE_TCP_ACK_FLAG;
+			break;
+		case 'E':
+			flags |= RTE_TCP_ECE_FLAG;
+			break;
+		case 'W':
+			flags |= RTE_TCP_CWR_FLAG;
 			break;
 		case '-':
 			break;
@@ -243,7 +250,7 @@ inject(struct harness *h, const char *text)
 			more[i] = harness_pattern(script.start - 1 + done + i);
 		support_mbuf_append(m, more, len);
 	}
-	assert_true(packet_build_ip(m, &h->remote.ip, &h->local.ip, IPPROTO_TCP, 0, 64));
+	assert_true(packet_build_ip(m, &h->remote.ip, &h->local.ip, IPPROTO_TCP, (uint8_t)script.ecn, 64));
 	packet_checksum_fill(m, 0);
 	assert_true(packet_build_ethernet(m, mac, mac, PACKET_VLAN_NONE));
 	assert_int_equal(packet_parse(m), PACKET_OK);
@@ -366,7 +373,7 @@ describe(struct harness *h, struct rte_mbuf *m, struct script *out)
 	const uint8_t *payload = rte_pktmbuf_mtod_offset(m, uint8_t *, view->payload_offset);
 	uint8_t flags = view->tcp_flags;
 
-	*out = (struct script){ .has_win = true, .has_options = true };
+	*out = (struct script){ .has_win = true, .has_ecn = true, .has_options = true, .ecn = view->tos & 3 };
 	if (flags & RTE_TCP_SYN_FLAG && !h->have_local_isn) {
 		h->local_isn = ntohl(tcp->sent_seq);
 		h->local.port_be = view->source_port_be;
@@ -375,9 +382,10 @@ describe(struct harness *h, struct rte_mbuf *m, struct script *out)
 			if (o[0] == 8 && o[1] == 10)
 				h->timestamp_base = get32(o + 2) - (uint32_t)((h->now_ns - h->start_ns) / NS_PER_MS);
 	}
-	snprintf(out->flags, sizeof(out->flags), "%s%s%s%s%s", flags & RTE_TCP_SYN_FLAG ? "S" : "",
+	snprintf(out->flags, sizeof(out->flags), "%s%s%s%s%s%s%s", flags & RTE_TCP_SYN_FLAG ? "S" : "",
 		 flags & RTE_TCP_FIN_FLAG ? "F" : "", flags & RTE_TCP_RST_FLAG ? "R" : "",
-		 flags & RTE_TCP_PSH_FLAG ? "P" : "", flags & RTE_TCP_ACK_FLAG ? "." : "");
+		 flags & RTE_TCP_PSH_FLAG ? "P" : "", flags & RTE_TCP_ECE_FLAG ? "E" : "",
+		 flags & RTE_TCP_CWR_FLAG ? "W" : "", flags & RTE_TCP_ACK_FLAG ? "." : "");
 	out->start = ntohl(tcp->sent_seq) - h->local_isn;
 	out->end = out->start + view->payload_len;
 	out->has_ack = flags & RTE_TCP_ACK_FLAG;
@@ -409,14 +417,14 @@ expect(struct harness *h, const char *text)
 	if (wanted.start != got.start || wanted.end != got.end || wanted.has_ack != got.has_ack ||
 	    wanted.ack != got.ack)
 		goto differs;
-	if (wanted.has_win && wanted.win != got.win)
+	if ((wanted.has_win && wanted.win != got.win) || (wanted.has_ecn && wanted.ecn != got.ecn))
 		goto differs;
 	if (wanted.has_options && strcmp(wanted.options, got.options) != 0)
 		goto differs;
 	return;
 differs:
-	fail_msg("wanted %s\n      got    %s %u:%u %s %u win %u <%s>", text, got.flags, got.start, got.end,
-		 got.has_ack ? "ack" : "no ack", got.ack, got.win, got.options);
+	fail_msg("wanted %s\n      got    %s %u:%u %s %u win %u ecn %u <%s>", text, got.flags, got.start, got.end,
+		 got.has_ack ? "ack" : "no ack", got.ack, got.win, got.ecn, got.options);
 }
 
 void

@@ -6,9 +6,9 @@
  *     expect(h, "S. 0:0 ack 1 <mss 1460,sackOK,wscale 0>");
  *     inject(h, ". 1:1 ack 1 win 512");
  *
- * A segment is: flags (S F R P and . for ACK), start:end of its data in the sender's sequence space counted from its
- * initial sequence number, then optionally `ack N`, `win N` (as in the header) and options. In expect() what is left
- * out is not compared, except that the ACK flag and no `ack` never match. Options: mss N, wscale N, sackOK, ts
+ * A segment is: flags (S F R P, E for ECE, W for CWR, and . for ACK), start:end of its data in the sender's sequence space
+ * counted from its initial sequence number, then optionally `ack N`, `win N` (as in the header), `ecn N` (of the IP header)
+ * and options. In expect() what is left out is not compared, except that the ACK flag and no `ack` never match. Options: mss N, wscale N, sackOK, ts
  * VALUE:ECHO, sack A:B (repeated). Our own timestamps are counted in milliseconds from the harness's start.
  *
  * Payload is a fixed pattern over the sequence space, made by inject() and harness_write(), checked by expect() and

@@ -19,7 +19,7 @@ from .namespace import PREFIX, run, wait_for
 ROOT = os.path.abspath(f"{os.path.dirname(__file__)}/../../..")
 BINARY = os.path.abspath(os.environ.get("WEIR_BIN", f"{ROOT}/build/app/weir/weir"))
 IS_NGINX = os.path.basename(BINARY) == "nginx"
-WEIR_ONLY = re.compile(r"^\s*(interface|worker_poll|hash_seed|tcp_congestion|tcp_syn_cookies)\b.*$", re.MULTILINE)
+WEIR_ONLY = re.compile(r"^\s*(interface|worker_poll|hash_seed|tcp_congestion|tcp_ecn|tcp_syn_cookies)\b.*$", re.MULTILINE)
 PR_SET_CHILD_SUBREAPER = 36
 
 

@@ -85,6 +85,7 @@ what_weir_has_not_or_bounds_is_said(void **state)
 	assert_error("mail {} events {}", "weir has no mail proxy");
 	assert_error("worker_poll sometimes; events {}", "invalid value \"sometimes\"");
 	assert_error("tcp_syn_cookies sometimes; events {}", "invalid value \"sometimes\"");
+	assert_error("tcp_ecn always; events {}", "invalid value \"always\"");
 	assert_error("tcp_congestion vegas; events {}", "invalid value \"vegas\"");
 }
 
@@ -118,6 +119,7 @@ defaults_are_nginxs(void **state)
 	assert_int_equal(core_settings(config)->worker_poll, CORE_POLL_ADAPTIVE);
 	assert_int_equal(core_settings(config)->tcp_congestion, TCP_CUBIC);
 	assert_int_equal(core_settings(config)->tcp_syn_cookies, TCP_COOKIES_WHEN_FULL);
+	assert_int_equal(core_settings(config)->tcp_ecn, TCP_ECN_ACCEPT);
 	assert_int_equal(core_settings(config)->worker_shutdown_timeout_ms, 0);
 	assert_int_equal(core_events(config)->worker_connections, 512);
 	assert_null(core_settings(config)->interfaces);
@@ -128,13 +130,15 @@ static void
 settings_are_taken(void **state)
 {
 	assert_error("daemon off; worker_processes auto; worker_poll busy; worker_shutdown_timeout 5s; pid run/x.pid; "
-		     "packet_buffers 16k; user root; tcp_congestion new_reno; events { worker_connections 10000; }",
+		     "packet_buffers 16k; user root; tcp_congestion new_reno; tcp_ecn on; events { worker_connections "
+		     "10000; }",
 		     NULL);
 	assert_int_equal(core_settings(config)->daemon, 0);
 	assert_true(core_settings(config)->worker_processes >= 1);
 	assert_true(core_settings(config)->worker_processes_auto);
 	assert_int_equal(core_settings(config)->worker_poll, CORE_POLL_BUSY);
 	assert_int_equal(core_settings(config)->tcp_congestion, TCP_NEW_RENO);
+	assert_int_equal(core_settings(config)->tcp_ecn, TCP_ECN_ON);
 	assert_int_equal(core_settings(config)->worker_shutdown_timeout_ms, 5000);
 	assert_int_equal(core_settings(config)->packet_buffers, 16384);
 	assert_string_equal((const char *)core_settings(config)->pid.data, "/p/run/x.pid");

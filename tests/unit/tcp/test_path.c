@@ -115,6 +115,22 @@ fifty_megabit_with_a_queue_of_a_hundred(void **state)
 	transfer("50 Mbit/s, queue 100", 10000);
 }
 
+/* RFC 3168: marks in place of losses, both ways of opening. */
+static void
+a_router_that_marks_need_not_drop(void **state)
+{
+	p->config.rate_kbit = 50000;
+	p->config.ecn_above = 30;
+	p->config.bytes[0] = 20000000;
+	p->config.tcp.receive_buffer = p->config.tcp.send_buffer = 1 << 20;
+	p->config.tcp.ecn = TCP_ECN_ON;
+	transfer("50 Mbit/s, marked", 10000);
+	assert_int_equal(path_count(p, 0, "ecn_agreed") + path_count(p, 1, "ecn_agreed"), 2);
+	assert_true(path_count(p, 1, "ecn_marks") > 0);
+	assert_true(path_count(p, 0, "ecn_reductions") > 0);
+	assert_in_range(p->sides[0].lost, 0, 120); /* of slow start */
+}
+
 static void
 random_trouble_ends_with_the_right_bytes(void **state)
 {
@@ -134,6 +150,8 @@ random_trouble_ends_with_the_right_bytes(void **state)
 		p->config.corruption = seed * 3 % 20;
 		p->config.delay_us = seed % 3 * 7000 + 50;
 		p->config.rate_kbit = seed % 4 == 0 ? 20000 : 0;
+		p->config.ecn_above = seed % 8 == 0 ? 10 : 0;
+		p->config.tcp.ecn = seed % 3;
 		p->config.bytes[0] = 300000 + seed;
 		p->config.bytes[1] = seed % 2 ? 200000 : 10;
 		p->config.tcp.receive_buffer = seed % 3 ? 1 << 18 : 30000;
@@ -154,6 +172,7 @@ main(void)
 		TEST(duplicates_change_nothing),
 		TEST(one_of_a_hundred_corrupted),
 		TEST(fifty_megabit_with_a_queue_of_a_hundred),
+		TEST(a_router_that_marks_need_not_drop),
 		TEST(random_trouble_ends_with_the_right_bytes),
 	};
 
