@@ -57,7 +57,8 @@ read_plain_v4(const uint8_t *ip, struct l4_slot *slot, struct l4_packet *p)
 static __rte_always_inline bool
 read_plain_v6(const uint8_t *ip, uint32_t readable, struct l4_slot *slot, struct l4_packet *p)
 {
-	if (unlikely(readable < L4_IPV6_HEADER_LEN || ip[0] >> 4 != 6 || !is_plain_source_v6(ip[L4_IPV6_ADDRESSES_AT])))
+	if (unlikely(readable < L4_IPV6_HEADER_LEN || ip[0] >> 4 != 6 ||
+		     !is_plain_source_v6(ip[L4_IPV6_ADDRESSES_AT]) || ip[L4_IPV6_ADDRESSES_AT + 16] == 0))
 		return false;
 	p->l3_len = L4_IPV6_HEADER_LEN;
 	p->ip_len = (uint16_t)(L4_IPV6_HEADER_LEN + rte_be_to_cpu_16(l4_load_16(ip + L4_IPV6_PAYLOAD_LEN_AT)));
@@ -151,80 +152,218 @@ kind_of(const struct l4_generation *generation, struct l4_slot *slot, const stru
 
 /* ---- the quick way: quick_inline.h ---- */
 
-/* What the packets of a burst so far were for. */
-struct run {
-	const struct l4_service *service;
-	uint64_t to;     /* the destination and its port, as they lie in a header (TO_MASK); TO_NOBODY: nothing yet */
-	uint64_t factor; /* of the hash, but for the ports */
-	uint8_t ip_protocol;
+/* For every packet of a burst. */
+struct arrival {
+	struct l4_worker *worker;
+	bool quick;
+	bool by_hash; /* those alone that the hash gives to this lcore */
 };
 
-/* From the destination on, all but the port between the two. */
-#define TO_MASK 0xffff0000ffffffffull
+/* The type in front of an IP header, and the first byte of that, as they are loaded together. */
+#define START(type, first) (RTE_BE16(type) | (uint32_t)(first) << 16)
+/* From the fragments' field of IPv4 on. */
+#define MIDDLE_MASK ((uint64_t)V4_FRAGMENT_MASK | 0xffull << 24)
 #define TO_NOBODY UINT64_MAX
-/* The type in front of an IPv4 header, and its first byte, as they are loaded together. */
-#define QUICK_START_MASK 0x00ffffffu
-#define QUICK_START (RTE_BE16(RTE_ETHER_TYPE_IPV4) | (uint32_t)V4_AND_NO_OPTIONS << 16)
-#define TCP_HEADER_MIN (TCP_WORDS_MIN * 4)
 
-/* The same checks as in read_plain(), but for packets of the run alone. False, and nothing has happened, else. */
-static __rte_always_inline bool
-read_quick(struct rte_mbuf *m, struct l4_slot *slot, const struct run *run, const struct l4_flows *flows,
-	   uint64_t addresses_key)
+/* All but the source's port, which lies between; where that of the destination does not count, without it, too. */
+static __rte_always_inline uint64_t
+to_mask(enum l4_quick what)
 {
-	uint8_t *ip = rte_pktmbuf_mtod_offset(m, uint8_t *, ETHERNET_LEN), *l4 = ip + L4_IPV4_HEADER_LEN;
+	return what == L4_QUICK_CLIENT ? 0xffff0000ffffffffull : 0xffffffffull;
+}
+
+/* What read_plain_v4() or read_plain_v6() checks, except for the source: a flow's is good. */
+static __rte_always_inline bool
+is_of_run(const uint8_t *ip, const struct l4_run *run, enum l4_quick what, bool v6)
+{
+	const uint8_t *to = ip + (v6 ? L4_IPV6_ADDRESSES_AT + 16 : L4_IPV4_ADDRESSES_AT + 4);
+	uint32_t start = l4_load_32(ip - 2);
+
+	if (!v6)
+		return (start & 0x00ffffff) == START(RTE_ETHER_TYPE_IPV4, V4_AND_NO_OPTIONS) &&
+		       (l4_load_64(to) & to_mask(what)) == run->to_v4 &&
+		       (l4_load_64(ip + 6) & MIDDLE_MASK) == run->middle;
+	return (start & 0x00f0ffff) == START(RTE_ETHER_TYPE_IPV6, 0x60) && ip[6] == run->ip_protocol &&
+	       ((l4_load_64(to) ^ run->to.halves[0]) | (l4_load_64(to + 8) ^ run->to.halves[1])) == 0 &&
+	       (what != L4_QUICK_CLIENT || l4_load_16(to + 18) == run->to_port_be);
+}
+
+/* Lengths as read_plain_l4() checks them, and what the TCP flags allow. */
+static __rte_always_inline bool
+may_be_quick(const uint8_t *ip, uint16_t l3_len, uint32_t ip_len, uint8_t ip_protocol, uint8_t *tcp_flags)
+{
+	const uint8_t *l4 = ip + l3_len;
+	uint32_t header_len;
+
+	*tcp_flags = 0;
+	if (unlikely(ip_protocol != IPPROTO_TCP))
+		return ip_len >= (uint32_t)l3_len + L4_UDP_HEADER_LEN;
+	header_len = l4[L4_TCP_DATA_OFFSET_AT] >> 2 & 0x3c;
+	*tcp_flags = l4[L4_TCP_FLAGS_AT];
+	return header_len >= L4_TCP_HEADER_LEN && ip_len >= l3_len + header_len && !(*tcp_flags & L4_QUICK_NOT);
+}
+
+/*
+ * Verified here where the device has not done it. False is for packet_parse() to look into: a sum that is wrong, none, or
+ * partial, and a datagram that is shorter than its packet.
+ */
+static __rte_noinline bool
+sums_hold(const uint8_t *ip, uint16_t l3_len, uint16_t l4_len, uint8_t ip_protocol)
+{
+	const uint8_t *l4 = ip + l3_len;
+	bool v6 = l3_len == L4_IPV6_HEADER_LEN, tcp = ip_protocol == IPPROTO_TCP;
+	uint16_t field = l4_load_16(l4 + (tcp ? L4_TCP_CHECKSUM_AT : L4_UDP_CHECKSUM_AT));
+	uint64_t addresses =
+		v6 ? packet_sum(0, ip + L4_IPV6_ADDRESSES_AT, 32) : packet_sum(0, ip + L4_IPV4_ADDRESSES_AT, 8);
+	uint64_t sum = packet_sum_pseudo(addresses, ip_protocol, l4_len);
+
+	if (!v6 && packet_sum_fold(packet_sum(0, ip, L4_IPV4_HEADER_LEN)) != UINT16_MAX)
+		return false;
+	if (!tcp && (field == 0 || l4_load_16(l4 + 4) != rte_cpu_to_be_16(l4_len)))
+		return false;
+	return packet_sum_fold(sum) != field && packet_sum_fold(packet_sum_long(sum, l4, l4_len)) == UINT16_MAX;
+}
+
+static __rte_always_inline uint32_t
+hash_of_run(const uint8_t *ip, uint32_t ports, const struct l4_run *run, const struct flow_hash_key *key, bool v6)
+{
+	uint64_t source[2], to[2];
+
+	if (!v6)
+		return flow_hash_finish((l4_load_64(ip + L4_IPV4_ADDRESSES_AT) + key->addresses) *
+					(2 * (uint64_t)ports + run->factor));
+	memcpy(source, ip + L4_IPV6_ADDRESSES_AT, sizeof(source));
+	memcpy(to, ip + L4_IPV6_ADDRESSES_AT + 16, sizeof(to));
+	return flow_hash(source, to, (uint16_t)ports, (uint16_t)(ports >> 16), run->ip_protocol, key);
+}
+
+/* `what` and `v6` are the run's. False, and nothing has happened, when the packet is not of it. */
+static __rte_always_inline bool
+read_of_run(const struct l4_worker *worker, struct rte_mbuf *m, struct l4_slot *slot, const struct l4_run *run,
+	    enum l4_quick what, bool v6)
+{
+	const uint16_t l3_len = v6 ? L4_IPV6_HEADER_LEN : L4_IPV4_HEADER_LEN;
+	uint8_t *ip = rte_pktmbuf_mtod_offset(m, uint8_t *, ETHERNET_LEN), tcp_flags;
+	const uint8_t *source = ip + (v6 ? L4_IPV6_ADDRESSES_AT + 12 : L4_IPV4_ADDRESSES_AT);
 	uint32_t readable = m->data_len, ports, len;
-	uint8_t tcp_flags = 0;
-	uint64_t addresses;
 
-	if (unlikely((m->ol_flags & PLAIN_MASK) != CHECKSUMS_GOOD || readable < ETHERNET_LEN + 28 || m->nb_segs != 1 ||
-		     (l4_load_32(ip - 2) & QUICK_START_MASK) != QUICK_START || l4_load_16(ip + 6) & V4_FRAGMENT_MASK ||
-		     (l4_load_64(ip + L4_IPV4_ADDRESSES_AT + 4) & TO_MASK) != run->to || ip[9] != run->ip_protocol ||
-		     !is_plain_source_v4(ip[L4_IPV4_ADDRESSES_AT])))
+	if (unlikely(readable < ETHERNET_LEN + l3_len + 8u || m->nb_segs != 1 || !is_of_run(ip, run, what, v6)))
 		return false;
-	len = rte_be_to_cpu_16(l4_load_16(ip + L4_IPV4_TOTAL_LEN_AT));
-	if (unlikely(len > readable - ETHERNET_LEN))
+	len = rte_be_to_cpu_16(l4_load_16(ip + (v6 ? L4_IPV6_PAYLOAD_LEN_AT : L4_IPV4_TOTAL_LEN_AT)));
+	len += v6 ? L4_IPV6_HEADER_LEN : 0;
+	if (unlikely(len > readable - ETHERNET_LEN || !may_be_quick(ip, l3_len, len, run->ip_protocol, &tcp_flags)))
 		return false;
-	if (likely(run->ip_protocol == IPPROTO_TCP)) {
-		uint32_t header_len = l4[L4_TCP_DATA_OFFSET_AT] >> 2 & 0x3c;
-
-		tcp_flags = l4[L4_TCP_FLAGS_AT];
-		if (unlikely(len < L4_IPV4_HEADER_LEN + header_len || header_len < TCP_HEADER_MIN ||
-			     tcp_flags & L4_QUICK_NOT))
-			return false;
-	} else if (unlikely(len < L4_IPV4_HEADER_LEN + L4_UDP_HEADER_LEN)) {
+	if (unlikely((m->ol_flags & PLAIN_MASK) != CHECKSUMS_GOOD) &&
+	    (m->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED ||
+	     !sums_hold(ip, l3_len, (uint16_t)(len - l3_len), run->ip_protocol)))
 		return false;
-	}
-	addresses = l4_load_64(ip + L4_IPV4_ADDRESSES_AT);
-	ports = l4_load_32(l4);
+	ports = l4_load_32(ip + l3_len);
 	slot->packet.m = m;
 	slot->packet.l3 = ip;
-	l4_quick_lengths_and_ports(&slot->packet, (uint16_t)len, ports);
-	memcpy(&slot->packet.ttl, ip + L4_IPV4_TTL_AT, 2);
-	slot->packet.tcp_flags = tcp_flags;
-	slot->packet.flags = L4_PACKET_FROM_CLIENT;
-	slot->service = run->service;
-	/* flow_hash_v4(), half of which the run knows. */
-	slot->hash = flow_hash_finish((addresses + addresses_key) * (2 * (uint64_t)ports + run->factor));
-	l4_quick_start(slot, flows, (uint32_t)addresses, ports);
+	slot->packet.ip_len = (uint16_t)len;
+	slot->packet.ip_protocol = run->ip_protocol;
+	slot->packet.flags = (what == L4_QUICK_CLIENT ? L4_PACKET_FROM_CLIENT : 0) | (v6 ? L4_PACKET_IPV6 : 0);
+	if (what == L4_QUICK_CLIENT)
+		slot->service = run->service;
+	slot->brief = true;
+	ports = l4_load_32(ip + l3_len);
+	slot->hash = hash_of_run(ip, ports, run, &worker->hash_key, v6);
+	l4_quick_start(slot, worker->flows, what,
+		       what == L4_QUICK_CLIENT ? l4_quick_word_of_client(l4_load_32(source), ports)
+					       : l4_quick_word_of_local((uint16_t)(ports >> 16)));
 	return true;
 }
 
-/* The first packet of a run, which has come the longer way so far. */
+/* A run of nothing is one of IPv4. */
+static __rte_always_inline bool
+read_quick(const struct l4_worker *worker, struct rte_mbuf *m, struct l4_slot *slot)
+{
+	const struct l4_run *clients = &worker->to_service, *answers = &worker->to_local;
+
+	return (clients->v6 ? read_of_run(worker, m, slot, clients, L4_QUICK_CLIENT, true)
+			    : read_of_run(worker, m, slot, clients, L4_QUICK_CLIENT, false)) ||
+	       (answers->v6 ? read_of_run(worker, m, slot, answers, L4_QUICK_TO_LOCAL, true)
+			    : read_of_run(worker, m, slot, answers, L4_QUICK_TO_LOCAL, false));
+}
+
+void
+l4_arrive_anew(struct l4_worker *worker)
+{
+	worker->to_service = worker->to_local = (struct l4_run){ .to_v4 = TO_NOBODY };
+}
+
 static void
-run_begin(struct run *run, struct l4_slot *slot, const struct l4_flows *flows, const struct flow_hash_key *key)
+run_begin(struct l4_run *run, const struct l4_slot *slot, enum l4_quick what, const struct flow_hash_key *key)
+{
+	const struct l4_packet *p = &slot->packet;
+	uint64_t to_v4 = (uint64_t)p->destination_port_be << 48 | ip_address_v4_be(&slot->destination);
+	bool v6 = p->flags & L4_PACKET_IPV6;
+
+	*run = (struct l4_run){ .service = slot->service,
+				.to_v4 = v6 ? TO_NOBODY : to_v4 & to_mask(what),
+				.to = slot->destination,
+				.to_port_be = p->destination_port_be,
+				.middle = (uint64_t)p->ip_protocol << 24,
+				.factor = flow_hash_factor(0, p->ip_protocol, key),
+				.ip_protocol = p->ip_protocol,
+				.v6 = v6 };
+}
+
+/* Begins a run with this packet, which has come the longer way so far, unless each one's owner has to be asked for. */
+static enum l4_quick
+quick_of(const struct arrival *a, const struct l4_slot *slot)
+{
+	struct l4_worker *worker = a->worker;
+	const struct l4_packet *p = &slot->packet;
+
+	if (slot->kind == L4_KIND_CLIENT) {
+		if (!a->by_hash)
+			run_begin(&worker->to_service, slot, L4_QUICK_CLIENT, &worker->hash_key);
+		return L4_QUICK_CLIENT;
+	}
+	if (!l4_is_local_end(worker->generation, &slot->destination, p->ip_protocol))
+		return L4_QUICK_TO_CLIENT;
+	if (!a->by_hash && l4_is_no_service(worker->generation, &slot->destination, p->ip_protocol))
+		run_begin(&worker->to_local, slot, L4_QUICK_TO_LOCAL, &worker->hash_key);
+	return L4_QUICK_TO_LOCAL;
+}
+
+/* One segment, no options or extension headers, no fragment, a sum that is complete. */
+static inline bool
+is_plain(const struct l4_packet *p)
+{
+	bool v6 = p->flags & L4_PACKET_IPV6;
+
+	return p->m->nb_segs == 1 && !(p->flags & ~(L4_PACKET_IPV6 | L4_PACKET_FROM_CLIENT)) &&
+	       p->l3_len == (v6 ? L4_IPV6_HEADER_LEN : L4_IPV4_HEADER_LEN);
+}
+
+static uint64_t
+word_of(const struct l4_slot *slot, enum l4_quick what)
 {
 	const struct l4_packet *p = &slot->packet;
 
-	if (slot->kind != L4_KIND_CLIENT || p->flags & L4_PACKET_IPV6)
+	if (what == L4_QUICK_TO_LOCAL)
+		return l4_quick_word_of_local(p->destination_port_be);
+	if (what == L4_QUICK_TO_CLIENT)
+		return l4_quick_word_of_client(slot->destination.words_be[3], p->destination_port_be);
+	return l4_quick_word_of_client(slot->source.words_be[3],
+				       (uint32_t)p->destination_port_be << 16 | p->source_port_be);
+}
+
+/* A packet that is known as one of a client or perhaps a server. */
+static void
+start_quick(const struct arrival *a, struct l4_slot *slot)
+{
+	const struct l4_packet *p = &slot->packet;
+	enum l4_quick what;
+
+	if (!a->quick || !is_plain(p))
 		return;
-	*run = (struct run){ .service = slot->service,
-			     .to = (uint64_t)p->destination_port_be << 48 | ip_address_v4_be(&slot->destination),
-			     .factor = flow_hash_factor(0, p->ip_protocol, key),
-			     .ip_protocol = p->ip_protocol };
-	if (!(p->tcp_flags & L4_QUICK_NOT))
-		l4_quick_start(slot, flows, ip_address_v4_be(&slot->source),
-			       (uint32_t)p->destination_port_be << 16 | p->source_port_be);
+	what = quick_of(a, slot);
+	if (p->tcp_flags & L4_QUICK_NOT || (a->by_hash && !l4_is_mine(a->worker, slot)))
+		return;
+	l4_quick_start(slot, a->worker->flows, what, word_of(slot, what));
 }
 
 static __rte_always_inline void
@@ -265,6 +404,8 @@ l4_arrive_parsed(struct l4_worker *worker, struct rte_mbuf *m, struct l4_slot *s
 
 	slot->service = NULL;
 	slot->hash = 0;
+	slot->quick = L4_QUICK_NO;
+	slot->brief = false;
 	slot->verdict = view->verdict;
 	slot->kind = view->verdict == PACKET_OK       ? L4_KIND_PASSED
 		     : view->verdict == PACKET_NOT_IP ? L4_KIND_PASSED
@@ -304,55 +445,69 @@ l4_arrive_parsed(struct l4_worker *worker, struct rte_mbuf *m, struct l4_slot *s
 		hash_and_prefetch(slot, worker->flows, &worker->hash_key);
 }
 
-static __rte_noinline void
-arrive_with_care(struct l4_worker *worker, struct rte_mbuf *m, struct l4_slot *slot)
+/* Returns false when it was parsed, and slot->verdict is to be counted. */
+static bool
+arrive_plain(struct l4_worker *worker, struct rte_mbuf *m, struct l4_slot *slot, const struct l4_slot *before)
 {
 	slot->service = NULL;
-	if (packet_view(m)->stage == PACKET_NEW)
-		packet_parse(m);
-	l4_arrive_parsed(worker, m, slot);
+	slot->verdict = PACKET_OK;
+	slot->quick = L4_QUICK_NO;
+	slot->brief = false;
+	if (unlikely(!read_plain(m, slot))) {
+		if (packet_view(m)->stage == PACKET_NEW)
+			packet_parse(m);
+		l4_arrive_parsed(worker, m, slot);
+		return false;
+	}
+	slot->kind = (uint8_t)kind_of(worker->generation, slot, before);
+	/* Whoever gets it next reads the view. */
+	if (unlikely(slot->kind == L4_KIND_PASSED)) {
+		slot->verdict = (uint8_t)packet_parse(m);
+		return false;
+	}
+	hash_and_prefetch(slot, worker->flows, &worker->hash_key);
+	return true;
+}
+
+void
+l4_arrive_again(struct l4_worker *worker, struct l4_slot *slot, uint64_t *verdicts)
+{
+	static const struct l4_slot nothing;
+
+	if (arrive_plain(worker, slot->packet.m, slot, &nothing))
+		return;
+	verdicts[PACKET_OK]--;
+	verdicts[slot->verdict]++;
 }
 
 void
 l4_arrive_burst(struct l4_worker *worker, struct rte_mbuf **m, uint16_t count, struct l4_slot *slots, bool quick,
-		uint64_t *verdicts)
+		enum l4_arrival arrival, uint64_t *verdicts)
 {
 	static const struct l4_slot nothing;
-	const struct l4_generation *generation = worker->generation;
-	const struct l4_flows *flows = worker->flows;
-	const struct flow_hash_key *key = &worker->hash_key;
+	const struct arrival a = { .worker = worker,
+				   .quick = quick,
+				   .by_hash = arrival == L4_FROM_PORT && worker->config.workers > 1 };
+	const bool by_runs = a.quick && !a.by_hash;
 	const struct l4_slot *before = &nothing;
-	struct run run = { .to = TO_NOBODY };
-	uint64_t plain = count;
+	uint64_t good = count;
 
 	for (uint16_t i = 0; i < count && i < PREFETCH_AHEAD; i++)
 		rte_prefetch0(rte_pktmbuf_mtod(m[i], void *));
 	for (struct l4_slot *slot = slots; slot < slots + count; slot++, m++) {
 		if (likely(slot + PREFETCH_AHEAD < slots + count))
 			rte_prefetch0(rte_pktmbuf_mtod(m[PREFETCH_AHEAD], void *));
-		if (likely(read_quick(*m, slot, &run, flows, key->addresses)))
+		if (likely(by_runs) && likely(read_quick(worker, *m, slot)))
 			continue;
-		slot->verdict = PACKET_OK;
-		if (unlikely(!read_plain(*m, slot))) {
-			arrive_with_care(worker, *m, slot);
+		if (unlikely(!arrive_plain(worker, *m, slot, before))) {
 			verdicts[slot->verdict]++;
-			plain--;
-		} else {
-			slot->kind = (uint8_t)kind_of(generation, slot, before);
-			/* Whoever gets it next reads the view. */
-			if (unlikely(slot->kind == L4_KIND_PASSED)) {
-				slot->verdict = (uint8_t)packet_parse(*m);
-				verdicts[slot->verdict]++;
-				plain--;
-			} else {
-				hash_and_prefetch(slot, flows, key);
-				if (quick)
-					run_begin(&run, slot, flows, key);
-			}
+			good--;
 		}
+		if (has_flow(slot))
+			start_quick(&a, slot);
 		before = slot;
 	}
-	verdicts[PACKET_OK] += plain;
+	verdicts[PACKET_OK] += good;
 }
 
 #define FRAGMENT_HEADER 44

@@ -14,6 +14,7 @@ enum fingerprint {
 	SERVER_AND_PORT = 1, /* port 0: any */
 	SERVER_ALONE = 2,
 	SERVICE_ALONE = 3,
+	LOCAL_ALONE = 4,
 };
 
 static const struct l4_service *
@@ -82,6 +83,18 @@ l4_concerns(const struct l4_generation *generation, const struct ip_address *des
 
 	return filter_has(find, print_of(destination, 0, ip_protocol, SERVICE_ALONE)) ||
 	       filter_has(find, print_of(source, 0, ip_protocol, SERVER_ALONE));
+}
+
+bool
+l4_is_local_end(const struct l4_generation *generation, const struct ip_address *ip, uint8_t ip_protocol)
+{
+	return filter_has(&generation->find, print_of(ip, 0, ip_protocol, LOCAL_ALONE));
+}
+
+bool
+l4_is_no_service(const struct l4_generation *generation, const struct ip_address *ip, uint8_t ip_protocol)
+{
+	return !filter_has(&generation->find, print_of(ip, 0, ip_protocol, SERVICE_ALONE));
 }
 
 /* ---- building ---- */
@@ -189,7 +202,7 @@ void
 l4_find_build(struct l4_find *find, struct arena *arena, const struct l4_service *services, uint32_t service_count,
 	      const struct l4_target *const *answering, uint32_t answering_count)
 {
-	uint64_t slots = places_for(service_count), places = places_for(service_count + 2ull * answering_count);
+	uint64_t slots = places_for(service_count), places = places_for(service_count + 3ull * answering_count);
 
 	static_assert(sizeof(struct l4_find_slot) == 32, "two slots per cache line");
 	*find = (struct l4_find){ .services = services, .slot_mask = slots - 1, .filter_mask = places - 1 };
@@ -203,6 +216,8 @@ l4_find_build(struct l4_find *find, struct arena *arena, const struct l4_service
 
 		filter_add(find, print_of(&t->server.ip, t->server.port_be, t->ip_protocol, SERVER_AND_PORT));
 		filter_add(find, print_of(&t->server.ip, 0, t->ip_protocol, SERVER_ALONE));
+		if (t->forwarder->properties & L4_NEEDS_LOCAL_PORT)
+			filter_add(find, print_of(&t->local, 0, t->ip_protocol, LOCAL_ALONE));
 		find->has_answers_of_any_port |= t->server.port_be == 0;
 	}
 }

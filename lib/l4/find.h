@@ -27,7 +27,7 @@ struct l4_find {
 	uint64_t slot_mask;
 	const struct l4_service *services;
 	struct l4_find_range *ranges; /* those of an address side by side, by port */
-	/* A set of fingerprints: server and port, server alone, service's address alone. 0 is a free place. */
+	/* A set of fingerprints: server and port; server, service's address, local address alone. 0 is a free place. */
 	uint32_t *filter;
 	uint64_t filter_mask;
 	bool has_answers_of_any_port;

@@ -23,6 +23,9 @@ enum l4_forwarder_property {
 	L4_TUNNEL_PORT = 1 << 5, /* the tunnel is over UDP, to target->gue_port_be: `port=` may follow the word */
 };
 
+typedef enum l4_verdict l4_forward_function(struct l4_packet *packet, const struct l4_target *target,
+					    struct l4_flow *flow);
+
 struct l4_forwarder {
 	const char *name;    /* the word: "full_nat" */
 	uint32_t properties; /* enum l4_forwarder_property */
@@ -32,9 +35,15 @@ struct l4_forwarder {
 
 	/* Client to server. `flow` is NULL for a stateless packet (never with L4_SEES_ANSWERS). L4_FORWARDED, or a drop:
 	 * then the packet is as it was, or is to be freed in either case by the caller. */
-	enum l4_verdict (*to_server)(struct l4_packet *packet, const struct l4_target *target, struct l4_flow *flow);
+	l4_forward_function *to_server;
 	/* Server to client; NULL without L4_SEES_ANSWERS. */
-	enum l4_verdict (*to_client)(struct l4_packet *packet, const struct l4_target *target, struct l4_flow *flow);
+	l4_forward_function *to_client;
+	/*
+	 * The same for plain packets of IPv4 and IPv6: of one segment, without options or extension headers, whole, with a
+	 * complete sum; and for targets without options. The bytes are those that the above would leave, but of the mbuf only
+	 * tx_offload and ol_flags are set: `packet` says where the outermost header is (l3, ip_len).
+	 */
+	l4_forward_function *plain_to_server[2], *plain_to_client[2];
 };
 
 /* NULL-terminated, in the order of the documents. */

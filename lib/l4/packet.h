@@ -29,9 +29,9 @@ struct l4_packet {
 	uint16_t l3_len; /* options and extension headers included */
 	uint16_t ip_len; /* all of it, by the IP header */
 	uint16_t source_port_be, destination_port_be;
-	uint8_t ttl, ip_protocol; /* side by side, as in a header of IPv4 */
-	uint8_t tcp_flags;        /* 0 unless TCP */
-	uint8_t flags;            /* enum l4_packet_flag */
+	uint8_t ttl, ip_protocol;
+	uint8_t tcp_flags; /* 0 unless TCP */
+	uint8_t flags;     /* enum l4_packet_flag */
 };
 
 static inline uint8_t *

@@ -450,6 +450,12 @@ owner_of(const struct l4_worker *worker, const struct l4_slot *slot, bool stable
 	return l4_owner_of_request(worker, slot->service, &client, slot->hash);
 }
 
+bool
+l4_is_mine(const struct l4_worker *worker, const struct l4_slot *slot)
+{
+	return owner_of(worker, slot, false) == worker->config.index;
+}
+
 static bool
 hand_over(struct l4_worker *worker, struct l4_slot *slot, unsigned int owner)
 {
@@ -561,7 +567,6 @@ l4_dispatch(struct l4_worker *worker, struct l4_slot *slot, enum l4_arrival arri
 		l4_decision_start(worker, slot);
 	switch ((enum l4_kind)slot->kind) {
 	case L4_KIND_CLIENT:
-	case L4_KIND_QUICK:
 	case L4_KIND_ANSWER:
 		if (arrival != L4_FROM_OWNER && worker->config.workers > 1 &&
 		    hand_over(worker, slot, owner_of(worker, slot, arrival == L4_FROM_STABLE_PORT)))

@@ -1,111 +1,159 @@
 /*
- * The quick way, of what most packets are: plain IPv4 of a client that opens and ends nothing, of a flow that is in the
- * first bucket of its hash or in its second pair. Nothing here branches on where the flow is, as nobody can predict that.
- * Of arrive.c and burst.c alone. What turns out to be anything else becomes an L4_KIND_CLIENT like others (l4_quick_give_up()).
+ * The quick way, of what most packets are: plain, from a client or from a server, of a flow that is known and goes on as it
+ * was, and which is in the first bucket of its hash or in its second pair. Nothing here branches on where the flow is, as
+ * nobody can predict that. Of arrive.c and burst.c alone:
  *
- * A flow of IPv4 is compared by one word, which holds the last word of the client's address and both ports. An entry that
- * has the word may still be one of answers, of IPv6 or of another service: l4_quick_is_of() asks.
+ *     l4_quick_start()      the hash is known: the bucket is fetched
+ *     l4_quick_look()       the bucket has arrived: the flow is in it, or else
+ *     l4_quick_look_away()  its second pair is fetched, and
+ *     l4_quick_look_there() has arrived
+ *     l4_quick_is_there()   the packet's turn: packets before it may have changed the table
+ *
+ * An entry is told from others by one of its words. That may still be another flow's, so what is found is compared in full
+ * (l4_quick_is_of_client(), l4_quick_is_of_server()). Whatever turns out to be anything else goes the way of all packets.
  */
 #ifndef L4_QUICK_INLINE_H
 #define L4_QUICK_INLINE_H
+
+#include <rte_tcp.h>
 
 #include "l4/flow_inline.h"
 #include "l4/rewrite_inline.h"
 #include "l4/worker.h"
 
-#define L4_QUICK_WORD_AT 12
-
-static_assert(offsetof(struct l4_flow, client) + 12 == L4_QUICK_WORD_AT &&
-		      offsetof(struct l4_flow, client_port_be) == L4_QUICK_WORD_AT + 4 &&
-		      offsetof(struct l4_flow, service_port_be) == L4_QUICK_WORD_AT + 6,
-	      "one word of an entry tells a client of IPv4, and a header has its parts in this order");
-
 /* What keeps a packet from it: the flow's state may change. */
 #define L4_QUICK_NOT (RTE_TCP_SYN_FLAG | RTE_TCP_FIN_FLAG | RTE_TCP_RST_FLAG)
 
-/* States, with L4_FLOW_ANSWER as the bit above, of flows that such a packet leaves as they are. */
+/* States of flows that such a packet leaves as they are, with L4_FLOW_ANSWER as the bit above. */
 #define L4_QUICK_STATES (1u << L4_FLOW_UDP | 1u << L4_FLOW_ESTABLISHED | 1u << L4_FLOW_CLOSING | 1u << L4_FLOW_CLOSED)
+#define L4_QUICK_ANSWER_STATES (L4_QUICK_STATES << L4_FLOW_ANSWER)
 
-static_assert(offsetof(struct l4_packet, ip_len) == offsetof(struct l4_packet, l3_len) + 2 &&
-		      offsetof(struct l4_packet, source_port_be) == offsetof(struct l4_packet, l3_len) + 4 &&
-		      offsetof(struct l4_packet, destination_port_be) == offsetof(struct l4_packet, l3_len) + 6 &&
-		      offsetof(struct l4_packet, ip_protocol) == offsetof(struct l4_packet, ttl) + 1,
-	      "written together");
+/* ---- the word of an entry: `what` is a constant wherever these are called ---- */
 
-/* In one store. */
-static __rte_always_inline void
-l4_quick_lengths_and_ports(struct l4_packet *p, uint16_t ip_len, uint32_t ports)
+static_assert(offsetof(struct l4_flow, client) == 0 && offsetof(struct l4_flow, client_port_be) == 16 &&
+		      offsetof(struct l4_flow, service_port_be) == 18 && offsetof(struct l4_flow, local_port_be) == 24,
+	      "words of an entry; its bits are byte 23 (l4_flow_head())");
+
+/* A client: the last word of its address and both ports, which a header of IPv4 and the next one have in this order. */
+static __rte_always_inline uint64_t
+l4_quick_word_of_client(uint32_t address_last, uint32_t ports)
 {
-	uint64_t word = (uint64_t)ports << 32 | (uint32_t)ip_len << 16 | L4_IPV4_HEADER_LEN;
-
-	memcpy(&p->l3_len, &word, sizeof(word));
+	return (uint64_t)ports << 32 | address_last;
 }
 
-/* First stage: the word and the hash are known, the bucket is fetched. */
-static __rte_always_inline void
-l4_quick_start(struct l4_slot *slot, const struct l4_flows *flows, uint32_t source, uint32_t ports)
+/* An answer to a port of ours: that, and that the entry is one of answers. */
+static __rte_always_inline uint64_t
+l4_quick_word_of_local(uint16_t to_port_be)
 {
-	slot->kind = L4_KIND_QUICK;
-	slot->word = (uint64_t)ports << 32 | source;
-	slot->bucket = l4_flow_bucket(flows, slot->hash);
-	rte_prefetch0(flows->entries + (size_t)slot->bucket * L4_BUCKET_PLACES);
+	return (uint64_t)to_port_be << 32 | (uint64_t)L4_FLOW_ANSWER << 24;
 }
 
 static __rte_always_inline unsigned int
-l4_quick_same(const struct l4_flow *flow, uint64_t word)
+l4_quick_differs(const struct l4_flow *flow, uint64_t word, enum l4_quick what)
 {
-	return l4_flow_word(flow, L4_QUICK_WORD_AT) == word;
+	switch (what) {
+	case L4_QUICK_TO_LOCAL:
+		return ((l4_flow_word(flow, 20) ^ word) & l4_quick_word_of_local(UINT16_MAX)) != 0;
+	case L4_QUICK_TO_CLIENT:
+		/* The client, but not the service's port. */
+		return (l4_flow_word(flow, 12) ^ word) << 16 != 0;
+	default:
+		return l4_flow_word(flow, 12) != word;
+	}
 }
 
-static __rte_always_inline struct l4_flow *
-l4_quick_either(unsigned int which, struct l4_flow *no, struct l4_flow *yes)
-{
-	return (struct l4_flow *)((uintptr_t)no ^ (((uintptr_t)no ^ (uintptr_t)yes) & -(uintptr_t)which));
-}
+/* ---- where the flow is ---- */
 
-/* Second stage: the bucket has arrived. The flow is in it, else the second pair is fetched, if any flow of this bucket is
- * there: two cache lines to look into, which may be the same. */
 static __rte_always_inline void
-l4_quick_look(struct l4_slot *slot, const struct l4_flows *flows)
+l4_quick_start(struct l4_slot *slot, const struct l4_flows *flows, enum l4_quick what, uint64_t word)
 {
-	struct l4_flow *bucket = flows->entries + (size_t)slot->bucket * L4_BUCKET_PLACES;
-	struct l4_flow *pair = l4_flow_pair(flows, slot->bucket, flows->strides[0][l4_flow_stride(slot->hash)]);
-	unsigned int here = l4_quick_same(&bucket[0], slot->word) | l4_quick_same(&bucket[1], slot->word);
-	unsigned int away = ~here & bucket->bits / L4_FLOW_SPILLED;
-
-	slot->lines[0] = l4_quick_either(away, bucket, pair);
-	slot->lines[1] = l4_quick_either(away, bucket, pair + L4_BUCKET_PLACES);
-	rte_prefetch0(slot->lines[0]);
-	rte_prefetch0(slot->lines[1]);
+	slot->quick = (uint8_t)what;
+	slot->word = word;
+	slot->flow = flows->entries + (size_t)l4_flow_bucket(flows, slot->hash) * L4_BUCKET_PLACES;
+	rte_prefetch0(slot->flow);
 }
 
-/* Third stage. NULL: not there. */
-static __rte_always_inline struct l4_flow *
-l4_quick_flow(const struct l4_slot *slot)
+/* True when the flow is not in its bucket, and there are others of this bucket away. */
+static __rte_always_inline unsigned int
+l4_quick_look(struct l4_slot *slot, enum l4_quick what)
 {
-	struct l4_flow *a = slot->lines[0], *b = slot->lines[1];
-	unsigned int same = l4_quick_same(&a[0], slot->word) | l4_quick_same(&a[1], slot->word) << 1 |
-			    l4_quick_same(&b[0], slot->word) << 2 | l4_quick_same(&b[1], slot->word) << 3;
-	unsigned int place = (unsigned int)__builtin_ctz(same | 16);
+	struct l4_flow *bucket = slot->flow;
+	unsigned int not_first = l4_quick_differs(&bucket[0], slot->word, what);
+	unsigned int not_second = l4_quick_differs(&bucket[1], slot->word, what);
 
-	return likely(same) ? (place & 2 ? b : a) + (place & 1) : NULL;
+	slot->flow = bucket + not_first;
+	return not_first & not_second & bucket->bits / L4_FLOW_SPILLED;
 }
 
-/* Of a flow that l4_quick_flow() has found: the target's service says the version of IP, too. */
+static __rte_always_inline void
+l4_quick_look_away(struct l4_slot *slot, const struct l4_flows *flows)
+{
+	uint32_t stride = flows->strides[0][l4_flow_stride(slot->hash)];
+
+	slot->flow = l4_flow_pair(flows, l4_flow_bucket(flows, slot->hash), stride);
+	rte_prefetch0(slot->flow);
+	rte_prefetch0(slot->flow + L4_BUCKET_PLACES);
+}
+
+static __rte_always_inline void
+l4_quick_look_there(struct l4_slot *slot, enum l4_quick what)
+{
+	const struct l4_flow *pair = slot->flow;
+	unsigned int differ = l4_quick_differs(&pair[0], slot->word, what) |
+			      l4_quick_differs(&pair[1], slot->word, what) << 1 |
+			      l4_quick_differs(&pair[2], slot->word, what) << 2;
+
+	slot->flow += __builtin_ctz(~differ);
+}
+
 static __rte_always_inline bool
-l4_quick_is_of(const struct l4_flow *flow, const struct l4_target *target, const struct l4_service *service)
+l4_quick_is_there(const struct l4_slot *slot, enum l4_quick what)
 {
-	return likely(target->service_id == service->id) && L4_QUICK_STATES >> (flow->bits & (7 | L4_FLOW_ANSWER)) & 1;
+	return !l4_quick_differs(slot->flow, slot->word, what);
 }
 
-/* It becomes a packet like others. */
-static inline void
-l4_quick_give_up(struct l4_slot *slot)
+/* ---- whether it is the packet's: of a flow that is there ---- */
+
+static __rte_always_inline bool
+l4_quick_state_is(const struct l4_flow *flow, uint32_t states)
 {
-	slot->kind = L4_KIND_CLIENT;
-	slot->verdict = PACKET_OK;
-	slot->source = l4_packet_source(&slot->packet);
-	slot->destination = l4_packet_destination(&slot->packet);
+	return states >> (flow->bits & (7 | L4_FLOW_ANSWER)) & 1;
+}
+
+/* The target's service says the version of IP, too. */
+static __rte_always_inline bool
+l4_quick_is_of_client(const struct l4_slot *slot, const struct l4_target *target, bool v6)
+{
+	const struct l4_flow *flow = slot->flow;
+
+	if (target->service_id != slot->service->id || !l4_quick_state_is(flow, L4_QUICK_STATES))
+		return false;
+	return !v6 || !memcmp(flow->client.bytes, slot->packet.l3 + L4_IPV6_ADDRESSES_AT, 16);
+}
+
+static __rte_always_inline bool
+l4_quick_address_is(const struct ip_address *ip, const uint8_t *at, bool v6)
+{
+	const struct ip_address there = v6 ? (struct ip_address){ .halves = { l4_load_64(at), l4_load_64(at + 8) } }
+					   : l4_address_v4(l4_load_32(at));
+
+	return ip_address_equal(ip, &there);
+}
+
+static __rte_always_inline bool
+l4_quick_is_of_server(const struct l4_slot *slot, const struct l4_target *target, enum l4_quick what, bool v6)
+{
+	const struct l4_flow *flow = slot->flow;
+	const struct l4_packet *p = &slot->packet;
+	const uint8_t *source = p->l3 + (v6 ? L4_IPV6_ADDRESSES_AT : L4_IPV4_ADDRESSES_AT);
+	const uint8_t *l4 = p->l3 + (v6 ? L4_IPV6_HEADER_LEN : L4_IPV4_HEADER_LEN);
+	uint16_t port_be = target->server.port_be ? target->server.port_be : flow->service_port_be;
+	bool to_local = what == L4_QUICK_TO_LOCAL;
+
+	return l4_quick_state_is(flow, L4_QUICK_ANSWER_STATES) && port_be == l4_load_16(l4) &&
+	       target->ip_protocol == p->ip_protocol && l4_quick_address_is(&target->server.ip, source, v6) &&
+	       l4_quick_address_is(to_local ? &target->local : &flow->client, source + (v6 ? 16 : 4), v6) &&
+	       (to_local || !flow->local_port_be);
 }
 
 #endif

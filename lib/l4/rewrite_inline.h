@@ -108,7 +108,7 @@ l4_checksum_changed(uint16_t checksum, uint64_t change)
  * Brings the TCP or UDP checksum up to date. `pseudo`: of what the pseudo-header covers; `content`: of the L4 header and
  * behind. A partial sum holds the former alone, and is not inverted.
  */
-static inline void
+static __rte_always_inline void
 l4_checksum_adjust(const struct l4_packet *p, uint64_t pseudo, uint64_t content)
 {
 	bool tcp = p->ip_protocol == IPPROTO_TCP;
@@ -130,7 +130,7 @@ l4_checksum_adjust(const struct l4_packet *p, uint64_t pseudo, uint64_t content)
 	l4_store_16(at, checksum ? checksum : UINT16_MAX);
 }
 
-static inline void
+static __rte_always_inline void
 l4_ipv4_checksum_adjust(uint8_t *l3, uint64_t change)
 {
 	uint8_t *at = l3 + L4_IPV4_CHECKSUM_AT;
@@ -139,12 +139,11 @@ l4_ipv4_checksum_adjust(uint8_t *l3, uint64_t change)
 }
 
 static inline void
-l4_ttl_lower_v4(struct l4_packet *p)
+l4_ttl_lower_v4(const struct l4_packet *p)
 {
 	uint8_t *at = p->l3 + L4_IPV4_CHECKSUM_AT;
 	uint32_t checksum = (uint32_t)l4_load_16(at) + RTE_BE16(0x100);
 
-	p->ttl--;
 	p->l3[L4_IPV4_TTL_AT]--;
 	/* The word of TTL and protocol is 0x100 less, so the inverted sum is as much more; in it there is no 0xffff. */
 	l4_store_16(at, (uint16_t)(checksum + (checksum >= UINT16_MAX)));
@@ -153,17 +152,17 @@ l4_ttl_lower_v4(struct l4_packet *p)
 static inline void
 l4_ttl_lower(struct l4_packet *p)
 {
+	p->ttl--;
 	if (!(p->flags & L4_PACKET_IPV6)) {
 		l4_ttl_lower_v4(p);
 		return;
 	}
-	p->ttl--;
 	p->l3[L4_IPV6_TTL_AT]--;
 }
 
 /* ---- addresses and ports ---- */
 
-static inline uint64_t
+static __rte_always_inline uint64_t
 l4_address_replace(uint8_t *at, bool v6, const struct ip_address *ip)
 {
 	uint64_t change;
@@ -246,11 +245,54 @@ l4_strip(struct l4_packet *p)
 		l4_checksum_leave_to_port(p);
 }
 
+/* ---- plain packets (forward.h) ---- */
+
+/* Where the packet starts, and how long it is, burst.c tells the mbuf. */
+static __rte_always_inline void
+l4_strip_plain(const struct l4_packet *p, bool v6)
+{
+	p->m->tx_offload = rte_mbuf_tx_offload(0, v6 ? L4_IPV6_HEADER_LEN : L4_IPV4_HEADER_LEN, 0, 0, 0, 0, 0);
+}
+
+/* A copy of a packet that is known to be plain, of which the compiler then knows it, too. Only what is asked of it here is
+ * read. */
+static __rte_always_inline struct l4_packet
+l4_plain(const struct l4_packet *p, bool v6)
+{
+	const uint16_t l3_len = v6 ? L4_IPV6_HEADER_LEN : L4_IPV4_HEADER_LEN;
+
+	return (struct l4_packet){ .m = p->m,
+				   .l3 = p->l3,
+				   .l3_len = l3_len,
+				   .ip_len = p->ip_len,
+				   .source_port_be = l4_load_16(p->l3 + l3_len),
+				   .destination_port_be = l4_load_16(p->l3 + l3_len + 2),
+				   .ip_protocol = p->ip_protocol,
+				   .flags = v6 ? L4_PACKET_IPV6 : 0 };
+}
+
+/* name_v4() and name_v6() of an inline function. */
+#define L4_PLAIN_FUNCTION(name, rewrite, v6)                                                                           \
+	static enum l4_verdict name(struct l4_packet *packet, const struct l4_target *target, struct l4_flow *flow)    \
+	{                                                                                                              \
+		struct l4_packet plain = l4_plain(packet, v6);                                                         \
+		enum l4_verdict verdict;                                                                               \
+                                                                                                                       \
+		l4_strip_plain(&plain, v6);                                                                            \
+		verdict = rewrite(&plain, target, flow);                                                               \
+		packet->l3 = plain.l3;                                                                                 \
+		packet->ip_len = plain.ip_len;                                                                         \
+		return verdict;                                                                                        \
+	}
+#define L4_PLAIN_FUNCTIONS(name, rewrite)                                                                              \
+	L4_PLAIN_FUNCTION(name##_v4, rewrite, false)                                                                   \
+	L4_PLAIN_FUNCTION(name##_v6, rewrite, true)
+
 /* ---- entropy ---- */
 
 /* Of the addresses and ports, the same for all packets of a flow, its fragments included; not seeded, as it decides
  * nothing but paths. */
-static inline uint64_t
+static __rte_always_inline uint64_t
 l4_packet_entropy(const struct l4_packet *p)
 {
 	const uint64_t multiplier = 0x9e3779b97f4a7c15ull;

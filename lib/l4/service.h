@@ -71,4 +71,9 @@ bool l4_is_server(const struct l4_generation *generation, const struct ip_addres
 bool l4_concerns(const struct l4_generation *generation, const struct ip_address *destination,
 		 const struct ip_address *source, uint8_t ip_protocol);
 
+/* Whether answers to this address are of flows with a local port (L4_NEEDS_LOCAL_PORT), as far as that is known. */
+bool l4_is_local_end(const struct l4_generation *generation, const struct ip_address *ip, uint8_t ip_protocol);
+/* True: no service listens on the address, on any port. False: one may. */
+bool l4_is_no_service(const struct l4_generation *generation, const struct ip_address *ip, uint8_t ip_protocol);
+
 #endif

@@ -37,6 +37,7 @@ l4_worker_new(const struct l4_worker_config *config, uint64_t now_ns)
 	worker->config = *config;
 	flow_hash_key_init(&worker->hash_key, config->hash_seed);
 	worker->generation = &l4_generation_none;
+	l4_arrive_anew(worker);
 	worker->now_ns = worker->start_ns = worker->sweep_ns = now_ns;
 	worker->random.state = config->random_seed ^ (0x9e3779b97f4a7c15ull * (config->index + 1));
 	worker->icmp_second = UINT16_MAX;
@@ -98,6 +99,7 @@ l4_worker_adopt(struct l4_worker *worker, const struct l4_generation *generation
 	if (!generation)
 		generation = &l4_generation_none;
 	worker->generation = generation;
+	l4_arrive_anew(worker);
 	fresh = l4_generation_fresh_targets(generation, &fresh_count);
 	/* One that flows have held meanwhile is still what it was. */
 	for (uint32_t i = 0; i < fresh_count; i++) {

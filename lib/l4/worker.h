@@ -2,7 +2,7 @@
  * One lcore's share of L4, and the steps that its files share. Private to this room.
  *
  *     arrive.c    a frame becomes an l4_packet, or is none
- *     burst.c     the burst, and what most packets are: of a known flow that goes on (IPv4: quick_inline.h)
+ *     burst.c     the burst, and what most packets are: of a known flow that goes on (with quick_inline.h)
  *     pipeline.c  every packet's way: look up, forward
  *     start.c     the first packet of a flow: server, local port, entries
  *     error.c     ICMP errors about flows
@@ -28,11 +28,28 @@ struct l4_service_use {
 	struct balance_peer *peers; /* of the service's method, where it has one */
 };
 
+/*
+ * What the last packets to a service, or the last answers to an address of ours, have in common: those that come next are
+ * only compared with it (arrive.c).
+ */
+struct l4_run {
+	const struct l4_service *service; /* NULL: answers */
+	/* The destination and, to a service, its port, as they lie in a header; of nothing yet, or of IPv6, what no packet has. */
+	uint64_t to_v4;
+	struct ip_address to;
+	uint16_t to_port_be;
+	uint64_t middle; /* of a header of IPv4 */
+	uint64_t factor; /* of the hash of IPv4, but for the ports */
+	uint8_t ip_protocol;
+	bool v6;
+};
+
 struct l4_worker {
 	struct l4_worker_config config;
 	struct flow_hash_key hash_key; /* of config.hash_seed */
 	const struct l4_generation *generation;
 	struct l4_flows *flows;
+	struct l4_run to_service, to_local; /* of the generation */
 	struct l4_fragments *fragments;
 	struct l4_target_use *use;       /* [L4_TARGETS_MAX] */
 	struct l4_service_use *services; /* [L4_SERVICES_MAX + 1] */
@@ -56,31 +73,44 @@ enum l4_kind {
 	L4_KIND_PASSED,   /* no service's; parsed */
 	L4_KIND_BAD,      /* parsed and found bad: to be freed */
 	L4_KIND_CLIENT,   /* from a client to a service */
-	L4_KIND_QUICK,    /* the same, and perhaps for the quick way (quick_inline.h) */
 	L4_KIND_ANSWER,   /* perhaps from a server, if there is such a flow */
 	L4_KIND_ERROR,    /* an ICMP error */
 	L4_KIND_FRAGMENT, /* of a packet to a service or from a server, its first not known yet */
 };
 
+/* What a packet for the quick way (quick_inline.h) is told from others by. */
+enum l4_quick {
+	L4_QUICK_NO, /* it is not for the quick way */
+	L4_QUICK_CLIENT,
+	L4_QUICK_TO_LOCAL,  /* an answer to an address and port of ours: full_nat */
+	L4_QUICK_TO_CLIENT, /* an answer to the client itself: nat */
+};
+
 /* A packet of a burst between its stages. */
 struct l4_slot {
 	struct l4_packet packet;
-	const struct l4_service *service; /* L4_KIND_CLIENT, L4_KIND_QUICK */
+	const struct l4_service *service; /* L4_KIND_CLIENT */
 	uint32_t hash;                    /* of its 5-tuple */
 	uint8_t kind;                     /* enum l4_kind */
 	uint8_t verdict;                  /* PACKET_*, of the parse */
-	struct ip_address source,
-		destination; /* of its header, which is further away than this; not of L4_KIND_QUICK */
-	/* L4_KIND_QUICK */
-	uint32_t bucket;
+	uint8_t quick;                    /* enum l4_quick */
+	/* And only what that way needs is known: of the packet m, l3, ip_len, ip_protocol and flags, and here all but kind, verdict
+	 * and addresses. l4_arrive_again() finds out the rest. */
+	bool brief;
+	struct ip_address source, destination; /* of its header, which is further away than this */
+	/* Of the quick way. */
+	struct l4_flow *flow; /* or where it may be */
 	uint64_t word;
-	struct l4_flow *lines[2];
 };
 
-/* Fills the slots and counts verdicts of the parse. The mbufs are this lcore's; nothing is sent or freed. L4_KIND_QUICK is
- * only given when `quick`. */
+/* Fills the slots and counts verdicts of the parse. The mbufs are this lcore's; nothing is sent or freed. Packets are for
+ * the quick way when `quick`, which needs that nobody observes; with L4_FROM_PORT, those alone that are this lcore's. */
 void l4_arrive_burst(struct l4_worker *worker, struct rte_mbuf **m, uint16_t count, struct l4_slot *slots, bool quick,
-		     uint64_t *verdicts);
+		     enum l4_arrival arrival, uint64_t *verdicts);
+/* There is another generation. */
+void l4_arrive_anew(struct l4_worker *worker);
+/* Of a `brief` one, which was counted as good: as if there had been no quick way. */
+void l4_arrive_again(struct l4_worker *worker, struct l4_slot *slot, uint64_t *verdicts);
 /* The same for one packet that packet_parse() has filled the view of, whose ports may be those of its first fragment. */
 void l4_arrive_parsed(struct l4_worker *worker, struct rte_mbuf *m, struct l4_slot *slot);
 
@@ -186,6 +216,8 @@ unsigned int l4_owner_of_request(const struct l4_worker *worker, const struct l4
 				 const struct endpoint *client, uint32_t hash);
 /* By where an answer is sent to: a port of full_nat is of its owner, else it is the client of nat. */
 unsigned int l4_owner_of_answer(const struct l4_worker *worker, const struct endpoint *to, uint8_t ip_protocol);
+/* True when that is this lcore, wherever the packet came in. */
+bool l4_is_mine(const struct l4_worker *worker, const struct l4_slot *slot);
 /* True when a service's flows go by the client alone, not by where their packets come in. */
 static inline bool
 l4_owned_by_client(const struct l4_service *service)

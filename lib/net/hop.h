@@ -79,7 +79,13 @@ hop_generation(const struct net_output *output)
 	return output->hops->generation;
 }
 
-/* NET_HOP_NONE has one, too, with an MTU of 0. */
+/* All of them, by number: NET_HOP_NONE has an entry, too, with an MTU of 0. */
+static inline const struct hop *
+hop_table(const struct net_output *output)
+{
+	return output->hops->entries;
+}
+
 static inline const struct hop *
 hop_at(const struct net_output *output, uint16_t number)
 {
@@ -109,6 +115,31 @@ hop_send_at(struct net_output *output, const struct hop *hop, struct rte_mbuf *m
 		output_drop(output, m, NET_COUNT_TOO_BIG);
 		return;
 	}
+	output_burst_add(output, burst, m);
+}
+
+/*
+ * The same for a packet of one segment whose data does not start at its IP header yet: that is at `ip`, in the buffer, and the
+ * packet `len` bytes long. l2_len is 0.
+ */
+static __rte_always_inline void
+hop_send_from(struct net_output *output, const struct hop *hop, struct rte_mbuf *m, uint8_t *ip, uint16_t len)
+{
+	struct output_burst *burst = hop->burst;
+	uint16_t at = (uint16_t)(ip - (uint8_t *)m->buf_addr);
+
+	if (unlikely(!burst->count || hop->header.len != RTE_ETHER_HDR_LEN || at < RTE_ETHER_HDR_LEN)) {
+		m->data_off = at;
+		m->data_len = len;
+		m->pkt_len = len;
+		hop_send_at(output, hop, m);
+		return;
+	}
+	m->data_off = at - RTE_ETHER_HDR_LEN;
+	m->data_len = len + RTE_ETHER_HDR_LEN;
+	m->pkt_len = len + RTE_ETHER_HDR_LEN;
+	m->tx_offload |= RTE_ETHER_HDR_LEN << RTE_MBUF_L2_LEN_OFS;
+	output_header_write(ip - RTE_ETHER_HDR_LEN, &hop->header, output_type_of(ip));
 	output_burst_add(output, burst, m);
 }
 

@@ -73,12 +73,26 @@ output_drop(struct net_output *output, struct rte_mbuf *m, enum net_counter coun
 /* `destination` NULL: no addresses, as on lo. */
 void output_header_fill(struct output_header *header, const struct table_link *link, const uint8_t *destination);
 
+/* What an Ethernet header calls this IP header. */
+static inline uint16_t
+output_type_of(const uint8_t *ip)
+{
+	return likely(*ip < 5 << 4) ? RTE_BE16(RTE_ETHER_TYPE_IPV4) : RTE_BE16(RTE_ETHER_TYPE_IPV6);
+}
+
+/* One without a tag, in copies of constant length, which are one or two instructions. */
+static inline void
+output_header_write(uint8_t *at, const struct output_header *header, uint16_t type_be)
+{
+	memcpy(at, header->bytes, 12);
+	memcpy(at + 12, &type_be, 2);
+}
+
 /* False when the packet has no room for it. */
 static inline bool
 output_header_prepend(struct rte_mbuf *m, const struct output_header *header)
 {
-	uint16_t type_be = *rte_pktmbuf_mtod(m, const uint8_t *) >> 4 == 4 ? RTE_BE16(RTE_ETHER_TYPE_IPV4)
-									   : RTE_BE16(RTE_ETHER_TYPE_IPV6);
+	uint16_t type_be = output_type_of(rte_pktmbuf_mtod(m, const uint8_t *));
 	uint16_t len = header->len;
 	uint8_t *at;
 
@@ -89,10 +103,8 @@ output_header_prepend(struct rte_mbuf *m, const struct output_header *header)
 	m->pkt_len += len;
 	m->l2_len = len & 0x7f;
 	at = rte_pktmbuf_mtod(m, uint8_t *);
-	/* Copies of constant length are one or two instructions. */
 	if (likely(len == RTE_ETHER_HDR_LEN)) {
-		memcpy(at, header->bytes, 12);
-		memcpy(at + 12, &type_be, 2);
+		output_header_write(at, header, type_be);
 	} else {
 		memcpy(at, header->bytes, 16);
 		memcpy(at + 16, &type_be, 2);

@@ -48,14 +48,16 @@ packet_sum(uint64_t sum, const void *data, size_t len)
 /* The same, for what may be a whole payload. */
 uint64_t packet_sum_long(uint64_t sum, const void *data, size_t len);
 
+/* Both halves added, with the carry brought around: adding a word turned by half its length has that in its upper half. */
 static inline uint16_t
 packet_sum_fold(uint64_t sum)
 {
-	sum = (sum & UINT32_MAX) + (sum >> 32);
-	sum = (sum & UINT32_MAX) + (sum >> 32);
-	sum = (sum & UINT16_MAX) + (sum >> 16);
-	sum = (sum & UINT16_MAX) + (sum >> 16);
-	return (uint16_t)sum;
+	uint32_t half;
+
+	sum += sum << 32 | sum >> 32;
+	half = (uint32_t)(sum >> 32);
+	half += half << 16 | half >> 16;
+	return (uint16_t)(half >> 16);
 }
 
 /* The pseudo-headers of RFC 9293 section 3.1 and RFC 8200 section 8.1, unfolded, from the unfolded sum of both addresses.

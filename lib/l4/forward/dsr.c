@@ -8,6 +8,14 @@ dsr_growth(const struct l4_target *target, bool ipv6_client)
 	return 0;
 }
 
+static inline enum l4_verdict
+leave_as_it_is(struct l4_packet *packet, const struct l4_target *target, struct l4_flow *flow)
+{
+	return L4_FORWARDED;
+}
+
+L4_PLAIN_FUNCTIONS(dsr_plain, leave_as_it_is)
+
 static enum l4_verdict
 dsr_to_server(struct l4_packet *packet, const struct l4_target *target, struct l4_flow *flow)
 {
@@ -20,4 +28,5 @@ const struct l4_forwarder l4_dsr = {
 	.properties = L4_ON_LINK | L4_KEEPS_PORT,
 	.growth = dsr_growth,
 	.to_server = dsr_to_server,
+	.plain_to_server = { dsr_plain_v4, dsr_plain_v6 },
 };

@@ -31,7 +31,7 @@ gue_growth(const struct l4_target *target, bool ipv6_client)
  * counts: the addresses and the length, which it shares with the pseudo-header, cancel out. False where there is no such
  * checksum.
  */
-static inline bool
+static __rte_always_inline bool
 inner_sum(const struct l4_packet *p, uint64_t *sum)
 {
 	const uint8_t *l3 = p->l3, *l4 = l4_packet_l4(p);
@@ -63,8 +63,9 @@ address_sum(const struct ip_address *ip)
  * IPv4 does without a checksum, IPv6 does not: RFC 6936 lets tunnels, but receivers must be told. From values, as in
  * l4_tunnel_checksum_v4().
  */
-static inline uint16_t
-checksum_v6(struct l4_packet *p, const struct l4_target *target, const struct rte_udp_hdr *udp, uint8_t gue_protocol)
+static __rte_always_inline uint16_t
+checksum_v6(const struct l4_packet *p, const struct l4_target *target, const struct rte_udp_hdr *udp,
+	    uint8_t gue_protocol)
 {
 	uint64_t sum, pseudo = packet_sum_pseudo(address_sum(&target->local) + address_sum(&target->server.ip),
 						 IPPROTO_UDP, ntohs(udp->dgram_len));
@@ -80,38 +81,51 @@ checksum_v6(struct l4_packet *p, const struct l4_target *target, const struct rt
 	return checksum ? checksum : UINT16_MAX;
 }
 
-static enum l4_verdict
-gue_to_server(struct l4_packet *packet, const struct l4_target *target, struct l4_flow *flow)
+/* `v4`: the outer header. */
+static __rte_always_inline enum l4_verdict
+put_in(struct l4_packet *packet, const struct l4_target *target, bool v4)
 {
-	uint16_t ip_len = l4_tunnel_ip_len(target), udp_len = packet->ip_len + GUE_LEN;
-	bool v4 = ip_address_is_v4(&target->server.ip);
+	uint16_t ip_len = v4 ? L4_IPV4_HEADER_LEN : L4_IPV6_HEADER_LEN, udp_len = packet->ip_len + GUE_LEN;
+	uint64_t entropy = l4_packet_entropy(packet);
+	const struct l4_packet inside = *packet;
 	struct l4_tunnel_inner inner;
-	struct rte_udp_hdr udp;
 	enum l4_verdict verdict;
-	uint64_t entropy;
+	struct rte_udp_hdr udp;
 	uint8_t *at;
 
-	l4_tunnel_inner_finish(packet);
 	if (!l4_tunnel_fits(packet, ip_len + GUE_LEN, &verdict))
 		return verdict;
-	entropy = l4_packet_entropy(packet);
 	l4_tunnel_inner_read(packet, entropy, &inner);
-	at = l4_tunnel_prepend(packet, ip_len + GUE_LEN);
+	at = l4_tunnel_extend(packet, ip_len + GUE_LEN);
 	packet->m->tx_offload = rte_mbuf_tx_offload(0, ip_len, 0, 0, 0, 0, 0);
 	udp = (struct rte_udp_hdr){
 		.src_port = htons((uint16_t)(SOURCE_PORT_FIRST | (entropy >> 48 & SOURCE_PORT_MASK))),
 		.dst_port = target->gue_port_be,
 		.dgram_len = htons(udp_len),
 	};
-	if (v4)
+	if (v4) {
 		l4_tunnel_write_v4(at, target, &inner, IPPROTO_UDP, udp_len);
-	else
+	} else {
 		l4_tunnel_write_v6(at, target, &inner, IPPROTO_UDP, udp_len, entropy);
-	if (!v4)
-		udp.dgram_cksum = checksum_v6(packet, target, &udp, inner.ip_protocol);
+		udp.dgram_cksum = checksum_v6(&inside, target, &udp, inner.ip_protocol);
+	}
 	memcpy(at + ip_len, &udp, sizeof(udp));
 	*(struct gue_header *)(at + ip_len + sizeof(udp)) = (struct gue_header){ .protocol = inner.ip_protocol };
 	return L4_FORWARDED;
+}
+
+static __rte_always_inline enum l4_verdict
+put_in_udp(struct l4_packet *packet, const struct l4_target *target, struct l4_flow *flow)
+{
+	return ip_address_is_v4(&target->server.ip) ? put_in(packet, target, true) : put_in(packet, target, false);
+}
+
+L4_PLAIN_FUNCTIONS(gue_plain, put_in_udp)
+
+static enum l4_verdict
+gue_to_server(struct l4_packet *packet, const struct l4_target *target, struct l4_flow *flow)
+{
+	return l4_tunnel_any(packet, target, flow, put_in_udp);
 }
 
 const struct l4_forwarder l4_gue = {
@@ -119,4 +133,5 @@ const struct l4_forwarder l4_gue = {
 	.properties = L4_TUNNELS | L4_KEEPS_PORT | L4_TUNNEL_PORT,
 	.growth = gue_growth,
 	.to_server = gue_to_server,
+	.plain_to_server = { gue_plain_v4, gue_plain_v6 },
 };

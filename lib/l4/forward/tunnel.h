@@ -21,7 +21,7 @@ struct l4_tunnel_inner {
 	uint16_t fragment_be, identification_be; /* of the outer IPv4 header */
 };
 
-static inline uint16_t
+static __rte_always_inline uint16_t
 l4_tunnel_ip_len(const struct l4_target *target)
 {
 	return ip_address_is_v4(&target->server.ip) ? sizeof(struct rte_ipv4_hdr) : sizeof(struct rte_ipv6_hdr);
@@ -54,7 +54,7 @@ l4_tunnel_identification_be(uint64_t entropy, uint16_t inner_identification_be, 
 	return identification ? htons(identification) : htons(1);
 }
 
-static inline void
+static __rte_always_inline void
 l4_tunnel_inner_read(const struct l4_packet *p, uint64_t entropy, struct l4_tunnel_inner *inner)
 {
 	const struct rte_ipv4_hdr *v4 = (const void *)p->l3;
@@ -77,40 +77,30 @@ l4_tunnel_inner_read(const struct l4_packet *p, uint64_t entropy, struct l4_tunn
 		inner->identification_be = l4_tunnel_identification_be(entropy, v4->packet_id, v4->fragment_offset);
 }
 
-/* From values, as what was just stored in halves cannot be loaded in words without waiting. */
-static inline uint16_t
-l4_tunnel_checksum_v4(const struct rte_ipv4_hdr *ip)
-{
-	uint64_t sum = (uint64_t)ip->src_addr + ip->dst_addr + ip->total_length + ip->packet_id + ip->fragment_offset +
-		       htons((uint16_t)(ip->version_ihl << 8 | ip->type_of_service)) +
-		       htons((uint16_t)(ip->time_to_live << 8 | ip->next_proto_id));
-
-	return (uint16_t)~packet_sum_fold(sum);
-}
-
-/* Writes the outer IP header to `at`, in front of `payload_len` bytes of `protocol`. */
-static inline void
+/*
+ * Writes the outer IP header to `at`, in front of `payload_len` bytes of `protocol`. In words as they lie in memory, which
+ * are summed as they are, too: what was just stored cannot be loaded in other pieces without waiting.
+ */
+static __rte_always_inline void
 l4_tunnel_write_v4(uint8_t *at, const struct l4_target *target, const struct l4_tunnel_inner *inner, uint8_t protocol,
 		   uint16_t payload_len)
 {
-	struct rte_ipv4_hdr ip = {
-		.version_ihl = RTE_IPV4_VHL_DEF,
-		.type_of_service = inner->tos,
-		.total_length = htons((uint16_t)(payload_len + sizeof(ip))),
-		.packet_id = inner->identification_be,
-		.fragment_offset = inner->fragment_be,
-		.time_to_live = L4_TUNNEL_TTL,
-		.next_proto_id = protocol,
-		.src_addr = ip_address_v4_be(&target->local),
-		.dst_addr = ip_address_v4_be(&target->server.ip),
-	};
+	uint32_t source = ip_address_v4_be(&target->local), destination = ip_address_v4_be(&target->server.ip);
+	uint32_t length = (uint32_t)rte_cpu_to_be_16((uint16_t)(payload_len + L4_IPV4_HEADER_LEN)) << 16 |
+			  (uint32_t)inner->tos << 8 | RTE_IPV4_VHL_DEF;
+	uint32_t fragment = (uint32_t)inner->fragment_be << 16 | inner->identification_be;
+	uint32_t rest = (uint32_t)protocol << 8 | L4_TUNNEL_TTL;
+	uint16_t sum = packet_sum_fold((uint64_t)source + destination + length + fragment + rest);
 
-	ip.hdr_checksum = l4_tunnel_checksum_v4(&ip);
-	memcpy(at, &ip, sizeof(ip));
+	l4_store_32(at, length);
+	l4_store_32(at + 4, fragment);
+	l4_store_32(at + 8, rest | (uint32_t)(uint16_t)~sum << 16);
+	l4_store_32(at + 12, source);
+	l4_store_32(at + 16, destination);
 }
 
 /* The flow label keeps a flow on one path (RFC 6438). */
-static inline void
+static __rte_always_inline void
 l4_tunnel_write_v6(uint8_t *at, const struct l4_target *target, const struct l4_tunnel_inner *inner, uint8_t protocol,
 		   uint16_t payload_len, uint64_t entropy)
 {
@@ -125,10 +115,10 @@ l4_tunnel_write_v6(uint8_t *at, const struct l4_target *target, const struct l4_
 }
 
 /* Room for `len` bytes of outer headers, so that a link's still fits in front. False leaves the packet as it is. */
-static inline bool
+static __rte_always_inline bool
 l4_tunnel_fits(const struct l4_packet *p, uint16_t len, enum l4_verdict *verdict)
 {
-	if (unlikely(rte_pktmbuf_headroom(p->m) < len + L4_LINK_HEADROOM)) {
+	if (unlikely(p->l3 - (uint8_t *)p->m->buf_addr < len + L4_LINK_HEADROOM)) {
 		*verdict = L4_DROP_NO_HEADROOM;
 		return false;
 	}
@@ -139,15 +129,32 @@ l4_tunnel_fits(const struct l4_packet *p, uint16_t len, enum l4_verdict *verdict
 	return true;
 }
 
-static inline uint8_t *
-l4_tunnel_prepend(struct l4_packet *p, uint16_t len)
+/* The packet starts that much sooner. Its first byte, then. */
+static __rte_always_inline uint8_t *
+l4_tunnel_extend(struct l4_packet *p, uint16_t len)
 {
-	struct rte_mbuf *m = p->m;
+	p->l3 -= len;
+	p->ip_len += len;
+	return p->l3;
+}
 
+/* Any packet, by what is written for plain ones. */
+static __rte_always_inline enum l4_verdict
+l4_tunnel_any(struct l4_packet *packet, const struct l4_target *target, struct l4_flow *flow, l4_forward_function *put)
+{
+	struct rte_mbuf *m = packet->m;
+	struct l4_packet outer;
+	enum l4_verdict verdict;
+	uint16_t len;
+
+	l4_tunnel_inner_finish(packet);
+	outer = *packet;
+	verdict = put(&outer, target, flow);
+	len = (uint16_t)(packet->l3 - outer.l3);
 	m->data_off -= len;
 	m->data_len += len;
 	m->pkt_len += len;
-	return rte_pktmbuf_mtod(m, uint8_t *);
+	return verdict;
 }
 
 #endif

@@ -169,6 +169,60 @@ dsr_changes_nothing(void **state)
 	}
 }
 
+/* The packet as `rewrite` leaves it, from where it says that it starts. */
+static uint16_t
+rewritten(l4_forward_function *rewrite, const struct wire *w, const struct l4_target *target, uint8_t *out)
+{
+	struct l4_flow flow = flow_new(w);
+	struct l4_packet p;
+	uint16_t at, len;
+
+	wire_build(w, &p);
+	assert_int_equal(rewrite(&p, target, &flow), L4_FORWARDED);
+	at = (uint16_t)(p.l3 - (uint8_t *)p.m->buf_addr);
+	/* The general ones have told the mbuf. */
+	if (rewrite == target->forwarder->to_server || rewrite == target->forwarder->to_client)
+		at = p.m->data_off, len = p.m->data_len;
+	else
+		len = p.ip_len;
+	memcpy(out, (uint8_t *)p.m->buf_addr + at, len);
+	memcpy(out + len, &p.m->tx_offload, sizeof(p.m->tx_offload));
+	memcpy(out + len + sizeof(p.m->tx_offload), &p.m->ol_flags, sizeof(p.m->ol_flags));
+	rte_pktmbuf_free(p.m);
+	return (uint16_t)(len + sizeof(p.m->tx_offload) + sizeof(p.m->ol_flags));
+}
+
+static void
+plain_packets_leave_as_any_would(const struct l4_forwarder *f, const struct wire *w, bool servers_v6)
+{
+	struct l4_target target = target_new(f->name, servers_v6, w->ip_protocol);
+	uint16_t len = rewritten(f->to_server, w, &target, before);
+
+	assert_int_equal(rewritten(f->plain_to_server[w->v6], w, &target, after), len);
+	assert_memory_equal(after, before, len);
+	if (!f->to_client)
+		return;
+	len = rewritten(f->to_client, w, &target, before);
+	assert_int_equal(rewritten(f->plain_to_client[w->v6], w, &target, after), len);
+	assert_memory_equal(after, before, len);
+}
+
+static void
+every_forwarder_has_one_way_for_plain_packets(void **state)
+{
+	for (const struct l4_forwarder *const *at = l4_forwarders; *at; at++)
+		for (unsigned int i = 0; i < 32; i++) {
+			struct wire w = wire_default(i & 1, i & 2 ? IPPROTO_UDP : IPPROTO_TCP);
+
+			w.no_sum = i & 2 && i & 4;
+			w.dont_fragment = i & 8;
+			w.padded = i & 16;
+			plain_packets_leave_as_any_would(*at, &w, w.v6);
+			if ((*at)->properties & L4_TUNNELS)
+				plain_packets_leave_as_any_would(*at, &w, !w.v6);
+		}
+}
+
 static void
 forwarders_have_what_their_properties_promise(void **state)
 {
@@ -203,6 +257,7 @@ main(void)
 		cmocka_unit_test_teardown(nat_changes_the_server_only, teardown),
 		cmocka_unit_test_teardown(a_server_without_a_port_has_the_packets, teardown),
 		cmocka_unit_test_teardown(dsr_changes_nothing, teardown),
+		cmocka_unit_test_teardown(every_forwarder_has_one_way_for_plain_packets, teardown),
 		cmocka_unit_test_teardown(forwarders_have_what_their_properties_promise, teardown),
 	};
 
