@@ -163,7 +163,7 @@ struct arrival {
 #define START(type, first) (RTE_BE16(type) | (uint32_t)(first) << 16)
 /* From the fragments' field of IPv4 on. */
 #define MIDDLE_MASK ((uint64_t)V4_FRAGMENT_MASK | 0xffull << 24)
-#define TO_NOBODY UINT64_MAX
+#define MIDDLE_OF_NONE UINT64_MAX
 
 /* All but the source's port, which lies between; where that of the destination does not count, without it, too. */
 static __rte_always_inline uint64_t
@@ -181,10 +181,11 @@ is_of_run(const uint8_t *ip, const struct l4_run *run, enum l4_quick what, bool 
 
 	if (!v6)
 		return (start & 0x00ffffff) == START(RTE_ETHER_TYPE_IPV4, V4_AND_NO_OPTIONS) &&
-		       (l4_load_64(to) & to_mask(what)) == run->to_v4 &&
+		       (what == L4_QUICK_TO_CLIENT || (l4_load_64(to) & to_mask(what)) == run->to_v4) &&
 		       (l4_load_64(ip + 6) & MIDDLE_MASK) == run->middle;
 	return (start & 0x00f0ffff) == START(RTE_ETHER_TYPE_IPV6, 0x60) && ip[6] == run->ip_protocol &&
-	       ((l4_load_64(to) ^ run->to.halves[0]) | (l4_load_64(to + 8) ^ run->to.halves[1])) == 0 &&
+	       (what == L4_QUICK_TO_CLIENT ||
+		((l4_load_64(to) ^ run->to.halves[0]) | (l4_load_64(to + 8) ^ run->to.halves[1])) == 0) &&
 	       (what != L4_QUICK_CLIENT || l4_load_16(to + 18) == run->to_port_be);
 }
 
@@ -237,6 +238,29 @@ hash_of_run(const uint8_t *ip, uint32_t ports, const struct l4_run *run, const s
 	return flow_hash(source, to, (uint16_t)ports, (uint16_t)(ports >> 16), run->ip_protocol, key);
 }
 
+/* Answers to clients have nothing in common but that kind_of() would say so of each. */
+static __rte_always_inline bool
+may_be_to_client(const struct l4_find *find, const uint8_t *ip, uint8_t ip_protocol, bool v6)
+{
+	const uint8_t *at = ip + (v6 ? L4_IPV6_ADDRESSES_AT : L4_IPV4_ADDRESSES_AT);
+	const struct ip_address source = l4_address_at(at, v6), to = l4_address_at(at + (v6 ? 16 : 4), v6);
+
+	return !l4_find_has(find, &to, 0, ip_protocol, L4_FIND_OURS) &&
+	       l4_find_is_server(find, &source, l4_load_16(at + (v6 ? 32 : 8)), ip_protocol);
+}
+
+static __rte_always_inline uint64_t
+word_of_run(const uint8_t *ip, uint32_t ports, enum l4_quick what, bool v6)
+{
+	const uint8_t *addresses = ip + (v6 ? L4_IPV6_ADDRESSES_AT : L4_IPV4_ADDRESSES_AT);
+
+	if (what == L4_QUICK_TO_LOCAL)
+		return l4_quick_word_of_local((uint16_t)(ports >> 16));
+	if (what == L4_QUICK_TO_CLIENT)
+		return l4_quick_word_of_client(l4_load_32(addresses + (v6 ? 28 : 4)), ports >> 16);
+	return l4_quick_word_of_client(l4_load_32(addresses + (v6 ? 12 : 0)), ports);
+}
+
 /* `what` and `v6` are the run's. False, and nothing has happened, when the packet is not of it. */
 static __rte_always_inline bool
 read_of_run(const struct l4_worker *worker, struct rte_mbuf *m, struct l4_slot *slot, const struct l4_run *run,
@@ -244,7 +268,6 @@ read_of_run(const struct l4_worker *worker, struct rte_mbuf *m, struct l4_slot *
 {
 	const uint16_t l3_len = v6 ? L4_IPV6_HEADER_LEN : L4_IPV4_HEADER_LEN;
 	uint8_t *ip = rte_pktmbuf_mtod_offset(m, uint8_t *, ETHERNET_LEN), tcp_flags;
-	const uint8_t *source = ip + (v6 ? L4_IPV6_ADDRESSES_AT + 12 : L4_IPV4_ADDRESSES_AT);
 	uint32_t readable = m->data_len, ports, len;
 
 	if (unlikely(readable < ETHERNET_LEN + l3_len + 8u || m->nb_segs != 1 || !is_of_run(ip, run, what, v6)))
@@ -257,7 +280,8 @@ read_of_run(const struct l4_worker *worker, struct rte_mbuf *m, struct l4_slot *
 	    (m->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED ||
 	     !sums_hold(ip, l3_len, (uint16_t)(len - l3_len), run->ip_protocol)))
 		return false;
-	ports = l4_load_32(ip + l3_len);
+	if (what == L4_QUICK_TO_CLIENT && !may_be_to_client(&worker->generation->find, ip, run->ip_protocol, v6))
+		return false;
 	slot->packet.m = m;
 	slot->packet.l3 = ip;
 	slot->packet.ip_len = (uint16_t)len;
@@ -268,28 +292,31 @@ read_of_run(const struct l4_worker *worker, struct rte_mbuf *m, struct l4_slot *
 	slot->brief = true;
 	ports = l4_load_32(ip + l3_len);
 	slot->hash = hash_of_run(ip, ports, run, &worker->hash_key, v6);
-	l4_quick_start(slot, worker->flows, what,
-		       what == L4_QUICK_CLIENT ? l4_quick_word_of_client(l4_load_32(source), ports)
-					       : l4_quick_word_of_local((uint16_t)(ports >> 16)));
+	l4_quick_start(slot, worker->flows, what, word_of_run(ip, ports, what, v6));
 	return true;
 }
 
-/* A run of nothing is one of IPv4. */
+static __rte_always_inline bool
+read_of(const struct l4_worker *worker, struct rte_mbuf *m, struct l4_slot *slot, const struct l4_run *run,
+	enum l4_quick what)
+{
+	return run->v6 ? read_of_run(worker, m, slot, run, what, true) : read_of_run(worker, m, slot, run, what, false);
+}
+
 static __rte_always_inline bool
 read_quick(const struct l4_worker *worker, struct rte_mbuf *m, struct l4_slot *slot)
 {
-	const struct l4_run *clients = &worker->to_service, *answers = &worker->to_local;
-
-	return (clients->v6 ? read_of_run(worker, m, slot, clients, L4_QUICK_CLIENT, true)
-			    : read_of_run(worker, m, slot, clients, L4_QUICK_CLIENT, false)) ||
-	       (answers->v6 ? read_of_run(worker, m, slot, answers, L4_QUICK_TO_LOCAL, true)
-			    : read_of_run(worker, m, slot, answers, L4_QUICK_TO_LOCAL, false));
+	return read_of(worker, m, slot, &worker->to_service, L4_QUICK_CLIENT) ||
+	       read_of(worker, m, slot, &worker->to_local, L4_QUICK_TO_LOCAL) ||
+	       read_of(worker, m, slot, &worker->to_clients, L4_QUICK_TO_CLIENT);
 }
 
 void
 l4_arrive_anew(struct l4_worker *worker)
 {
-	worker->to_service = worker->to_local = (struct l4_run){ .to_v4 = TO_NOBODY };
+	const struct l4_run none = { .middle = MIDDLE_OF_NONE };
+
+	worker->to_service = worker->to_local = worker->to_clients = none;
 }
 
 static void
@@ -300,7 +327,7 @@ run_begin(struct l4_run *run, const struct l4_slot *slot, enum l4_quick what, co
 	bool v6 = p->flags & L4_PACKET_IPV6;
 
 	*run = (struct l4_run){ .service = slot->service,
-				.to_v4 = v6 ? TO_NOBODY : to_v4 & to_mask(what),
+				.to_v4 = to_v4 & to_mask(what),
 				.to = slot->destination,
 				.to_port_be = p->destination_port_be,
 				.middle = (uint64_t)p->ip_protocol << 24,
@@ -321,8 +348,11 @@ quick_of(const struct arrival *a, const struct l4_slot *slot)
 			run_begin(&worker->to_service, slot, L4_QUICK_CLIENT, &worker->hash_key);
 		return L4_QUICK_CLIENT;
 	}
-	if (!l4_is_local_end(worker->generation, &slot->destination, p->ip_protocol))
+	if (!l4_is_local_end(worker->generation, &slot->destination, p->ip_protocol)) {
+		if (!a->by_hash)
+			run_begin(&worker->to_clients, slot, L4_QUICK_TO_CLIENT, &worker->hash_key);
 		return L4_QUICK_TO_CLIENT;
+	}
 	if (!a->by_hash && l4_is_no_service(worker->generation, &slot->destination, p->ip_protocol))
 		run_begin(&worker->to_local, slot, L4_QUICK_TO_LOCAL, &worker->hash_key);
 	return L4_QUICK_TO_LOCAL;

@@ -9,14 +9,6 @@
 #define CACHE_LINE 64
 #define SLOTS_MIN 16
 
-/* What is asked of the filter: hashed with the address. */
-enum fingerprint {
-	SERVER_AND_PORT = 1, /* port 0: any */
-	SERVER_ALONE = 2,
-	SERVICE_ALONE = 3,
-	LOCAL_ALONE = 4,
-};
-
 static const struct l4_service *
 range_find(const struct l4_find *find, const struct l4_find_slot *slot, uint16_t port)
 {
@@ -49,30 +41,10 @@ l4_find_range_service(const struct l4_find *find, const struct ip_address *ip, u
 	return slot ? range_find(find, slot, ntohs(port_be)) : NULL;
 }
 
-static inline bool
-filter_has(const struct l4_find *find, uint64_t hash)
-{
-	uint32_t print = (uint32_t)(hash >> 32) | 1;
-
-	for (uint64_t i = hash & find->filter_mask; find->filter[i]; i = (i + 1) & find->filter_mask)
-		if (find->filter[i] == print)
-			return true;
-	return false;
-}
-
-static inline uint64_t
-print_of(const struct ip_address *ip, uint16_t port_be, uint8_t ip_protocol, enum fingerprint what)
-{
-	return l4_find_hash(ip, port_be, (uint32_t)what << 8 | ip_protocol);
-}
-
 bool
 l4_is_server(const struct l4_generation *generation, const struct ip_address *ip, uint16_t port_be, uint8_t ip_protocol)
 {
-	const struct l4_find *find = &generation->find;
-
-	return filter_has(find, print_of(ip, port_be, ip_protocol, SERVER_AND_PORT)) ||
-	       (find->has_answers_of_any_port && filter_has(find, print_of(ip, 0, ip_protocol, SERVER_AND_PORT)));
+	return l4_find_is_server(&generation->find, ip, port_be, ip_protocol);
 }
 
 bool
@@ -81,20 +53,20 @@ l4_concerns(const struct l4_generation *generation, const struct ip_address *des
 {
 	const struct l4_find *find = &generation->find;
 
-	return filter_has(find, print_of(destination, 0, ip_protocol, SERVICE_ALONE)) ||
-	       filter_has(find, print_of(source, 0, ip_protocol, SERVER_ALONE));
+	return l4_find_has(find, destination, 0, ip_protocol, L4_FIND_SERVICE) ||
+	       l4_find_has(find, source, 0, ip_protocol, L4_FIND_SERVER);
 }
 
 bool
 l4_is_local_end(const struct l4_generation *generation, const struct ip_address *ip, uint8_t ip_protocol)
 {
-	return filter_has(&generation->find, print_of(ip, 0, ip_protocol, LOCAL_ALONE));
+	return l4_find_has(&generation->find, ip, 0, ip_protocol, L4_FIND_LOCAL);
 }
 
 bool
 l4_is_no_service(const struct l4_generation *generation, const struct ip_address *ip, uint8_t ip_protocol)
 {
-	return !filter_has(&generation->find, print_of(ip, 0, ip_protocol, SERVICE_ALONE));
+	return !l4_find_has(&generation->find, ip, 0, ip_protocol, L4_FIND_SERVICE);
 }
 
 /* ---- building ---- */
@@ -129,15 +101,23 @@ slot_add(struct l4_find *find, const struct l4_find_slot *slot)
 }
 
 static void
-filter_add(struct l4_find *find, uint64_t hash)
+filter_add(struct l4_find *find, const struct ip_address *ip, uint16_t port_be, uint8_t ip_protocol,
+	   enum l4_find_what what)
 {
-	uint64_t i = hash & find->filter_mask;
+	uint64_t hash = l4_find_print(ip, port_be, ip_protocol, what), i = hash & find->filter_mask;
 
-	if (filter_has(find, hash))
+	if (l4_find_has(find, ip, port_be, ip_protocol, what))
 		return;
 	while (find->filter[i])
 		i = (i + 1) & find->filter_mask;
 	find->filter[i] = (uint32_t)(hash >> 32) | 1;
+}
+
+static void
+filter_add_ours(struct l4_find *find, const struct ip_address *ip, uint8_t ip_protocol, enum l4_find_what what)
+{
+	filter_add(find, ip, 0, ip_protocol, what);
+	filter_add(find, ip, 0, ip_protocol, L4_FIND_OURS);
 }
 
 static int
@@ -202,7 +182,7 @@ void
 l4_find_build(struct l4_find *find, struct arena *arena, const struct l4_service *services, uint32_t service_count,
 	      const struct l4_target *const *answering, uint32_t answering_count)
 {
-	uint64_t slots = places_for(service_count), places = places_for(service_count + 3ull * answering_count);
+	uint64_t slots = places_for(service_count), places = places_for(2ull * service_count + 4ull * answering_count);
 
 	static_assert(sizeof(struct l4_find_slot) == 32, "two slots per cache line");
 	*find = (struct l4_find){ .services = services, .slot_mask = slots - 1, .filter_mask = places - 1 };
@@ -210,14 +190,14 @@ l4_find_build(struct l4_find *find, struct arena *arena, const struct l4_service
 	find->filter = alloc_aligned(arena, places * sizeof(*find->filter));
 	services_build(find, arena, service_count);
 	for (uint32_t i = 0; i < service_count; i++)
-		filter_add(find, print_of(&services[i].ip, 0, services[i].ip_protocol, SERVICE_ALONE));
+		filter_add_ours(find, &services[i].ip, services[i].ip_protocol, L4_FIND_SERVICE);
 	for (uint32_t i = 0; i < answering_count; i++) {
 		const struct l4_target *t = answering[i];
 
-		filter_add(find, print_of(&t->server.ip, t->server.port_be, t->ip_protocol, SERVER_AND_PORT));
-		filter_add(find, print_of(&t->server.ip, 0, t->ip_protocol, SERVER_ALONE));
+		filter_add(find, &t->server.ip, t->server.port_be, t->ip_protocol, L4_FIND_SERVER_AND_PORT);
+		filter_add(find, &t->server.ip, 0, t->ip_protocol, L4_FIND_SERVER);
 		if (t->forwarder->properties & L4_NEEDS_LOCAL_PORT)
-			filter_add(find, print_of(&t->local, 0, t->ip_protocol, LOCAL_ALONE));
+			filter_add_ours(find, &t->local, t->ip_protocol, L4_FIND_LOCAL);
 		find->has_answers_of_any_port |= t->server.port_be == 0;
 	}
 }

@@ -22,12 +22,21 @@ struct l4_find_range {
 	uint32_t service;
 };
 
+/* What is asked of the filter: hashed with the address. */
+enum l4_find_what {
+	L4_FIND_SERVER_AND_PORT = 1, /* port 0: any */
+	L4_FIND_SERVER = 2,
+	L4_FIND_SERVICE = 3,
+	L4_FIND_LOCAL = 4, /* an address that full_nat speaks from */
+	L4_FIND_OURS = 5,  /* either of the two */
+};
+
 struct l4_find {
 	struct l4_find_slot *slots;
 	uint64_t slot_mask;
 	const struct l4_service *services;
 	struct l4_find_range *ranges; /* those of an address side by side, by port */
-	/* A set of fingerprints: server and port; server, service's address, local address alone. 0 is a free place. */
+	/* A set of fingerprints (enum l4_find_what). 0 is a free place. */
 	uint32_t *filter;
 	uint64_t filter_mask;
 	bool has_answers_of_any_port;
@@ -90,6 +99,35 @@ l4_find_service(const struct l4_find *find, const struct ip_address *ip, uint16_
 	if (likely(slot != NULL))
 		return &find->services[slot->first];
 	return find->ranges ? l4_find_range_service(find, ip, port_be, ip_protocol) : NULL;
+}
+
+/* ---- the filter ---- */
+
+static __rte_always_inline uint64_t
+l4_find_print(const struct ip_address *ip, uint16_t port_be, uint8_t ip_protocol, enum l4_find_what what)
+{
+	return l4_find_hash(ip, port_be, (uint32_t)what << 8 | ip_protocol);
+}
+
+static __rte_always_inline bool
+l4_find_has(const struct l4_find *find, const struct ip_address *ip, uint16_t port_be, uint8_t ip_protocol,
+	    enum l4_find_what what)
+{
+	uint64_t hash = l4_find_print(ip, port_be, ip_protocol, what);
+	uint32_t print = (uint32_t)(hash >> 32) | 1;
+
+	for (uint64_t i = hash & find->filter_mask; find->filter[i]; i = (i + 1) & find->filter_mask)
+		if (find->filter[i] == print)
+			return true;
+	return false;
+}
+
+/* l4_is_server() */
+static __rte_always_inline bool
+l4_find_is_server(const struct l4_find *find, const struct ip_address *ip, uint16_t port_be, uint8_t ip_protocol)
+{
+	return l4_find_has(find, ip, port_be, ip_protocol, L4_FIND_SERVER_AND_PORT) ||
+	       (find->has_answers_of_any_port && l4_find_has(find, ip, 0, ip_protocol, L4_FIND_SERVER_AND_PORT));
 }
 
 #endif

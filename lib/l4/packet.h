@@ -47,19 +47,26 @@ l4_address_v4(uint32_t v4_be)
 	return (struct ip_address){ .halves = { 0, (uint64_t)v4_be << 32 | RTE_BE32(0xffff) } };
 }
 
-/* An address of the header in the common shape. */
+/* An address of a header in the common shape. */
 static inline struct ip_address
-l4_packet_address(const struct l4_packet *p, uint32_t v4_at, uint32_t v6_at)
+l4_address_at(const uint8_t *at, bool v6)
 {
 	uint64_t halves[2];
 	uint32_t v4_be;
 
-	if (unlikely(p->flags & L4_PACKET_IPV6)) {
-		memcpy(halves, p->l3 + v6_at, sizeof(halves));
+	if (v6) {
+		memcpy(halves, at, sizeof(halves));
 		return (struct ip_address){ .halves = { halves[0], halves[1] } };
 	}
-	memcpy(&v4_be, p->l3 + v4_at, sizeof(v4_be));
+	memcpy(&v4_be, at, sizeof(v4_be));
 	return l4_address_v4(v4_be);
+}
+
+static inline struct ip_address
+l4_packet_address(const struct l4_packet *p, uint32_t v4_at, uint32_t v6_at)
+{
+	return unlikely(p->flags & L4_PACKET_IPV6) ? l4_address_at(p->l3 + v6_at, true)
+						   : l4_address_at(p->l3 + v4_at, false);
 }
 
 static inline struct ip_address

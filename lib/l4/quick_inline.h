@@ -134,8 +134,7 @@ l4_quick_is_of_client(const struct l4_slot *slot, const struct l4_target *target
 static __rte_always_inline bool
 l4_quick_address_is(const struct ip_address *ip, const uint8_t *at, bool v6)
 {
-	const struct ip_address there = v6 ? (struct ip_address){ .halves = { l4_load_64(at), l4_load_64(at + 8) } }
-					   : l4_address_v4(l4_load_32(at));
+	const struct ip_address there = l4_address_at(at, v6);
 
 	return ip_address_equal(ip, &there);
 }

@@ -29,16 +29,16 @@ struct l4_service_use {
 };
 
 /*
- * What the last packets to a service, or the last answers to an address of ours, have in common: those that come next are
- * only compared with it (arrive.c).
+ * What the last packets to a service, the last answers to an address of ours, or those to clients have in common: the next
+ * ones are only compared with it (arrive.c).
  */
 struct l4_run {
 	const struct l4_service *service; /* NULL: answers */
-	/* The destination and, to a service, its port, as they lie in a header; of nothing yet, or of IPv6, what no packet has. */
+	/* The destination and, to a service, its port, as they lie in a header of IPv4. */
 	uint64_t to_v4;
 	struct ip_address to;
 	uint16_t to_port_be;
-	uint64_t middle; /* of a header of IPv4 */
+	uint64_t middle; /* of a header of IPv4; of no run yet, what no packet has */
 	uint64_t factor; /* of the hash of IPv4, but for the ports */
 	uint8_t ip_protocol;
 	bool v6;
@@ -49,7 +49,7 @@ struct l4_worker {
 	struct flow_hash_key hash_key; /* of config.hash_seed */
 	const struct l4_generation *generation;
 	struct l4_flows *flows;
-	struct l4_run to_service, to_local; /* of the generation */
+	struct l4_run to_service, to_local, to_clients; /* of the generation */
 	struct l4_fragments *fragments;
 	struct l4_target_use *use;       /* [L4_TARGETS_MAX] */
 	struct l4_service_use *services; /* [L4_SERVICES_MAX + 1] */

@@ -225,11 +225,31 @@ device_cuts_up(const struct port *port, const struct rte_mbuf *m, uint32_t featu
 	return features & PORT_TX_TSO && (!port->tx_segments_max || m->nb_segs <= port->tx_segments_max);
 }
 
+/* The device can take them as they are, which is nearly always so: all are looked at before a branch. */
+static bool
+are_ready(struct rte_mbuf *const *m, uint16_t count, uint32_t features)
+{
+	const uint64_t asked = RTE_MBUF_F_TX_TCP_SEG | (features & PORT_TX_CHECKSUM ? 0 : TX_CHECKSUM_FLAGS);
+	uint64_t flags = 0;
+	uint32_t segments = 0;
+
+	for (uint16_t i = 0; i < count; i++) {
+		flags |= m[i]->ol_flags;
+		segments |= m[i]->nb_segs;
+	}
+	return !(flags & asked) && (segments <= 1 || features & PORT_TX_SEGMENTS);
+}
+
 void
 port_tx_burst(struct port *port, uint16_t queue, struct rte_mbuf **m, uint16_t count)
 {
 	uint32_t features = __atomic_load_n(&port->features, __ATOMIC_RELAXED);
 	uint16_t ready = 0, dropped = 0, first = 0;
+
+	if (likely(are_ready(m, count, features))) {
+		port->ops->tx_burst(port, queue, m, count);
+		return;
+	}
 
 	for (uint16_t i = 0; i < count; i++) {
 		struct rte_mbuf *prepared;
