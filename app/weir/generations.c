@@ -182,7 +182,7 @@ services_with_ways(struct generations *g, struct config *config, uint32_t ports_
 	return 0;
 }
 
-/* In the place of the old one, once every worker has the new: nobody looks at the old one then. */
+/* In the place of the old one, once every worker has the new, and the XDP program: nobody looks at the old one then. */
 static void
 services_replace(struct generations *g, struct l4_generation *l4, struct news *news)
 {
@@ -190,6 +190,7 @@ services_replace(struct generations *g, struct l4_generation *l4, struct news *n
 
 	g->l4 = l4;
 	tell_workers(g, news);
+	topology_choices_publish(g->topology, l4, g->registry);
 	l4_generation_free(old);
 }
 

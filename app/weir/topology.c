@@ -78,9 +78,10 @@ has_name(const struct topology *t, const char *name)
 }
 
 /* Names as the L4 room has them for the same, so that sums are of both. */
-static const char *const forwarded_names[] = { "forwarded", "answered", "stateless" };
+static const char *const forwarded_names[] = { "forwarded", "answered", "started", "stateless" };
 
-static_assert(XDP_COUNT_ANSWERED == XDP_COUNT_FORWARDED + 1 && XDP_COUNT_STATELESS == XDP_COUNT_FORWARDED + 2,
+static_assert(XDP_COUNT_ANSWERED == XDP_COUNT_FORWARDED + 1 && XDP_COUNT_STARTED == XDP_COUNT_FORWARDED + 2 &&
+		      XDP_COUNT_STATELESS == XDP_COUNT_FORWARDED + 3,
 	      "forwarded_names");
 
 static void
@@ -89,7 +90,7 @@ register_counters(const struct xdp_program *program)
 	for (uint32_t cpu = 0; cpu < xdp_program_cpus(program); cpu++) {
 		const uint64_t *values = xdp_program_cpu_counters(program, cpu);
 		struct counter_block all = { "xdp", cpu, xdp_counter_names, values, XDP_COUNTER_COUNT };
-		struct counter_block forwarded = { "l4", cpu, forwarded_names, values + XDP_COUNT_FORWARDED, 3 };
+		struct counter_block forwarded = { "l4", cpu, forwarded_names, values + XDP_COUNT_FORWARDED, 4 };
 
 		if (counter_register(&all) < 0 || (xdp_program_forwards(program) && counter_register(&forwarded) < 0)) {
 			log_error(LOG_WARN, "no room to register the XDP program's counters of CPU %u", cpu);
@@ -470,7 +471,10 @@ serve_server(struct served *s, const struct xdp_server *server)
 static void
 serve_ports(struct served *s, const struct l4_service *service)
 {
-	struct xdp_service one = { .endpoint.ip = service->ip, .ip_protocol = service->ip_protocol, .forwarded = true };
+	struct xdp_service one = { .endpoint.ip = service->ip,
+				   .ip_protocol = service->ip_protocol,
+				   .forwarded = true,
+				   .number = service->id };
 
 	if (service->port_first == 1 && service->port_last == UINT16_MAX) {
 		serve_service(s, &one);
@@ -573,6 +577,29 @@ topology_serve(struct topology *t, const struct steering *steering, const struct
 	return result < 0 ? fail(t, result, "the XDP program's tables cannot be filled (%d: %s)", -result,
 				 strerror(-result))
 			  : 0;
+}
+
+void
+topology_choices_publish(struct topology *t, const struct l4_generation *l4, const struct l4_registry *registry)
+{
+	struct xdp_choice *choice;
+	int result = 0;
+
+	if (!t->program || !xdp_program_forwards(t->program))
+		return;
+	choice = malloc(sizeof(*choice));
+	for (uint32_t i = 0; choice && l4 && i < l4_generation_service_count(l4); i++) {
+		const struct l4_service *service = l4_generation_service(l4, i);
+		int rc = l4_service_share(registry, service, choice)
+				 ? xdp_program_choice_set(t->program, service->id, choice)
+				 : 0;
+
+		result = rc < 0 ? rc : result;
+	}
+	/* Without memory no service is set, and new flows go up. */
+	if (xdp_program_choices_end(t->program) < 0 || result < 0 || !choice)
+		log_error(LOG_WARN, "no memory for tables of the XDP program: new flows are placed in user space");
+	free(choice);
 }
 
 void

@@ -57,6 +57,9 @@ void topology_ports_drop(struct topology *topology, uint32_t from);
  * targets, older ones included. The last two may be NULL. */
 int topology_serve(struct topology *topology, const struct steering *steering, const struct l4_generation *l4,
 		   const struct l4_registry *registry);
+/* Who gets new flows in XDP, once all workers have the generation. */
+void topology_choices_publish(struct topology *topology, const struct l4_generation *l4,
+			      const struct l4_registry *registry);
 /* Before the first workers have flows, and before the ports: where there may be XDP ports, the XDP program is to forward
  * known flows by itself. 0 or -errno, the reason in topology->error. */
 int topology_forward(struct topology *topology, struct config *config, const struct l4_settings *settings);

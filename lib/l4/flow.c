@@ -1,7 +1,6 @@
 #include "l4/flow.h"
 
 #include <rte_branch_prediction.h>
-#include <rte_tcp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,7 +31,8 @@ struct flows {
 	uint8_t (*away)[L4_PAIRS_AWAY]; /* per bucket: its flows in their second and third pair; 255 stays */
 	void *memory;
 	size_t memory_bytes;
-	uint64_t used, spilled;
+	uint64_t used, spilled; /* `used` without what the program has made, so below 0 at times */
+	struct xdp_lane *lane;  /* NULL: nobody else has the table */
 };
 
 static void recount(struct flows *f);
@@ -96,14 +96,18 @@ l4_flows_new(uint64_t flows, const struct l4_target *targets, struct l4_target_u
 }
 
 struct l4_flows *
-l4_flows_new_in(struct l4_flow_pair *memory, uint64_t flows, const struct l4_target *targets, struct l4_target_use *use)
+l4_flows_new_in(struct l4_flow_pair *memory, struct xdp_lane *lane, uint64_t flows, const struct l4_target *targets,
+		struct l4_target_use *use)
 {
 	struct flows *f = flows_alloc(flows, 0, targets, use);
 
 	if (!f)
 		return NULL;
 	f->head.entries = memory->places;
+	f->lane = lane;
 	recount(f);
+	lane->made = 0;
+	__atomic_store_n(&lane->makes_flows, 1, __ATOMIC_RELEASE);
 	return &f->head;
 }
 
@@ -150,6 +154,18 @@ first_bucket_of(const struct flows *f, const struct l4_flow *flow, uint32_t plac
 	return pair * 2 + !!(place & PLACE_ODD);
 }
 
+/* The program may be about to fill this very place. */
+static inline void
+spilled_set(const struct flows *f, struct l4_flow *flow, bool spilled)
+{
+	if (!f->lane)
+		flow->bits = (flow->bits & ~(uint32_t)L4_FLOW_SPILLED & 0xff) | (spilled ? L4_FLOW_SPILLED : 0);
+	else if (spilled)
+		__atomic_fetch_or(l4_flow_tail(flow), L4_FLOW_TAIL_SPILLED, __ATOMIC_RELAXED);
+	else
+		__atomic_fetch_and(l4_flow_tail(flow), ~L4_FLOW_TAIL_SPILLED, __ATOMIC_RELAXED);
+}
+
 static void
 spill_count(struct flows *f, uint32_t bucket, unsigned int which)
 {
@@ -157,7 +173,7 @@ spill_count(struct flows *f, uint32_t bucket, unsigned int which)
 
 	if (*away < UINT8_MAX)
 		++*away;
-	bucket_at(f, bucket)[which].bits |= L4_FLOW_SPILLED;
+	spilled_set(f, &bucket_at(f, bucket)[which], true);
 	f->spilled++;
 }
 
@@ -169,7 +185,7 @@ spill_uncount(struct flows *f, uint32_t bucket, unsigned int which)
 	f->spilled--;
 	/* Once it could not be counted, nobody knows when the last one has gone. */
 	if (*away < UINT8_MAX && --*away == 0)
-		bucket_at(f, bucket)[which].bits &= ~(uint32_t)L4_FLOW_SPILLED & 0xff;
+		spilled_set(f, &bucket_at(f, bucket)[which], false);
 }
 
 /* ---- time ---- */
@@ -205,19 +221,75 @@ l4_answer_find(struct l4_flows *flows, const struct l4_answer_key *key, uint16_t
 
 /* ---- changes ---- */
 
-static void
-clear(struct flows *f, struct l4_flow *flow)
+static inline uint32_t
+tail_of(struct l4_flow *flow)
 {
-	const struct l4_flow old = *flow;
+	return __atomic_load_n(l4_flow_tail(flow), __ATOMIC_RELAXED);
+}
 
-	assert(l4_flow_state(flow) != L4_FLOW_NONE && "flow removed twice");
-	l4_flow_publish(flow, L4_TARGET_NONE, 0, old.bits & L4_FLOW_SPILLED);
-	*flow = (struct l4_flow){ .bits = old.bits & L4_FLOW_SPILLED };
+/* The place is ours. False: since this was seen there the program has been faster. */
+static inline bool
+place_take(const struct flows *f, struct l4_flow *flow, uint32_t tail)
+{
+	if (f->lane)
+		return l4_flow_take(flow, tail);
+	*l4_flow_tail(flow) = (tail & L4_FLOW_TAIL_SPILLED) | L4_FLOW_TAKEN << 24;
+	return true;
+}
+
+static inline void
+place_give(const struct flows *f, struct l4_flow *flow, uint32_t tail)
+{
+	if (f->lane)
+		l4_flow_give(flow, tail);
+	else
+		*l4_flow_tail(flow) = (*l4_flow_tail(flow) & L4_FLOW_TAIL_SPILLED) | tail;
+}
+
+static inline void
+target_count(const struct flows *f, uint32_t target, uint32_t more)
+{
+	if (f->lane)
+		__atomic_fetch_add(&f->use[target].flows, more, __ATOMIC_RELAXED);
+	else
+		f->use[target].flows += more;
+}
+
+/* Takes a place with the flow that this says is in it, and all that is counted of that. */
+static bool
+take_with_flow(struct flows *f, struct l4_flow *flow, uint32_t tail)
+{
+	uint32_t place = tail >> 16 & 0xff;
+
+	assert(l4_flow_is_one(L4_FLOW_TAIL_STATE(tail)) && "flow removed twice");
+	if (!place_take(f, flow, tail))
+		return false;
 	f->used--;
-	if (!(old.bits & L4_FLOW_ANSWER))
-		f->use[old.target].flows--;
-	if (old.place & PLACE_SECOND)
-		spill_uncount(f, first_bucket_of(f, flow, old.place), which_away(old.place));
+	if (!(tail >> 24 & L4_FLOW_ANSWER))
+		target_count(f, tail & 0xffff, UINT32_MAX);
+	if (place & PLACE_SECOND)
+		spill_uncount(f, first_bucket_of(f, flow, place), which_away(place));
+	return true;
+}
+
+/* A place that is ours becomes free. */
+static void
+place_free(struct flows *f, struct l4_flow *flow)
+{
+	memset(flow, 0, offsetof(struct l4_flow, client_port_be));
+	flow->client_port_be = flow->service_port_be = flow->local_port_be = 0;
+	flow->seen_s = 0;
+	flow->origin = 0;
+	place_give(f, flow, 0);
+}
+
+static bool
+clear(struct flows *f, struct l4_flow *flow, uint32_t tail)
+{
+	if (!take_with_flow(f, flow, tail))
+		return false;
+	place_free(f, flow);
+	return true;
 }
 
 /* What is known beside the entries, from the entries: those of a process before this one. */
@@ -229,6 +301,9 @@ recount(struct flows *f)
 	for (uint32_t i = 0; i < L4_TARGETS_MAX; i++)
 		f->use[i].flows = 0;
 	for (struct l4_flow *flow = f->head.entries; flow < end; flow++) {
+		/* Whoever was about to fill it has been killed. */
+		if (l4_flow_state(flow) == L4_FLOW_TAKEN)
+			place_free(f, flow);
 		if (l4_flow_state(flow) == L4_FLOW_NONE)
 			continue;
 		f->used++;
@@ -245,44 +320,56 @@ place_is_free(const struct l4_flow *flow)
 	return l4_flow_state(flow) == L4_FLOW_NONE;
 }
 
+static inline bool
+take_free(const struct flows *f, struct l4_flow *flow)
+{
+	uint32_t tail = tail_of(flow);
+
+	return L4_FLOW_TAIL_STATE(tail) == L4_FLOW_NONE && place_take(f, flow, tail);
+}
+
 /* A client that means it has answered the server's SYN by then. */
 static inline bool
 gives_way(const struct l4_flow *flow, uint16_t now_s)
 {
-	return l4_flow_state(flow) == L4_FLOW_OPENING && (uint16_t)(now_s - flow->seen_s) >= L4_OPENING_YIELDS_S;
+	return l4_flow_state(flow) == L4_FLOW_OPENING && l4_flow_silent_s(flow->seen_s, now_s) >= L4_OPENING_YIELDS_S;
 }
 
-/* Makes a place free whose flow has timed out, or else is still half open after a while: a flood of SYNs may fill the table,
- * but not keep it. */
+/* Takes a place whose flow has timed out, or else is still half open after a while: a flood of SYNs may fill the table, but
+ * not keep it. */
 static struct l4_flow *
 place_reclaim(struct flows *f, struct l4_flow *places, unsigned int count, uint16_t now_s)
 {
-	struct l4_flow *found = NULL;
+	for (unsigned int i = 0; i < count; i++) {
+		uint32_t tail = tail_of(&places[i]);
 
-	for (unsigned int i = 0; i < count && !found; i++)
-		if (timed_out(f, &places[i], now_s))
-			found = &places[i];
-	for (unsigned int i = 0; i < count && !found; i++)
-		if (gives_way(&places[i], now_s))
-			found = &places[i];
-	if (found)
-		clear(f, found);
-	return found;
+		if (l4_flow_is_one(L4_FLOW_TAIL_STATE(tail)) && timed_out(f, &places[i], now_s) &&
+		    take_with_flow(f, &places[i], tail))
+			return &places[i];
+	}
+	for (unsigned int i = 0; i < count; i++) {
+		uint32_t tail = tail_of(&places[i]);
+
+		if (gives_way(&places[i], now_s) && take_with_flow(f, &places[i], tail))
+			return &places[i];
+	}
+	return NULL;
 }
 
+/* All of these take the place that they return. */
 static inline struct l4_flow *
 place_in_bucket(struct flows *f, struct l4_flow *bucket, uint16_t now_s)
 {
-	if (place_is_free(&bucket[0]))
+	if (take_free(f, &bucket[0]))
 		return &bucket[0];
-	if (place_is_free(&bucket[1]))
+	if (take_free(f, &bucket[1]))
 		return &bucket[1];
 	return place_reclaim(f, bucket, L4_BUCKET_PLACES, now_s);
 }
 
 /* The emptier bucket, so that as many flows as possible find room in their first one. */
 static struct l4_flow *
-place_in_pair(struct flows *f, struct l4_flow *pair, uint16_t now_s)
+free_in_pair(struct l4_flow *pair)
 {
 	struct l4_flow *found = NULL;
 
@@ -294,7 +381,19 @@ place_in_pair(struct flows *f, struct l4_flow *pair, uint16_t now_s)
 		if (!found && (first || second))
 			found = &pair[first ? i : i + 1];
 	}
-	return found ? found : place_reclaim(f, pair, L4_PAIR_PLACES, now_s);
+	return found;
+}
+
+static struct l4_flow *
+place_in_pair(struct flows *f, struct l4_flow *pair, uint16_t now_s)
+{
+	struct l4_flow *found;
+
+	/* Again where the program was faster. */
+	while ((found = free_in_pair(pair)))
+		if (take_free(f, found))
+			return found;
+	return place_reclaim(f, pair, L4_PAIR_PLACES, now_s);
 }
 
 static unsigned int
@@ -333,7 +432,7 @@ struct l4_flow *
 l4_flow_insert(struct l4_flows *flows, uint32_t hash, const struct l4_flow *model, uint16_t now_s)
 {
 	struct flows *f = (struct flows *)flows;
-	uint32_t bucket = l4_flow_bucket(flows, hash), spilled, place = 0;
+	uint32_t bucket = l4_flow_bucket(flows, hash), place = 0;
 	struct l4_flow *flow = place_in_bucket(f, bucket_at(f, bucket), now_s);
 
 	assert(l4_flow_state(model) != L4_FLOW_NONE && model->target != L4_TARGET_NONE);
@@ -341,24 +440,25 @@ l4_flow_insert(struct l4_flows *flows, uint32_t hash, const struct l4_flow *mode
 		flow = place_away(f, bucket, hash, now_s, &place);
 	if (unlikely(!flow))
 		return NULL;
-	spilled = flow->bits & L4_FLOW_SPILLED;
 	flow->client = model->client;
 	flow->client_port_be = model->client_port_be;
 	flow->service_port_be = model->service_port_be;
 	flow->local_port_be = model->local_port_be;
 	flow->seen_s = now_s;
 	flow->origin = model->origin;
-	l4_flow_publish(flow, model->target, place, (model->bits & ~(uint32_t)L4_FLOW_SPILLED) | spilled);
-	if (!(flow->bits & L4_FLOW_ANSWER))
-		f->use[flow->target].flows++;
+	if (!(model->bits & L4_FLOW_ANSWER))
+		target_count(f, model->target, 1);
 	f->used++;
+	place_give(f, flow, L4_FLOW_TAIL(model->target, place, model->bits & ~(uint32_t)L4_FLOW_SPILLED));
 	return flow;
 }
 
 void
 l4_flow_remove(struct l4_flows *flows, struct l4_flow *flow)
 {
-	clear((struct flows *)flows, flow);
+	/* The program may be following its state. */
+	while (!clear((struct flows *)flows, flow, tail_of(flow)))
+		;
 }
 
 uint32_t
@@ -371,15 +471,21 @@ l4_flows_sweep(struct l4_flows *flows, uint32_t buckets, uint16_t now_s)
 		struct l4_flow *bucket = bucket_at(f, f->cursor);
 
 		for (unsigned int i = 0; i < L4_BUCKET_PLACES; i++) {
-			if (!place_is_free(&bucket[i]) && timed_out(f, &bucket[i], now_s)) {
-				clear(f, &bucket[i]);
-				cleared++;
-			}
+			uint32_t tail = tail_of(&bucket[i]);
+
+			if (l4_flow_is_one(L4_FLOW_TAIL_STATE(tail)) && timed_out(f, &bucket[i], now_s))
+				cleared += clear(f, &bucket[i], tail);
 		}
 		if (++f->cursor == flows->bucket_count)
 			f->cursor = 0;
 	}
 	return cleared;
+}
+
+static uint64_t
+made_by_program(const struct flows *f)
+{
+	return f->lane ? __atomic_load_n(&f->lane->made, __ATOMIC_RELAXED) : 0;
 }
 
 void
@@ -389,7 +495,7 @@ l4_flows_usage(const struct l4_flows *flows, struct l4_flows_usage *out)
 
 	*out = (struct l4_flows_usage){
 		.places = (uint64_t)flows->bucket_count * L4_BUCKET_PLACES,
-		.used = f->used,
+		.used = f->used + made_by_program(f),
 		.bytes = f->memory_bytes,
 		.spilled = f->spilled,
 	};
@@ -410,28 +516,13 @@ l4_flows_forget_hops(struct l4_flows *flows)
 
 /* ---- TCP ---- */
 
-static inline void
-state_set(struct l4_flow *flow, enum l4_flow_state state)
-{
-	flow->bits = ((flow->bits & ~7u) | state) & 0xff;
-}
-
 void
 l4_flow_track(struct l4_flow *flow, uint8_t tcp_flags, bool from_client, uint16_t now_s)
 {
-	const uint32_t both = L4_FLOW_CLIENT_FIN | L4_FLOW_SERVER_FIN;
-	enum l4_flow_state state = l4_flow_state(flow);
+	uint32_t bits = l4_flow_bits_after(flow->bits, tcp_flags, from_client);
 
 	flow->seen_s = now_s;
-	if (state == L4_FLOW_UDP || state == L4_FLOW_CLOSED)
-		return;
-	if (tcp_flags & RTE_TCP_RST_FLAG) {
-		state_set(flow, L4_FLOW_CLOSED);
-	} else if (tcp_flags & RTE_TCP_FIN_FLAG) {
-		flow->bits |= from_client ? L4_FLOW_CLIENT_FIN : L4_FLOW_SERVER_FIN;
-		state_set(flow, (flow->bits & both) == both ? L4_FLOW_CLOSED : L4_FLOW_CLOSING);
-	} else if (state == L4_FLOW_OPENING && from_client && !(tcp_flags & RTE_TCP_SYN_FLAG)) {
-		/* Not by the server's SYN: under a flood of forged ones it answers, and nobody is there. */
-		state_set(flow, L4_FLOW_ESTABLISHED);
-	}
+	/* The program may do the same at this moment, from another packet: of a state either will do. */
+	if (bits != flow->bits)
+		flow->bits = bits & 0xff;
 }

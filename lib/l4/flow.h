@@ -12,7 +12,8 @@
  *
  * Memory is bounded by l4_flows_new() and allocated there. Entries that have timed out are reused when their place is
  * wanted, and collected in passing by l4_flows_sweep(); nothing else ends a flow. One lcore owns the table; control
- * only reads numbers. Times are seconds of the lcore's clock, modulo 2^16.
+ * only reads numbers. Of a table in shared memory, the XDP program makes and follows flows, too: xdp/flow.h says what is
+ * whose. Times are seconds of the lcore's clock, modulo 2^16.
  */
 #ifndef L4_FLOW_H
 #define L4_FLOW_H
@@ -61,11 +62,12 @@ struct l4_flows {
  */
 struct l4_flows *l4_flows_new(uint64_t flows, const struct l4_target *targets, struct l4_target_use *use);
 /*
- * The same in memory that somebody else reads, too (xdp/flow.h): room for l4_flows_pairs(flows) pairs. It stays the
- * caller's, and the flows that are in it go on, as long as targets have the numbers that they had.
+ * The same in memory that the XDP program has, too (xdp/flow.h): room for l4_flows_pairs(flows) pairs. It stays the
+ * caller's, and the flows that are in it go on, as long as targets have the numbers that they had. From then on the
+ * program may make flows, which it must not have done since `lane` says so.
  */
-struct l4_flows *l4_flows_new_in(struct l4_flow_pair *memory, uint64_t flows, const struct l4_target *targets,
-				 struct l4_target_use *use);
+struct l4_flows *l4_flows_new_in(struct l4_flow_pair *memory, struct xdp_lane *lane, uint64_t flows,
+				 const struct l4_target *targets, struct l4_target_use *use);
 /* Hops of another process mean nothing in this one: they are found anew. */
 void l4_flows_forget_hops(struct l4_flows *flows);
 void l4_flows_free(struct l4_flows *flows);

@@ -62,7 +62,7 @@ l4_flow_is_live(const struct l4_target *targets, const struct l4_flow *flow, con
 {
 	const struct l4_flow_key *key = wanted;
 
-	return likely(targets[flow->target].service_id == key->service_id) && l4_flow_state(flow) != L4_FLOW_NONE &&
+	return likely(targets[flow->target].service_id == key->service_id) && l4_flow_is_one(l4_flow_state(flow)) &&
 	       !l4_flow_timed_out(targets, flow, now_s);
 }
 
@@ -87,7 +87,7 @@ l4_answer_is_live(const struct l4_target *targets, const struct l4_flow *flow, c
 	return ip_address_equal(&target->server.ip, &key->server.ip) && port_be == key->server.port_be &&
 	       target->ip_protocol == key->ip_protocol &&
 	       (!flow->local_port_be || ip_address_equal(&target->local, &key->to)) &&
-	       l4_flow_state(flow) != L4_FLOW_NONE && !l4_flow_timed_out(targets, flow, now_s);
+	       l4_flow_is_one(l4_flow_state(flow)) && !l4_flow_timed_out(targets, flow, now_s);
 }
 
 /* What the two kinds of lookup differ in. */

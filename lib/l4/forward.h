@@ -50,6 +50,13 @@ struct l4_forwarder {
 extern const struct l4_forwarder *const l4_forwarders[];
 const struct l4_forwarder *l4_forwarder_find(const char *name, size_t len);
 
+/* No address of ours was known to send from when the target was made: no route led there. */
+static inline bool
+l4_target_lacks_source(const struct l4_target *target)
+{
+	return target->forwarder->properties & (L4_NEEDS_LOCAL_PORT | L4_TUNNELS) && ip_address_is_any(&target->local);
+}
+
 /* ---- what forwarders and the pipeline share (rewrite.c) ---- */
 
 /* New addresses and ports with incremental checksums (RFC 1624): IPv4 header, TCP, UDP (0 stays 0 in IPv4), of a later

@@ -61,6 +61,8 @@ void l4_target_facts(const struct l4_target *target, struct xdp_target *out);
 /* A target as the XDP program is told of it. `generation` NULL: no service is served. */
 void l4_target_share(const struct l4_registry *registry, const struct l4_target *target,
 		     const struct l4_generation *generation, struct xdp_target *out);
+/* Who gets a service's new flows, for the XDP program. False: it is not to decide that. */
+bool l4_service_share(const struct l4_registry *registry, const struct l4_service *service, struct xdp_choice *out);
 /* The other way round, for the flows of a process before this one: the target and its service get the numbers that they had.
  * Into a registry that no generation holds anything of. */
 void l4_target_restore(struct l4_registry *registry, uint32_t number, const struct xdp_target *shared);
@@ -108,7 +110,7 @@ struct l4_worker_config {
 						     * with port % workers == index */
 	/* Where flows and ways lie when the XDP program forwards by them, too (xdp/forward.h), which outlives the worker;
 	 * NULL: in memory of its own. */
-	struct l4_flow_pair *flow_memory;
+	struct l4_flow_pair *flow_memory; /* with all that follow */
 	struct l4_target_use *use_memory;
 	struct xdp_lane *lane;
 	uint64_t start_ns; /* with these: second 0 of the clock that they have in common */

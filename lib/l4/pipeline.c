@@ -297,14 +297,6 @@ to_server(struct l4_worker *worker, struct l4_packet *p, uint32_t number, struct
 	return verdict;
 }
 
-/* A SYN on a flow that has ended is a new one, as RFC 6191 has it for TIME-WAIT. */
-static bool
-is_over(const struct l4_flow *flow, const struct l4_packet *p)
-{
-	return l4_flow_state(flow) == L4_FLOW_CLOSED &&
-	       (p->tcp_flags & (RTE_TCP_SYN_FLAG | RTE_TCP_ACK_FLAG)) == RTE_TCP_SYN_FLAG;
-}
-
 static void
 end_flow(struct l4_worker *worker, struct l4_flow *flow)
 {
@@ -324,7 +316,7 @@ client_packet_of_flow(struct l4_worker *worker, struct l4_slot *slot, struct l4_
 
 	if (unlikely(worker->observe != NULL && flow))
 		worker->decision.flow_state = (uint8_t)l4_flow_state(flow);
-	if (unlikely(flow && is_over(flow, p))) {
+	if (unlikely(flow && l4_flow_begins_anew(l4_flow_state(flow), p->tcp_flags))) {
 		end_flow(worker, flow);
 		flow = NULL;
 	}

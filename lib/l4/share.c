@@ -1,6 +1,9 @@
 #include "l4/registry.h"
 
 #include <arpa/inet.h>
+#include <netinet/in.h>
+
+static_assert(L4_SERVICES_MAX < XDP_CHOICES && L4_TARGET_NONE == 0, "numbers are the program's, too");
 
 /* The program's ways, by what forwarders say of themselves. */
 static enum xdp_forward
@@ -29,6 +32,7 @@ l4_target_facts(const struct l4_target *target, struct xdp_target *out)
 		.service_id = target->service_id,
 		.mss_max = target->mss_max,
 		.options = target->options,
+		.clamps_mss = (target->options & L4_OPTION_MSS_CLAMP) != 0,
 	};
 	for (int v6 = 0; v6 < 2; v6++)
 		out->growth[v6] = target->forwarder->growth(target, v6);
@@ -45,6 +49,37 @@ l4_target_share(const struct l4_registry *registry, const struct l4_target *targ
 	out->service_port_first = key->port_first;
 	out->service_port_last = key->port_last;
 }
+
+/* ---- new flows ---- */
+
+static uint32_t
+choice_flags(const struct l4_service *service)
+{
+	bool limits = service->syn_rate && service->ip_protocol == IPPROTO_TCP;
+
+	return (service->by_address ? XDP_CHOICE_BY_ADDRESS : 0) |
+	       (service->method || limits ? XDP_CHOICE_OPENS_UP : 0) | (service->quic ? XDP_CHOICE_ALL_UP : 0) |
+	       (limits ? XDP_CHOICE_LIMITS : 0);
+}
+
+bool
+l4_service_share(const struct l4_registry *registry, const struct l4_service *service, struct xdp_choice *out)
+{
+	const struct l4_target *targets = l4_registry_targets(registry);
+
+	if (!service->maglev || service->forwarder->properties & L4_SEES_ANSWERS)
+		return false;
+	assert(service->maglev->size == XDP_CHOICE_ENTRIES);
+	*out = (struct xdp_choice){ .flags = choice_flags(service) };
+	for (uint32_t i = 0; i < XDP_CHOICE_ENTRIES; i++) {
+		uint32_t number = service->targets[service->maglev->entries[i]];
+
+		out->targets[i] = l4_target_lacks_source(&targets[number]) ? L4_TARGET_NONE : (uint16_t)number;
+	}
+	return true;
+}
+
+/* ---- and back ---- */
 
 static const struct l4_forwarder *
 forwarder_of(enum xdp_forward way)

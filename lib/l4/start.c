@@ -159,23 +159,17 @@ insert(struct l4_worker *worker, const struct l4_slot *slot, uint32_t number, st
 				 .target = number,
 				 .seen_s = worker->now_s };
 
-	model.bits = p->ip_protocol != IPPROTO_TCP     ? L4_FLOW_UDP
-		     : p->tcp_flags & RTE_TCP_SYN_FLAG ? L4_FLOW_OPENING
-		     : p->tcp_flags & RTE_TCP_RST_FLAG ? L4_FLOW_CLOSED
-						       : L4_FLOW_ESTABLISHED;
+	model.bits = l4_flow_first_state(p->ip_protocol == IPPROTO_TCP, p->tcp_flags);
 	if (target->forwarder->properties & L4_SEES_ANSWERS)
 		return insert_pair(worker, target, slot->hash, &model, flow);
 	*flow = l4_flow_insert(worker->flows, slot->hash, &model, worker->now_s);
 	return *flow ? L4_STARTED : L4_STATELESS;
 }
 
-/* No address of ours was known to send from when the target was made: no route led there. */
 static bool
 lacks_source(const struct l4_worker *worker, uint32_t number)
 {
-	const struct l4_target *target = &worker->config.targets[number];
-
-	return target->forwarder->properties & (L4_NEEDS_LOCAL_PORT | L4_TUNNELS) && ip_address_is_any(&target->local);
+	return l4_target_lacks_source(&worker->config.targets[number]);
 }
 
 enum l4_verdict

@@ -5,6 +5,8 @@
 #include "base/clock.h"
 #include "l4/generation.h"
 
+/* So often it is looked at whether the XDP program has made flows. */
+#define SHARED_LOOK_NS NS_PER_SECOND
 /* The table is gone through once in this long, in steps; far below the wrap of its clock. */
 #define SWEEP_ROUND_NS (60 * NS_PER_SECOND)
 #define SWEEP_STEP_NS (10 * NS_PER_MS)
@@ -19,7 +21,8 @@ memory_take(struct l4_worker *worker)
 	if (worker->shares) {
 		worker->start_ns = config->start_ns;
 		worker->use = config->use_memory;
-		worker->flows = l4_flows_new_in(config->flow_memory, config->flows, config->targets, worker->use);
+		worker->flows =
+			l4_flows_new_in(config->flow_memory, config->lane, config->flows, config->targets, worker->use);
 		return;
 	}
 	worker->use = calloc(L4_TARGETS_MAX, sizeof(*worker->use));
@@ -90,6 +93,32 @@ peers_renew(struct l4_worker *worker, const struct l4_service *service)
 		use->peers[i].weight = use->peers[i].effective_weight = (int32_t)service->weights[i];
 }
 
+/* The number may have been another target's. The program may be making the first flow of it right now. */
+static void
+use_begin(struct l4_worker *worker, uint32_t target)
+{
+	struct l4_target_use *use = &worker->use[target];
+
+	/* One that flows have held meanwhile is still what it was. */
+	if (__atomic_load_n(&use->flows, __ATOMIC_RELAXED))
+		return;
+	use->hop = use->hop_generation = 0;
+	use->packets = use->bytes = 0;
+	l4_path_mtu_forget(&worker->path_mtus, target);
+}
+
+/* The program forwards to a server only when its worker knows the way there, and it may be alone before the worker has had a
+ * packet for that server. */
+static void
+hops_find(struct l4_worker *worker, const struct l4_service *service)
+{
+	if (!worker->shares || service->forwarder->properties & L4_SEES_ANSWERS)
+		return;
+	for (uint32_t i = 0; i < service->server_count; i++)
+		if (balance_usable(service->usable, i))
+			l4_hop_to_server(worker, service->targets[i]);
+}
+
 void
 l4_worker_adopt(struct l4_worker *worker, const struct l4_generation *generation)
 {
@@ -101,15 +130,12 @@ l4_worker_adopt(struct l4_worker *worker, const struct l4_generation *generation
 	worker->generation = generation;
 	l4_arrive_anew(worker);
 	fresh = l4_generation_fresh_targets(generation, &fresh_count);
-	/* One that flows have held meanwhile is still what it was. */
-	for (uint32_t i = 0; i < fresh_count; i++) {
-		if (worker->use[fresh[i]].flows)
-			continue;
-		worker->use[fresh[i]] = (struct l4_target_use){ 0 };
-		l4_path_mtu_forget(&worker->path_mtus, fresh[i]);
-	}
-	for (uint32_t i = 0; i < l4_generation_service_count(generation); i++)
+	for (uint32_t i = 0; i < fresh_count; i++)
+		use_begin(worker, fresh[i]);
+	for (uint32_t i = 0; i < l4_generation_service_count(generation); i++) {
 		peers_renew(worker, l4_generation_service(generation, i));
+		hops_find(worker, l4_generation_service(generation, i));
+	}
 }
 
 void
@@ -146,7 +172,9 @@ l4_worker_next_ns(const struct l4_worker *worker)
 
 	l4_flows_usage(worker->flows, &usage);
 	/* What waits is expired with the sweep. */
-	return usage.used || l4_fragments_waiting(worker->fragments) ? worker->sweep_ns : UINT64_MAX;
+	if (usage.used || l4_fragments_waiting(worker->fragments))
+		return worker->sweep_ns;
+	return worker->shares ? worker->sweep_ns + SHARED_LOOK_NS : UINT64_MAX;
 }
 
 const uint64_t *

@@ -5,17 +5,21 @@
  *     uses      [workers][XDP_TARGETS]    the way to each target, as its worker has found it
  *     hops      [workers][XDP_HOPS]       Ethernet headers by the number of the worker's hop: written by room net
  *     targets   [XDP_TARGETS]             servers and how they are reached: written by control
+ *     choices   [XDP_CHOICES]             a map each, of one struct xdp_choice: who gets a service's new flows. Control makes
+ *                                         a new one and puts it in the place of the old one
  *     traffic   [CPUs][XDP_TARGETS]       what the program has sent to each target: written by the program
  *     lanes     [workers]                 what changes all of a worker's hops at once
  *     settings                            written by control, before any of the above is used
  *
- * The program forwards packets of flows that are known and go on as they were. For everything else it names a reason
- * (xdp/outcome.h) and hands the packet to the AF_XDP socket, whose worker decides as if there were no program. So nothing is
- * decided here that a worker would decide otherwise.
+ * The program forwards packets of flows that are known and go on as they were, and the first ones of flows whose servers do
+ * not answer through Weir: it chooses the server and makes the entry. For everything else it names a reason (xdp/outcome.h)
+ * and hands the packet to the AF_XDP socket, whose worker decides as if there were no program. So nothing is decided here
+ * that a worker would decide otherwise.
  */
 #ifndef XDP_FORWARD_H
 #define XDP_FORWARD_H
 
+#include "balance/maglev.h"
 #include "base/hash.h"
 #include "base/ip_address.h"
 #include "xdp/flow.h"
@@ -51,8 +55,9 @@ struct xdp_target {
 	uint8_t changes_content; /* bool: packets are more than readdressed (TOA, PROXY protocol), which is not for here */
 	uint16_t growth[2];      /* bytes that a packet of IPv4, of IPv6 grows by */
 	uint16_t service_id, mss_max;
-	uint8_t options; /* enum l4_option */
-	uint8_t unused[7];
+	uint8_t options;    /* enum l4_option */
+	uint8_t clamps_mss; /* bool: SYNs name no larger MSS than mss_max, or, where that is 0, than fits the way */
+	uint8_t unused[6];
 };
 
 _Static_assert(sizeof(struct xdp_target) == 80, "few cache lines per target");
@@ -86,6 +91,25 @@ struct xdp_hop {
 
 _Static_assert(sizeof(struct xdp_hop) == 24, "small");
 
+/* By the number of the service, which is not 0. */
+#define XDP_CHOICES 4097
+#define XDP_CHOICE_ENTRIES BALANCE_MAGLEV_SIZE_DEFAULT
+
+/* What only a worker decides. Where there is none any more, the table below does for all. */
+enum xdp_choice_flag {
+	XDP_CHOICE_BY_ADDRESS = 1, /* the table is asked by the client's address alone */
+	XDP_CHOICE_OPENS_UP = 2,   /* UDP, and TCP's SYN: another method than Maglev, or `syn_rate` */
+	XDP_CHOICE_ALL_UP = 4,     /* `quic_affinity` */
+	XDP_CHOICE_LIMITS = 8, /* `syn_rate`: without a worker a SYN makes no entry, as if there were one too many */
+};
+
+/* A service's Maglev table, with the numbers of targets in it; 0: what comes there goes up. */
+struct xdp_choice {
+	uint32_t flags; /* enum xdp_choice_flag */
+	uint16_t targets[XDP_CHOICE_ENTRIES];
+	uint16_t unused;
+};
+
 struct xdp_traffic {
 	uint64_t packets, bytes;
 };
@@ -94,10 +118,13 @@ struct xdp_lane {
 	uint16_t hop_generation; /* net_hop_generation() of the worker */
 	uint16_t path_mtu_least; /* of what ICMP errors have told; UINT16_MAX: of nothing */
 	uint16_t observed;       /* bool: somebody wants to hear of every packet (trace), so none is forwarded here */
-	uint16_t unused[29];
-};
+	uint16_t makes_flows;    /* bool: the program may make entries; not while they are being counted */
+	uint16_t unused[28];
+	uint64_t made; /* written by the program: places that it has taken of free ones */
+	uint64_t unused_either[7];
+} __attribute__((aligned(64)));
 
-_Static_assert(sizeof(struct xdp_lane) == 64, "a cache line of its own per worker");
+_Static_assert(sizeof(struct xdp_lane) == 128, "what each packet reads and what new flows write: two cache lines");
 
 struct xdp_settings {
 	uint64_t start_ns; /* CLOCK_MONOTONIC: when seconds began to be counted */

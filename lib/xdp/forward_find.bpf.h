@@ -60,7 +60,7 @@ matches(struct l4_flow *flow, const struct plain *p, struct known *known)
 	bool client = is_of_client(flow, head, p);
 	const struct xdp_target *target;
 
-	if (state == L4_FLOW_NONE || !(client || is_of_server(flow, head, p)))
+	if (!l4_flow_is_one(state) || !(client || is_of_server(flow, head, p)))
 		return false;
 	target = target_of(head);
 	if (!target || !(client ? serves(target, p) : answers(target, head, flow->local_port_be, p)) ||
@@ -113,6 +113,14 @@ look_up(const struct plain *p, __u32 lane, struct known *known)
 
 /* ---- whose: as owner_of() of l4/pipeline.c ---- */
 
+static __always_inline const struct xdp_slot *
+slot_of(struct xdp_md *context)
+{
+	struct xdp_queue_key queue = { .ifindex = context->ingress_ifindex, .queue = context->rx_queue_index };
+
+	return bpf_map_lookup_elem(&slots, &queue);
+}
+
 static __noinline bool
 look_up_in(const struct plain *p, __u32 lane, struct known *known)
 {
@@ -133,17 +141,24 @@ lane_of_client(const struct ip_address *client, __u16 port_be, __u8 ip_protocol)
 	return lane_of_hash(flow_hash(client->halves, nobody, port_be, 0, ip_protocol, HASH_KEY));
 }
 
+/* Of what goes by its 5-tuple. */
+static __always_inline __u32
+lane_of(struct xdp_md *context, __u32 hash)
+{
+	const struct xdp_slot *slot = slot_of(context);
+
+	return slot && slot->stable ? slot->worker : lane_of_hash(hash);
+}
+
 static __noinline bool
 look_up_among_workers(struct xdp_md *context, const struct plain *p, struct known *known)
 {
-	struct xdp_queue_key queue = { .ifindex = context->ingress_ifindex, .queue = context->rx_queue_index };
-	const struct xdp_slot *slot = bpf_map_lookup_elem(&slots, &queue);
 	__u16 source_port_be = (__u16)p->ports, destination_port_be = p->ports >> 16;
 
 	if (ports_used[destination_port_be] == XDP_ANSWERS_TO_FORWARD &&
 	    look_up_in(p, bpf_ntohs(destination_port_be) % settings.workers, known))
 		return true;
-	if (look_up_in(p, slot && slot->stable ? slot->worker : lane_of_hash(p->hash), known))
+	if (look_up_in(p, lane_of(context, p->hash), known))
 		return true;
 	if (!settings.by_client)
 		return false;

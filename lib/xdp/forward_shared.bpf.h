@@ -13,8 +13,9 @@
 #define IPV4_LEN 20
 #define IPV6_LEN 40
 #define UDP_LEN 8
-#define GUE_LEN 12    /* with its UDP header */
-#define TCP_NEWS 0x07 /* FIN, SYN, RST */
+#define GUE_LEN 12 /* with its UDP header */
+#define TCP_LEN 20
+#define TCP_NEWS (L4_TCP_FIN | L4_TCP_SYN | L4_TCP_RST)
 #define IPV4_DONT_FRAGMENT 0x4000
 #define IPV4_ANY_FRAGMENT 0x3fff
 #define TUNNEL_TTL 64
@@ -65,6 +66,20 @@ struct {
 	__type(value, struct xdp_traffic);
 } traffic SEC(".maps");
 
+struct choice_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(struct xdp_choice));
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, XDP_CHOICES);
+	__type(key, __u32);
+	__array(values, struct choice_map);
+} choices SEC(".maps");
+
 /* Set before the program is loaded: without packet-level services the verifier, and the program, have nothing to do with
  * forwarding. */
 const volatile bool forwards;
@@ -73,6 +88,12 @@ volatile struct xdp_lane lanes[XDP_WORKERS_MAX];
 
 /* Written before anything is forwarded by it. */
 #define HASH_KEY ((const struct flow_hash_key *)&settings.hash_key)
+
+/*
+ * A function that the verifier looks at by itself, once, instead of from every state that it may be called in: what keeps the
+ * program's start quick. It knows nothing of its caller's pointers but that they may be NULL, and passes none back.
+ */
+#define APART __attribute__((noinline))
 
 /* What a packet says that is for here. */
 struct plain {
@@ -94,5 +115,12 @@ struct known {
 	__u64 head; /* l4_flow_head(), as it was */
 	__u32 lane;
 };
+
+/* Of a flow that has one entry, which is all that there is to know of it. */
+static __always_inline bool
+is_one_way(const struct xdp_target *target)
+{
+	return target->forward < XDP_FORWARD_NAT;
+}
 
 #endif

@@ -116,6 +116,69 @@ send_as_is(struct xdp_md *context, const struct plain *p, const struct way *way)
 	return true;
 }
 
+/* ---- a SYN's MSS: as l4_rewrite_mss() ---- */
+
+#define TCP_OPTION_END 0
+#define TCP_OPTION_NOP 1
+#define TCP_OPTION_MSS 2
+#define TCP_OPTIONS_MAX 40
+
+struct clamp {
+	__u32 at; /* of the option's value, from the TCP header on; 0: nothing is to be done */
+	__u16 mss;
+};
+
+/* Where the option's value is; 0: there is none. */
+APART __u32
+mss_find(struct xdp_md *context, __u32 tcp_at)
+{
+	const __u8 *data = (void *)(long)context->data, *end = (void *)(long)context->data_end;
+	const __u8 *tcp = data + (tcp_at & 63);
+	__u32 at = TCP_LEN, len;
+
+	if (tcp + TCP_LEN > end)
+		return 0;
+	len = (tcp[12] >> 4) * 4u;
+	for (int i = 0; i < TCP_OPTIONS_MAX; i++) {
+		const __u8 *option = tcp + (at & 63);
+
+		if (at + 2 > len || option + 4 > end || option[0] == TCP_OPTION_END)
+			return 0;
+		if (option[0] == TCP_OPTION_NOP) {
+			at++;
+			continue;
+		}
+		if (option[1] < 2 || at + option[1] > len)
+			return 0;
+		if (option[0] == TCP_OPTION_MSS)
+			return option[1] >= 4 ? at + 2 : 0;
+		at += option[1];
+	}
+	return 0;
+}
+
+/* Behind `l4_at` bytes of the frame as it leaves. */
+APART int
+mss_lower(struct xdp_md *context, __u32 l4_at, __u32 value_at, __u32 mss)
+{
+	void *data = (void *)(long)context->data, *end = (void *)(long)context->data_end;
+	struct tcphdr *tcp = data + (l4_at & 127);
+	__u8 *value = (void *)tcp + (value_at & 63);
+	__u16 from, to = bpf_htons((__u16)mss);
+
+	if ((void *)(tcp + 1) > end || value + 2 > (__u8 *)end)
+		return 0;
+	from = (__u16)(value[0] | value[1] << 8);
+	if (bpf_ntohs(from) <= mss)
+		return 0;
+	value[0] = (__u8)to;
+	value[1] = (__u8)(to >> 8);
+	/* At an odd place its bytes are halves of two words: RFC 1071 section 2(B). */
+	tcp->check = value_at & 1 ? changed(tcp->check, change_16(__builtin_bswap16(from), __builtin_bswap16(to)))
+				  : changed(tcp->check, change_16(from, to));
+	return 1;
+}
+
 /* ---- tunnels: as l4/forward/tunnel.h, ipip.c and gue.c ---- */
 
 /* l4_packet_entropy() */
@@ -258,12 +321,15 @@ write_tunnel(struct xdp_md *context, const struct xdp_target *target, const stru
 	return true;
 }
 
-static __noinline bool
+APART int
 send_in_tunnel(struct xdp_md *context, const struct xdp_target *target, const struct plain *p, const struct way *way,
 	       __u32 v4)
 {
-	bool udp = target->forward == XDP_FORWARD_IN_UDP;
+	bool udp;
 
+	if (!target || !p || !way)
+		return false;
+	udp = target->forward == XDP_FORWARD_IN_UDP;
 	if (v4)
 		return udp ? write_tunnel(context, target, p, way, true, true)
 			   : write_tunnel(context, target, p, way, true, false);

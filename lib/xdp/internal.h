@@ -11,12 +11,12 @@
 
 #define XDP_INTERFACES_MAX 64
 
-/* The keys of one map as user space last wrote them: sorted bytewise, without duplicates. */
+/* The keys of one map as user space last wrote them, each with what the map is to say of it behind it: sorted bytewise, no key
+ * twice. */
 struct xdp_key_set {
-	uint8_t *keys;
+	uint8_t *rows;
 	uint32_t count;
-	uint32_t key_size;
-	bool has_values; /* a key's last byte, else unused, is what the map is to say of it */
+	uint32_t key_size, row_size;
 };
 
 enum xdp_set { XDP_SET_LOCALS, XDP_SET_SERVERS, XDP_SET_SERVICES, XDP_SET_COUNT };
@@ -29,6 +29,7 @@ struct xdp_link {
 
 struct weir_bpf;
 struct xdp_share;
+struct xdp_choices;
 
 struct xdp_program {
 	struct weir_bpf *skeleton;
@@ -42,6 +43,7 @@ struct xdp_program {
 	uint32_t cpus;
 	struct xdp_counts *counters; /* [cpus] */
 	struct xdp_share *share;     /* NULL: nothing is forwarded */
+	struct xdp_choices *choices; /* the same */
 };
 
 /*
@@ -63,6 +65,9 @@ int xdp_sets_read(struct xdp_program *program);
 int xdp_share_size(struct weir_bpf *skeleton, const struct xdp_forwarding *forwarding, uint32_t cpus);
 int xdp_share_new(struct xdp_program *program, const struct xdp_forwarding *forwarding);
 void xdp_share_free(struct xdp_program *program);
+/* Who gets new flows (choice.c); what a process before this one has left is read. */
+int xdp_choices_new(struct xdp_program *program);
+void xdp_choices_read(struct xdp_program *program);
 /* All of an array map that user space may map; NULL when it cannot be. */
 void *xdp_map_memory(const struct bpf_map *map);
 size_t xdp_map_bytes(const struct bpf_map *map);

@@ -27,7 +27,7 @@ struct xdp_service_key {
 	struct xdp_address address;
 	__u16 port_be; /* 0: every port */
 	__u8 ip_protocol;
-	__u8 unused; /* in user space's sets: the value, enum xdp_owner */
+	__u8 unused;
 };
 
 /* Which packets of a server are answers to Weir; also what ports_used says of a local port. */
@@ -61,11 +61,18 @@ struct xdp_slot {
 	__u8 unused;
 };
 
-/* Of a service in its map; 0 is nobody's. */
+/* Whose a packet is. */
 enum xdp_owner {
 	XDP_OWNER_KERNEL,
 	XDP_OWNER_STACK,      /* TCP's */
 	XDP_OWNER_FORWARDING, /* packet by packet */
+};
+
+/* Of a service in its map. */
+struct xdp_served {
+	__u8 owner; /* enum xdp_owner; never the kernel */
+	__u8 unused;
+	__u16 service; /* whose new flows the program places (forward.h); 0: none's */
 };
 
 #endif

@@ -10,14 +10,17 @@
 #define XDP_COUNTERS(ROW)                                                                                              \
 	ROW(TO_WEIR, "to_weir")                                                                                        \
 	ROW(TO_KERNEL, "to_kernel")                                                                                    \
-	ROW(NO_SOCKET, "no_socket")       /* Weir's, but no socket on its queue: it went to the kernel */              \
-	ROW(FORWARDED, "forwarded")       /* to the server of its flow, here */                                        \
-	ROW(ANSWERED, "answered")         /* back to the client, here */                                               \
-	ROW(STATELESS, "stateless")       /* Weir has gone: to the server of its hash */                               \
+	ROW(NO_SOCKET, "no_socket") /* Weir's, but no socket on its queue: it went to the kernel */                    \
+	ROW(FORWARDED, "forwarded") /* to the server of its flow, here */                                              \
+	ROW(ANSWERED, "answered")   /* back to the client, here */                                                     \
+	ROW(STARTED, "started")     /* the same, and the flow is new */                                                \
+	ROW(STATELESS, "stateless") /* Weir has gone, and here is no room for a flow: to the server of its hash */     \
 	ROW(DROP_NO_WEIR, "drop_no_weir") /* Weir has gone, and only it could have forwarded this */                   \
 	ROW(DROP_NO_ROOM, "drop_no_room") /* the kernel did not find the packet as long as it was */                   \
-	ROW(UP_NO_FLOW, "up_no_flow")     /* the first of a flow, or of one that has timed out */                      \
-	ROW(UP_TCP_STATE, "up_tcp_state") /* SYN, FIN, RST, or the flow is half open */                                \
+	ROW(UP_NO_FLOW,                                                                                                \
+	    "up_no_flow") /* the first of a flow whose answers are Weir's, too, or that finds no room here */          \
+	ROW(UP_CHOICE, "up_choice")       /* the same, and only a worker can tell to which server */                   \
+	ROW(UP_TCP_STATE, "up_tcp_state") /* SYN, FIN, RST, or half open, where both entries have to know */           \
 	ROW(UP_TWIN, "up_twin")           /* after a silence the flow's other entry is told */                         \
 	ROW(UP_NEXT_HOP, "up_next_hop")   /* not known, out of date, or of an interface that takes none */             \
 	ROW(UP_TTL, "up_ttl")                                                                                          \

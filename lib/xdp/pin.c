@@ -18,7 +18,7 @@
 #define BPF_FILE_SYSTEM "/sys/fs/bpf"
 #define BPF_FILE_SYSTEM_MAGIC 0xcafe4a11
 /* Of what is pinned: a Weir that has it otherwise does not take it over. */
-#define LAYOUT 1
+#define LAYOUT 2
 #define PATH_LEN 192
 
 /* ---- whose ---- */

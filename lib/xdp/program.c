@@ -4,12 +4,14 @@
 #include <errno.h>
 #include <linux/if_link.h>
 #include <linux/if_xdp.h>
+#include <linux/membarrier.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "xdp/internal.h"
@@ -88,10 +90,15 @@ counters_map(struct xdp_program *program)
 	return program->counters ? 0 : -ENOMEM;
 }
 
-/* What another process has written about itself is not so any more. */
+/* What another process has written about itself is not so any more, and nobody makes flows until the workers have counted
+ * those that there are: who has begun to has ended when membarrier() returns. */
 static int
 take_over(struct xdp_program *program)
 {
+	for (uint32_t i = 0; i < XDP_WORKERS_MAX; i++)
+		__atomic_store_n(&program->skeleton->bss->lanes[i].makes_flows, 0, __ATOMIC_SEQ_CST);
+	syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
+	xdp_choices_read(program);
 	for (uint32_t port = 0; port < XDP_PORTS; port++)
 		if (program->skeleton->bss->ports_used[port] == XDP_ANSWERS_TO_STACK)
 			program->skeleton->bss->ports_used[port] = XDP_ANSWERS_NONE;
@@ -124,6 +131,8 @@ load(struct xdp_program *program, struct xdp_forwarding *forwarding, char *error
 		rc = counters_map(program);
 	if (rc == 0 && forwarding)
 		rc = xdp_share_new(program, forwarding);
+	if (rc == 0 && forwarding)
+		rc = xdp_choices_new(program);
 	if (rc == 0 && forwarding && forwarding->found)
 		rc = take_over(program);
 	return rc;
@@ -164,8 +173,9 @@ xdp_program_free(struct xdp_program *program)
 		if (program->links[i].ifindex)
 			close(program->links[i].fd);
 	for (int i = 0; i < XDP_SET_COUNT; i++)
-		free(program->sets[i].keys);
+		free(program->sets[i].rows);
 	xdp_share_free(program);
+	free(program->choices);
 	if (program->lock_fd)
 		close(program->lock_fd);
 	if (program->counters)

@@ -1,15 +1,51 @@
+#include <assert.h>
 #include <bpf/bpf.h>
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "xdp/internal.h"
 
-/* Bytes of a key by which it is known. */
-static uint32_t
-known_by(const struct xdp_key_set *set)
+struct service_row {
+	struct xdp_service_key key;
+	struct xdp_served served;
+};
+
+struct server_row {
+	struct xdp_server_key key;
+	uint8_t there;
+};
+
+struct local_row {
+	struct xdp_address key;
+	uint8_t there;
+};
+
+static const struct {
+	uint32_t key, row;
+} sizes[XDP_SET_COUNT] = {
+	[XDP_SET_LOCALS] = { sizeof(struct xdp_address), sizeof(struct local_row) },
+	[XDP_SET_SERVERS] = { sizeof(struct xdp_server_key), sizeof(struct server_row) },
+	[XDP_SET_SERVICES] = { sizeof(struct xdp_service_key), sizeof(struct service_row) },
+};
+
+static_assert(sizeof(struct service_row) == sizeof(struct xdp_service_key) + sizeof(struct xdp_served) &&
+		      sizeof(struct server_row) >= sizeof(struct xdp_server_key) + 1 &&
+		      offsetof(struct server_row, there) == sizeof(struct xdp_server_key) &&
+		      offsetof(struct local_row, there) == sizeof(struct xdp_address),
+	      "a value is right behind its key");
+
+static void *
+row_at(const struct xdp_key_set *set, uint32_t index)
 {
-	return set->has_values ? set->key_size - 1 : set->key_size;
+	return set->rows + (size_t)index * set->row_size;
+}
+
+static void *
+value_of(const struct xdp_key_set *set, const void *row)
+{
+	return (uint8_t *)row + set->key_size;
 }
 
 static int
@@ -18,19 +54,19 @@ compare_keys(const void *a, const void *b, void *len)
 	return memcmp(a, b, *(const uint32_t *)len);
 }
 
-/* As it is in the set, with its value; NULL when it is not. */
-static const uint8_t *
+/* The row with this key; NULL: there is none. */
+static const void *
 set_find(const struct xdp_key_set *set, const void *key)
 {
 	uint32_t low = 0, high = set->count;
 
 	while (low < high) {
 		uint32_t middle = low + (high - low) / 2;
-		const uint8_t *at = set->keys + (size_t)middle * set->key_size;
-		int order = memcmp(at, key, known_by(set));
+		const void *row = row_at(set, middle);
+		int order = memcmp(row, key, set->key_size);
 
 		if (order == 0)
-			return at;
+			return row;
 		if (order < 0)
 			low = middle + 1;
 		else
@@ -40,23 +76,25 @@ set_find(const struct xdp_key_set *set, const void *key)
 }
 
 static int
-set_init(struct xdp_key_set *set, uint32_t count, uint32_t key_size)
+set_init(struct xdp_key_set *set, uint32_t count, enum xdp_set which)
 {
-	*set = (struct xdp_key_set){ .keys = calloc(count + 1, key_size), .count = count, .key_size = key_size };
-	return set->keys ? 0 : -ENOMEM;
+	*set = (struct xdp_key_set){ .rows = calloc(count + 1, sizes[which].row),
+				     .count = count,
+				     .key_size = sizes[which].key,
+				     .row_size = sizes[which].row };
+	return set->rows ? 0 : -ENOMEM;
 }
 
 static void
 set_settle(struct xdp_key_set *set)
 {
-	size_t size = set->key_size;
-	uint32_t kept = 0, len = known_by(set);
+	uint32_t kept = 0, len = set->key_size;
 
-	qsort_r(set->keys, set->count, size, compare_keys, &len);
+	qsort_r(set->rows, set->count, set->row_size, compare_keys, &len);
 	for (uint32_t i = 0; i < set->count; i++) {
-		if (kept && memcmp(set->keys + (kept - 1) * size, set->keys + i * size, len) == 0)
+		if (kept && memcmp(row_at(set, kept - 1), row_at(set, i), len) == 0)
 			continue;
-		memmove(set->keys + kept++ * size, set->keys + i * size, size);
+		memmove(row_at(set, kept++), row_at(set, i), set->row_size);
 	}
 	set->count = kept;
 }
@@ -64,25 +102,25 @@ set_settle(struct xdp_key_set *set)
 static int
 services_to_set(const struct xdp_service *services, uint32_t count, struct xdp_key_set *set)
 {
-	int rc = set_init(set, 2 * count, sizeof(struct xdp_service_key));
-	struct xdp_service_key *key = (struct xdp_service_key *)set->keys;
+	int rc = set_init(set, 2 * count, XDP_SET_SERVICES);
+	struct service_row *row = (struct service_row *)set->rows;
 
 	if (rc < 0)
 		return rc;
-	set->has_values = true;
-	for (uint32_t i = 0; i < count; i++, key++) {
-		memcpy(&key->address, &services[i].endpoint.ip, sizeof(key->address));
-		key->port_be = services[i].endpoint.port_be;
-		key->ip_protocol = services[i].ip_protocol;
-		key->unused = services[i].forwarded ? XDP_OWNER_FORWARDING : XDP_OWNER_STACK;
+	for (uint32_t i = 0; i < count; i++, row++) {
+		memcpy(&row->key.address, &services[i].endpoint.ip, sizeof(row->key.address));
+		row->key.port_be = services[i].endpoint.port_be;
+		row->key.ip_protocol = services[i].ip_protocol;
+		row->served.owner = services[i].forwarded ? XDP_OWNER_FORWARDING : XDP_OWNER_STACK;
+		row->served.service = services[i].number;
 		if (!services[i].forwarded)
 			continue;
-		key[1].address = key->address;
-		key[1].ip_protocol = XDP_LATER_FRAGMENTS;
-		key[1].unused = XDP_OWNER_FORWARDING;
-		key++;
+		row[1].key.address = row->key.address;
+		row[1].key.ip_protocol = XDP_LATER_FRAGMENTS;
+		row[1].served.owner = XDP_OWNER_FORWARDING;
+		row++;
 	}
-	set->count = (uint32_t)(key - (struct xdp_service_key *)set->keys);
+	set->count = (uint32_t)(row - (struct service_row *)set->rows);
 	set_settle(set);
 	return 0;
 }
@@ -90,23 +128,25 @@ services_to_set(const struct xdp_service *services, uint32_t count, struct xdp_k
 static int
 servers_to_set(const struct xdp_server *servers, uint32_t count, struct xdp_key_set *set)
 {
-	int rc = set_init(set, 2 * count, sizeof(struct xdp_server_key));
-	struct xdp_server_key *key = (struct xdp_server_key *)set->keys;
+	int rc = set_init(set, 2 * count, XDP_SET_SERVERS);
+	struct server_row *row = (struct server_row *)set->rows;
 
 	if (rc < 0)
 		return rc;
-	for (uint32_t i = 0; i < count; i++, key++) {
-		memcpy(&key->address, &servers[i].endpoint.ip, sizeof(key->address));
-		key->port_be = servers[i].endpoint.port_be;
-		key->ip_protocol = servers[i].ip_protocol;
-		key->answers = servers[i].answers;
+	for (uint32_t i = 0; i < count; i++, row++) {
+		memcpy(&row->key.address, &servers[i].endpoint.ip, sizeof(row->key.address));
+		row->key.port_be = servers[i].endpoint.port_be;
+		row->key.ip_protocol = servers[i].ip_protocol;
+		row->key.answers = servers[i].answers;
+		row->there = 1;
 		if (servers[i].answers == XDP_ANSWERS_TO_STACK || servers[i].answers == XDP_ANSWERS_BY_ERRORS)
 			continue;
-		key[1].address = key->address;
-		key[1].ip_protocol = XDP_LATER_FRAGMENTS;
-		key++;
+		row[1].key.address = row->key.address;
+		row[1].key.ip_protocol = XDP_LATER_FRAGMENTS;
+		row[1].there = 1;
+		row++;
 	}
-	set->count = (uint32_t)(key - (struct xdp_server_key *)set->keys);
+	set->count = (uint32_t)(row - (struct server_row *)set->rows);
 	set_settle(set);
 	return 0;
 }
@@ -114,38 +154,38 @@ servers_to_set(const struct xdp_server *servers, uint32_t count, struct xdp_key_
 static int
 locals_to_set(const struct ip_address *locals, uint32_t count, struct xdp_key_set *set)
 {
-	int rc = set_init(set, count, sizeof(struct xdp_address));
+	int rc = set_init(set, count, XDP_SET_LOCALS);
+	struct local_row *row = (struct local_row *)set->rows;
 
 	if (rc < 0)
 		return rc;
-	if (count)
-		memcpy(set->keys, locals, (size_t)count * sizeof(*locals));
+	for (uint32_t i = 0; i < count; i++) {
+		memcpy(&row[i].key, &locals[i], sizeof(row[i].key));
+		row[i].there = 1;
+	}
 	set_settle(set);
 	return 0;
 }
 
 /* Of a process before this one. */
 static int
-set_read(int fd, uint32_t key_size, bool has_values, struct xdp_key_set *set)
+set_read(int fd, enum xdp_set which, struct xdp_key_set *set)
 {
-	uint8_t key[sizeof(struct xdp_server_key)], value, *larger;
+	uint8_t row[sizeof(struct service_row)] = { 0 }, *larger;
 	uint32_t space = 0;
-	int rc = set_init(set, 0, key_size);
+	int rc = set_init(set, 0, which);
 
-	set->has_values = has_values;
-	for (const void *before = NULL; rc == 0 && bpf_map_get_next_key(fd, before, key) == 0; before = key) {
-		if (bpf_map_lookup_elem(fd, key, &value) < 0)
+	for (const void *before = NULL; rc == 0 && bpf_map_get_next_key(fd, before, row) == 0; before = row) {
+		if (bpf_map_lookup_elem(fd, row, row + set->key_size) < 0)
 			continue;
 		if (set->count == space) {
 			space = space ? space * 2 : 256;
-			larger = realloc(set->keys, (size_t)space * key_size);
+			larger = realloc(set->rows, (size_t)space * set->row_size);
 			if (!larger)
 				return -ENOMEM;
-			set->keys = larger;
+			set->rows = larger;
 		}
-		memcpy(set->keys + (size_t)set->count++ * key_size, key, key_size);
-		if (has_values)
-			set->keys[(size_t)set->count * key_size - 1] = value;
+		memcpy(row_at(set, set->count++), row, set->row_size);
 	}
 	if (rc == 0)
 		set_settle(set);
@@ -155,43 +195,24 @@ set_read(int fd, uint32_t key_size, bool has_values, struct xdp_key_set *set)
 int
 xdp_sets_read(struct xdp_program *program)
 {
-	static const uint32_t key_sizes[XDP_SET_COUNT] = { [XDP_SET_LOCALS] = sizeof(struct xdp_address),
-							   [XDP_SET_SERVERS] = sizeof(struct xdp_server_key),
-							   [XDP_SET_SERVICES] = sizeof(struct xdp_service_key) };
 	int rc = 0;
 
 	for (int i = 0; i < XDP_SET_COUNT && rc == 0; i++)
-		rc = set_read(xdp_program_set_fd(program, i), key_sizes[i], i == XDP_SET_SERVICES, &program->sets[i]);
+		rc = set_read(xdp_program_set_fd(program, i), i, &program->sets[i]);
 	return rc;
-}
-
-/* The key as the map has it. Returns its value. */
-static uint8_t
-map_key(const struct xdp_key_set *set, const uint8_t *key, uint8_t out[sizeof(struct xdp_server_key)])
-{
-	memcpy(out, key, set->key_size);
-	if (!set->has_values)
-		return 1;
-	out[set->key_size - 1] = 0;
-	return key[set->key_size - 1];
 }
 
 /* Brings the first `limit` keys of `from` to what `keep` says of them: nothing, or another value. */
 static void
 map_remove(int fd, const struct xdp_key_set *from, const struct xdp_key_set *keep, uint32_t limit)
 {
-	uint8_t key[sizeof(struct xdp_server_key)], value;
-
 	for (uint32_t i = 0; i < limit; i++) {
-		const uint8_t *at = from->keys + (size_t)i * from->key_size, *kept = set_find(keep, at);
+		const void *row = row_at(from, i), *kept = set_find(keep, row);
 
-		map_key(from, at, key);
-		if (!kept) {
-			bpf_map_delete_elem(fd, key);
-		} else if (from->has_values && kept[from->key_size - 1] != at[from->key_size - 1]) {
-			value = map_key(keep, kept, key);
-			bpf_map_update_elem(fd, key, &value, BPF_EXIST);
-		}
+		if (!kept)
+			bpf_map_delete_elem(fd, row);
+		else if (memcmp(row, kept, from->row_size) != 0)
+			bpf_map_update_elem(fd, kept, value_of(keep, kept), BPF_EXIST);
 	}
 }
 
@@ -199,16 +220,13 @@ map_remove(int fd, const struct xdp_key_set *from, const struct xdp_key_set *kee
 static int
 map_add(int fd, const struct xdp_key_set *set, const struct xdp_key_set *present)
 {
-	uint8_t key[sizeof(struct xdp_server_key)];
-
 	for (uint32_t i = 0; i < set->count; i++) {
-		const uint8_t *at = set->keys + (size_t)i * set->key_size;
-		uint8_t value = map_key(set, at, key);
+		const void *row = row_at(set, i);
 		int rc;
 
-		if (set_find(present, at))
+		if (set_find(present, row))
 			continue;
-		rc = bpf_map_update_elem(fd, key, &value, BPF_ANY);
+		rc = bpf_map_update_elem(fd, row, value_of(set, row), BPF_ANY);
 		if (rc < 0) {
 			map_remove(fd, set, present, i);
 			return rc == -E2BIG ? -ENOSPC : rc;
@@ -261,6 +279,6 @@ xdp_program_serve(struct xdp_program *program, const struct xdp_service *service
 	if (rc == 0)
 		xdp_program_answers_to_clients(program, to_clients);
 	for (int i = 0; i < XDP_SET_COUNT; i++)
-		free(next[i].keys);
+		free(next[i].rows);
 	return rc;
 }

@@ -37,7 +37,7 @@ struct {
 	__uint(max_entries, XDP_SERVICES_MAX);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct xdp_service_key);
-	__type(value, __u8);
+	__type(value, struct xdp_served);
 } services SEC(".maps");
 
 struct {
@@ -193,16 +193,13 @@ parse_ports(void *l4, void *end, unsigned int len, struct packet *packet)
 }
 
 static __always_inline enum xdp_owner
-owner_by(const __u8 *value)
-{
-	return value ? (enum xdp_owner) * value : XDP_OWNER_KERNEL;
-}
-
-static __always_inline enum xdp_owner
 has_service(struct xdp_service_key *key, __u16 port_be)
 {
+	const struct xdp_served *served;
+
 	key->port_be = port_be;
-	return owner_by(bpf_map_lookup_elem(&services, key));
+	served = bpf_map_lookup_elem(&services, key);
+	return served ? (enum xdp_owner)served->owner : XDP_OWNER_KERNEL;
 }
 
 static __always_inline enum xdp_owner
@@ -361,7 +358,7 @@ owner_of(void *data, void *end)
 }
 
 /* To whom it concerns, when it was not forwarded for `reason`. */
-static __noinline int
+APART int
 hand_up(struct xdp_md *context, __u32 reason)
 {
 	struct xdp_queue_key queue = { .ifindex = context->ingress_ifindex, .queue = context->rx_queue_index };

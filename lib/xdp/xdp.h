@@ -91,7 +91,8 @@ void xdp_program_queue_owner(struct xdp_program *program, int ifindex, uint32_t 
 struct xdp_service {
 	struct endpoint endpoint; /* port 0: every port */
 	uint8_t ip_protocol;
-	bool forwarded; /* packet by packet: later fragments to the address are Weir's, too */
+	bool forwarded;  /* packet by packet: later fragments to the address are Weir's, too */
+	uint16_t number; /* of xdp_program_choice_set(); 0: none */
 };
 
 struct xdp_server {
@@ -135,6 +136,13 @@ void xdp_program_target_set(struct xdp_program *program, uint32_t number, const 
 void xdp_program_targets_end(struct xdp_program *program);
 /* What was last set for that number, in this process or one before it. False: nothing. */
 bool xdp_program_target_get(const struct xdp_program *program, uint32_t number, struct xdp_target *out);
+/*
+ * Who gets a service's new flows from xdp_program_choices_end() on; those of all services that are not set between two calls
+ * of that go up. When it returns, no packet goes by what there was before. Workers must know all targets by then. 0 or -errno,
+ * and new flows of the services concerned go up.
+ */
+int xdp_program_choice_set(struct xdp_program *program, uint32_t service, const struct xdp_choice *choice);
+int xdp_program_choices_end(struct xdp_program *program);
 /* What the program itself has sent to a target, over all CPUs. */
 struct xdp_traffic xdp_program_traffic(const struct xdp_program *program, uint32_t target);
 

@@ -175,7 +175,7 @@ main(int argc, char **argv)
 	if (!xdp_program_memory(program, 0, &memory))
 		die("XDP", "does not forward");
 	targets_set(forwarder, &memory);
-	table = l4_flows_new_in(memory.flows, flows, targets, memory.uses);
+	table = l4_flows_new_in(memory.flows, memory.lane, flows, targets, memory.uses);
 	if (!table)
 		die("the flow table", strerror(ENOMEM));
 	inserted = flows_insert(table, flows);

@@ -485,11 +485,12 @@ flows_in_shared_memory_go_on_in_another_table(void **state)
 {
 	struct l4_flow_pair *memory = calloc(l4_flows_pairs(3000), sizeof(*memory));
 	struct l4_flows_usage first, second;
+	struct xdp_lane lane = { 0 };
 	uint32_t count = 0;
 
 	assert_non_null(memory);
 	memset(use, 0, L4_TARGETS_MAX * sizeof(*use));
-	flows = l4_flows_new_in(memory, 3000, targets, use);
+	flows = l4_flows_new_in(memory, &lane, 3000, targets, use);
 	assert_non_null(flows);
 	for (uint32_t i = 0; i < 3000; i++) {
 		struct l4_flow_key key = key_of(i, 1 + i % TARGETS, hash_of(i));
@@ -499,7 +500,7 @@ flows_in_shared_memory_go_on_in_another_table(void **state)
 	first = usage();
 	table_free();
 	use[1].flows = 12345;
-	flows = l4_flows_new_in(memory, 3000, targets, use);
+	flows = l4_flows_new_in(memory, &lane, 3000, targets, use);
 	second = usage();
 	assert_int_equal(second.used, count);
 	assert_int_equal(second.used, first.used);

@@ -1,7 +1,7 @@
 /*
- * The XDP program and the workers decide alike: random packets of random flows go through the program, by
- * BPF_PROG_TEST_RUN, and through the workers, and what the program forwards is what the workers send, byte for byte. What it
- * does not forward, it has not touched.
+ * The XDP program and the workers decide alike: random packets of random flows, first ones included, go through the program,
+ * by BPF_PROG_TEST_RUN, and through the workers, and what the program forwards is what the workers send, byte for byte, and
+ * leaves the same entry behind. What it does not forward, it has not touched.
  */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -39,7 +39,7 @@ static struct {
 
 /* ---- the program ---- */
 
-/* Whose packets are the workers' that the program does not forward. */
+/* Whose packets are the workers' that the program does not forward. Services have their numbers in order of the file. */
 static void
 serve(enum xdp_answers answers_to)
 {
@@ -53,7 +53,8 @@ serve(enum xdp_answers answers_to)
 	for (unsigned int i = 0; i < 4; i++)
 		services[i] = (struct xdp_service){ .endpoint = wire_endpoint(vips[i / 2]),
 						    .ip_protocol = protocols[i % 2],
-						    .forwarded = true };
+						    .forwarded = true,
+						    .number = (uint16_t)(i + 1) };
 	for (unsigned int i = 0; i < 2 * WORKERS_SERVERS; i++) {
 		snprintf(text, sizeof(text), i % 2 ? "[2001:db8:2::%u]:8080" : "10.0.2.%u:8080", 1 + i / 2);
 		for (unsigned int p = 0; p < 2; p++)
@@ -143,16 +144,38 @@ run(const struct wire *w)
 
 static unsigned int lanes;
 
-/* True when the program has forwarded it. */
-static bool
-both(const struct wire *w)
+/* A flow of one entry is as it was, or not there, so that the worker does to it what the program has done. */
+static void
+undo(const struct wire *w, const struct l4_flow *was)
+{
+	struct l4_flow *flow = workers_flow(w);
+
+	if (out.why == XDP_COUNT_STARTED) {
+		workers_forget(w);
+		assert_null(workers_flow(w));
+	} else {
+		flow->bits = was->bits;
+		flow->seen_s = was->seen_s;
+	}
+}
+
+static void
+assert_same_flow(const struct l4_flow *a, const struct l4_flow *b)
+{
+	assert_non_null(a);
+	assert_true(ip_address_equal(&a->client, &b->client));
+	assert_int_equal(a->client_port_be, b->client_port_be);
+	assert_int_equal(a->service_port_be, b->service_port_be);
+	assert_int_equal(a->target, b->target);
+	assert_int_equal(a->bits, b->bits);
+	assert_int_equal(a->local_port_be, b->local_port_be);
+}
+
+static void
+assert_same_packet(void)
 {
 	const struct workers_sent *sent = &workers_sent[0];
 
-	run(w);
-	workers_receive_wire(workers_roll(lanes), L4_FROM_PORT, w);
-	if (out.action == XDP_PASS)
-		return false;
 	if (out.action != XDP_REDIRECT)
 		fail_msg("action %u, %s", out.action, xdp_counter_names[out.why]);
 	if (workers_sent_count != 1)
@@ -161,6 +184,34 @@ both(const struct wire *w)
 	assert_int_equal(out.len, ETHERNET_LEN + sent->len);
 	assert_memory_equal(out.frame, sent->ethernet, ETHERNET_LEN);
 	assert_memory_equal(out.frame + ETHERNET_LEN, sent->ip, sent->len);
+}
+
+/* Of one entry, that both see. */
+static bool one_way;
+
+/* True when the program has forwarded it. */
+static bool
+both(const struct wire *w)
+{
+	struct l4_flow *flow = workers_flow(w), was = flow ? *flow : (struct l4_flow){ 0 }, made = was;
+	uint64_t started_before = workers_counter(L4_STARTED);
+	bool undone = false;
+
+	run(w);
+	if (one_way && out.action == XDP_REDIRECT) {
+		made = *workers_flow(w);
+		/* Now and then the worker finds a flow that the program has made. */
+		undone = workers_roll(4);
+		if (undone)
+			undo(w, &was);
+	}
+	workers_receive_wire(workers_roll(lanes), L4_FROM_PORT, w);
+	if (out.action == XDP_PASS)
+		return false;
+	assert_same_packet();
+	if (undone)
+		assert_same_flow(workers_flow(w), &made);
+	assert_int_equal(workers_counter(L4_STARTED) - started_before, undone && out.why == XDP_COUNT_STARTED);
 	return true;
 }
 
@@ -197,12 +248,12 @@ services_of(const char *mode)
 
 	snprintf(text, sizeof(text),
 		 "stream { upstream u4 { server 10.0.2.1:%u weight=3; server 10.0.2.2:%u; server 10.0.2.3:%u weight=0; "
-		 "%sserver 10.0.2.4:%u weight=2; }"
+		 "%sserver 10.0.2.4:%u weight=2; server 10.0.2.9:%u down; }"
 		 "upstream u6 { server [2001:db8:2::1]:%u weight=3; server [2001:db8:2::2]:%u; "
 		 "server [2001:db8:2::3]:%u weight=0; %sserver [2001:db8:2::4]:%u weight=2; }"
 		 "server { listen 10.0.1.1:80; listen 10.0.1.1:80 udp; proxy_pass u4; forward %s; }"
 		 "server { listen [fd00:1::1]:80; listen [fd00:1::1]:80 udp; proxy_pass u6; forward %s; } }",
-		 port, port, port, other4, port, port, port, port, other6, port, mode, mode);
+		 port, port, port, other4, port, port, port, port, port, other6, port, mode, mode);
 	return text;
 }
 
@@ -222,6 +273,8 @@ vary(struct wire *w)
 	w->tcp_flags = (uint8_t)(RTE_TCP_ACK_FLAG | (workers_roll(2) ? RTE_TCP_PSH_FLAG : 0));
 	if (!workers_roll(40))
 		w->tcp_flags |= workers_roll(2) ? RTE_TCP_FIN_FLAG : RTE_TCP_SYN_FLAG;
+	if (one_way && !workers_roll(100))
+		w->tcp_flags |= RTE_TCP_RST_FLAG;
 }
 
 /* Whether the program may not leave it to the workers; of IPv4 and IPv6 alike. */
@@ -231,18 +284,33 @@ is_plain(const struct wire *w, bool gue)
 	uint32_t headers = (w->v6 ? 40 : 20) + (w->ip_protocol == IPPROTO_TCP ? 20 : 8);
 
 	return w->ttl > 1 && !w->partial && headers + w->payload_len + 52 <= 1500 &&
-	       !(w->ip_protocol == IPPROTO_TCP &&
+	       !(w->ip_protocol == IPPROTO_TCP && !one_way &&
 		 w->tcp_flags & (RTE_TCP_FIN_FLAG | RTE_TCP_SYN_FLAG | RTE_TCP_RST_FLAG)) &&
 	       !(gue && w->no_sum);
 }
 
-static unsigned int forwarded, answered;
+static unsigned int forwarded, answered, started;
 
 /* One sum in 65536 happens to be that of the pseudo-header, and time passes: once in a while a flow's other entry is told. */
 static bool
 may_be_up(const struct wire *w, bool gue)
 {
 	return !is_plain(w, gue) || out.why == XDP_COUNT_UP_PARTIAL_SUM || out.why == XDP_COUNT_UP_TWIN;
+}
+
+/* The first packet. One flow in some finds its first bucket full, and one in some hundreds no place at all. False: no flow. */
+static bool
+begins(const struct wire *w, bool gue)
+{
+	uint64_t stateless = workers_counter(L4_STATELESS);
+
+	if (!one_way)
+		assert_up(w, XDP_COUNT_UP_NO_FLOW);
+	else if (both(w))
+		started++;
+	else if (out.why != XDP_COUNT_UP_NO_FLOW && !may_be_up(w, gue))
+		fail_msg("the first packet: %s", xdp_counter_names[out.why]);
+	return workers_sent_count && workers_counter(L4_STATELESS) == stateless;
 }
 
 static void
@@ -280,12 +348,13 @@ flow(unsigned int n, const char *mode)
 	struct wire w = workers_opening(n, v6, ip_protocol);
 	struct workers_sent first;
 
-	assert_up(&w, XDP_COUNT_UP_NO_FLOW);
-	/* One in some hundreds finds no place in a full table. */
-	if (!workers_sent_count || workers_counter(L4_STATELESS))
+	/* Of some the first packet that is seen is one in the middle. */
+	if (one_way && !workers_roll(8))
+		vary(&w);
+	if (!begins(&w, gue))
 		return;
 	first = workers_sent[0];
-	if (ip_protocol == IPPROTO_TCP) {
+	if (ip_protocol == IPPROTO_TCP && !one_way) {
 		w.tcp_flags = RTE_TCP_ACK_FLAG;
 		assert_up(&w, XDP_COUNT_UP_TCP_STATE);
 	}
@@ -304,6 +373,23 @@ flow(unsigned int n, const char *mode)
 	}
 }
 
+/* Whoever has made and ended flows, the numbers of them are right. */
+static void
+assert_counts(void)
+{
+	uint64_t entries = 0;
+
+	for (unsigned int i = 0; i < lanes; i++)
+		entries += workers_entries(i);
+	assert_int_equal(one_way ? workers_flows() : 2 * workers_flows(), entries);
+	/* Until all have timed out and been swept. */
+	for (unsigned int i = 0; i < 13000; i++)
+		workers_pass_seconds(1);
+	for (unsigned int i = 0; i < lanes; i++)
+		assert_int_equal(workers_entries(i), 0);
+	assert_int_equal(workers_flows(), 0);
+}
+
 static void
 the_program_forwards_what_workers_would(void **state)
 {
@@ -312,8 +398,9 @@ the_program_forwards_what_workers_would(void **state)
 	for (unsigned int c = 0; c < RTE_DIM(worker_counts); c++) {
 		for (unsigned int i = 0; i < RTE_DIM(modes); i++) {
 			lanes = worker_counts[c];
+			one_way = !workers_answers(modes[i]);
 			workers_roll_anew();
-			forwarded = answered = 0;
+			forwarded = answered = started = 0;
 			load(lanes, 2 * FLOWS,
 			     strcmp(modes[i], "nat") == 0 ? XDP_ANSWERS_TO_CLIENTS : XDP_ANSWERS_TO_FORWARD);
 			workers_make_with(lanes, services_of(modes[i]), 2 * FLOWS, WORKERS_PORT_FIRST,
@@ -322,7 +409,8 @@ the_program_forwards_what_workers_would(void **state)
 			for (unsigned int n = 0; n < FLOWS; n++)
 				flow(n, modes[i]);
 			assert_true(forwarded > FLOWS);
-			assert_true(!workers_answers(modes[i]) || answered > FLOWS * 3 / 4);
+			assert_true(one_way ? started > FLOWS * 3 / 4 : answered > FLOWS * 3 / 4);
+			assert_counts();
 			unload(NULL);
 		}
 	}
@@ -337,12 +425,16 @@ established(const char *mode, const char *more, uint8_t ip_protocol)
 	struct wire w = workers_opening(1, false, ip_protocol);
 
 	lanes = 1;
+	one_way = !workers_answers(mode);
 	load(1, 1000, XDP_ANSWERS_TO_CLIENTS);
 	workers_make_with(1, workers_services(mode, more), 1000, WORKERS_PORT_FIRST, WORKERS_PORT_LAST);
 	memset(before, 0, sizeof(before));
-	assert_up(&w, XDP_COUNT_UP_NO_FLOW);
+	if (one_way)
+		assert_forwarded(&w);
+	else
+		assert_up(&w, XDP_COUNT_UP_NO_FLOW);
 	w.tcp_flags = RTE_TCP_ACK_FLAG;
-	if (ip_protocol == IPPROTO_TCP)
+	if (ip_protocol == IPPROTO_TCP && !one_way)
 		assert_up(&w, XDP_COUNT_UP_TCP_STATE);
 	return w;
 }
@@ -397,6 +489,7 @@ what_changes_the_content_goes_to_the_worker(void **state)
 	struct wire w = workers_opening(1, false, IPPROTO_TCP);
 
 	lanes = 1;
+	one_way = false;
 	load(1, 1000, XDP_ANSWERS_TO_CLIENTS);
 	workers_make_with(1,
 			  "stream { server { listen 10.0.1.1:80; proxy_pass 10.0.2.1:80; forward full_nat; toa on; } }",
@@ -406,6 +499,117 @@ what_changes_the_content_goes_to_the_worker(void **state)
 	w.tcp_flags = RTE_TCP_ACK_FLAG;
 	assert_up(&w, XDP_COUNT_UP_TCP_STATE);
 	assert_up(&w, XDP_COUNT_UP_CONTENT);
+}
+
+/* ---- who is chosen ---- */
+
+#define SERVERS_TEXT "server 10.0.2.1:80; server 10.0.2.2:80 weight=2; server 10.0.2.3:80; "
+
+/* `method` is the group's, `more` for the server. */
+static void
+serve_by(const char *method, const char *more)
+{
+	char text[512];
+
+	snprintf(text, sizeof(text),
+		 "stream { upstream u { %s " SERVERS_TEXT "} "
+		 "server { listen 10.0.1.1:80; listen 10.0.1.1:80 udp; proxy_pass u; forward dsr; } "
+		 "server { listen [fd00:1::1]:80; listen [fd00:1::1]:80 udp; proxy_pass [2001:db8:2::1]:80; "
+		 "forward ipip; %s } }",
+		 method, more);
+	lanes = 1;
+	one_way = true;
+	load(1, 4000, XDP_ANSWERS_TO_FORWARD);
+	workers_make_with(1, text, 4000, WORKERS_PORT_FIRST, WORKERS_PORT_LAST);
+	memset(before, 0, sizeof(before));
+}
+
+static void
+the_address_alone_may_choose(void **state)
+{
+	serve_by("hash $remote_addr consistent;", "");
+	for (unsigned int n = 0; n < 300; n++) {
+		struct wire w = workers_opening(n, false, IPPROTO_UDP);
+
+		assert_up(&w, XDP_COUNT_UP_CHOICE);
+	}
+	unload(NULL);
+	serve_by("maglev $remote_addr;", "");
+	for (unsigned int n = 0; n < 300; n++) {
+		struct wire w = workers_opening(n, false, IPPROTO_TCP);
+		uint32_t target;
+
+		/* Or its first bucket is full. */
+		if (!both(&w))
+			assert_int_equal(out.why, XDP_COUNT_UP_NO_FLOW);
+		target = workers_flow(&w)->target;
+		w.source.port_be ^= 0x1234;
+		both(&w);
+		assert_int_equal(workers_flow(&w)->target, target);
+	}
+}
+
+static void
+what_only_a_worker_can_choose_goes_there(void **state)
+{
+	struct wire w = workers_opening(1, false, IPPROTO_TCP);
+
+	serve_by("least_conn;", "");
+	assert_up(&w, XDP_COUNT_UP_CHOICE);
+	/* What belongs to a flow that nobody knows is placed by Maglev, whatever the method. */
+	w = workers_opening(2, false, IPPROTO_TCP);
+	w.tcp_flags = RTE_TCP_ACK_FLAG;
+	assert_forwarded(&w);
+	w = workers_opening(3, false, IPPROTO_UDP);
+	assert_up(&w, XDP_COUNT_UP_CHOICE);
+	assert_forwarded(&w);
+	unload(NULL);
+
+	serve_by("", "syn_rate 1;");
+	w = workers_opening(1, true, IPPROTO_TCP);
+	assert_up(&w, XDP_COUNT_UP_CHOICE);
+	/* Known by now: one a second. */
+	assert_forwarded(&w);
+	w = workers_opening(2, true, IPPROTO_TCP);
+	assert_up(&w, XDP_COUNT_UP_CHOICE);
+	assert_int_equal(workers_counter(L4_STATELESS), 1);
+}
+
+static void
+nobody_is_chosen_where_nobody_is_there(void **state)
+{
+	struct wire w = workers_opening(1, false, IPPROTO_UDP);
+
+	serve_by("server 10.0.2.7:80 weight=0; server 10.0.2.8:80 down; } upstream other {", "");
+	assert_up(&w, XDP_COUNT_UP_NO_FLOW);
+	assert_int_equal(workers_counter(L4_DROP_NO_SERVER), 1);
+}
+
+/* SYNs with options in any order, at odd places, cut short. */
+static void
+the_segment_size_is_lowered_as_by_workers(void **state)
+{
+	static const char *const clamps[] = { "mss_clamp on;", "mss_clamp 1200;" };
+
+	for (unsigned int i = 0; i < RTE_DIM(clamps); i++) {
+		unsigned int lowered = 0;
+
+		serve_by("", clamps[i]);
+		workers_roll_anew();
+		for (unsigned int n = 0; n < 1500; n++) {
+			struct wire w = workers_opening(n, true, IPPROTO_TCP);
+			static const uint8_t mss[] = { 2, 4, 1460 >> 8, 1460 & 0xff };
+
+			w.options_len = (uint8_t)(4 * workers_roll(11));
+			for (unsigned int o = 0; o < w.options_len; o++)
+				w.options[o] = (uint8_t)(workers_roll(3) ? 1 : workers_roll(9));
+			if (w.options_len >= 4 && workers_roll(4))
+				memcpy(w.options + workers_roll(w.options_len - 3u), mss, sizeof(mss));
+			lowered += both(&w);
+		}
+		assert_true(lowered > 1000);
+		unload(NULL);
+	}
 }
 
 /* A frame's bytes changed by hand: no sum is right, or no header is. */
@@ -495,6 +699,10 @@ main(void)
 		cmocka_unit_test_teardown(what_is_not_plain_goes_to_the_worker, unload),
 		cmocka_unit_test_teardown(tcp_that_changes_its_state_goes_to_the_worker, unload),
 		cmocka_unit_test_teardown(what_changes_the_content_goes_to_the_worker, unload),
+		cmocka_unit_test_teardown(the_address_alone_may_choose, unload),
+		cmocka_unit_test_teardown(what_only_a_worker_can_choose_goes_there, unload),
+		cmocka_unit_test_teardown(nobody_is_chosen_where_nobody_is_there, unload),
+		cmocka_unit_test(the_segment_size_is_lowered_as_by_workers),
 		cmocka_unit_test_teardown(malformed_packets_are_left_alone, unload),
 		cmocka_unit_test_teardown(random_bytes_do_no_harm, unload),
 		cmocka_unit_test_teardown(the_program_forwards_what_workers_would, unload),

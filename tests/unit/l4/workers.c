@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "configuration.h"
+#include "l4/worker.h"
 #include "net/memory_port.h"
 #include "packet/verdict.h"
 #include "run/qsbr.h"
@@ -122,6 +123,22 @@ target_share(void *context, const struct l4_target *target)
 	xdp_program_target_set(program, (uint32_t)(target - l4_registry_targets(registry)), &shared);
 }
 
+static void
+choices_share(void)
+{
+	struct xdp_choice *choice = malloc(sizeof(*choice));
+
+	assert_non_null(choice);
+	for (uint32_t i = 0; i < l4_generation_service_count(generation); i++) {
+		const struct l4_service *service = l4_generation_service(generation, i);
+
+		if (l4_service_share(registry, service, choice))
+			assert_int_equal(xdp_program_choice_set(program, service->id, choice), 0);
+	}
+	assert_int_equal(xdp_program_choices_end(program), 0);
+	free(choice);
+}
+
 void
 workers_share(struct xdp_program *shared, uint64_t shared_start_ns)
 {
@@ -183,6 +200,8 @@ workers_make_with(unsigned int count, const char *configuration, uint64_t flows,
 	}
 	for (unsigned int i = 0; i < count; i++)
 		make_lane(i, flows, local_port_first, local_port_last);
+	if (program)
+		choices_share();
 }
 
 void
@@ -398,6 +417,56 @@ workers_answers(const char *mode)
 	return strstr(mode, "nat");
 }
 
+/* ---- flows ---- */
+
+static struct l4_flow *
+flow_of(const struct wire *w, struct l4_flows **in)
+{
+	const struct l4_service *service =
+		l4_service_find(generation, &w->destination.ip, w->destination.port_be, w->ip_protocol);
+	struct l4_flow_key key = { .client = w->source.ip,
+				   .client_port_be = w->source.port_be,
+				   .service_port_be = w->destination.port_be };
+	struct l4_flow *found = NULL;
+
+	if (!service)
+		return NULL;
+	key.service_id = service->id;
+	for (unsigned int i = 0; i < lane_count; i++) {
+		struct l4_worker *worker = lanes[i].worker;
+		struct l4_flow *flow;
+
+		key.hash = flow_hash(w->source.ip.halves, w->destination.ip.halves, w->source.port_be,
+				     w->destination.port_be, w->ip_protocol, &worker->hash_key);
+		flow = l4_flow_find(worker->flows, &key, worker->now_s);
+		if (!flow)
+			continue;
+		/* One worker's alone. */
+		assert_null(found);
+		found = flow;
+		*in = worker->flows;
+	}
+	return found;
+}
+
+struct l4_flow *
+workers_flow(const struct wire *w)
+{
+	struct l4_flows *in;
+
+	return flow_of(w, &in);
+}
+
+void
+workers_forget(const struct wire *w)
+{
+	struct l4_flows *in = NULL;
+	struct l4_flow *flow = flow_of(w, &in);
+
+	assert_non_null(flow);
+	l4_flow_remove(in, flow);
+}
+
 /* ---- chance, and facts ---- */
 
 void
@@ -427,6 +496,17 @@ workers_counter(enum l4_verdict verdict)
 
 	for (unsigned int i = 0; i < lane_count; i++)
 		sum += l4_worker_counters(lanes[i].worker)[verdict];
+	return sum;
+}
+
+uint64_t
+workers_flows(void)
+{
+	uint64_t sum = 0;
+
+	for (unsigned int i = 0; i < lane_count; i++)
+		for (unsigned int number = 1; number < L4_TARGETS_MAX; number++)
+			sum += l4_worker_use(lanes[i].worker)[number].flows;
 	return sum;
 }
 

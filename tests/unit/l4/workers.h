@@ -76,6 +76,11 @@ struct wire workers_opening(unsigned int n, bool v6, uint8_t ip_protocol);
 /* What the receiver of `packet` says to that, the first time. */
 struct wire workers_answer(const struct workers_sent *packet, bool v6, uint8_t ip_protocol);
 
+/* The entry of the flow that this packet of a client belongs to, whichever worker has it; NULL: there is none. */
+struct l4_flow *workers_flow(const struct wire *w);
+/* ... is given up. */
+void workers_forget(const struct wire *w);
+
 /* ---- chance, and facts ---- */
 
 /* The same numbers for every test. */
@@ -84,6 +89,8 @@ unsigned int workers_roll(unsigned int below);
 void workers_pass_seconds(unsigned int seconds);
 /* Of all workers together. */
 uint64_t workers_counter(enum l4_verdict verdict);
+/* Flows that all targets together are said to have. */
+uint64_t workers_flows(void);
 /* Entries of both directions that a worker has. */
 uint64_t workers_entries(unsigned int worker);
 
