@@ -108,6 +108,7 @@ struct tcp_connection {
 	struct timer timer;        /* armed no later than the earliest deadline */
 	uint64_t life_deadline_ns; /* keepalive, or the end of an orphan's life */
 	void *user;
+	struct list holding; /* in stack.memory.holders while there are ranges */
 	uint64_t rtt_start_ns;
 	uint32_t rtt_sequence;
 	uint32_t srtt_us, rttvar_us, rto_us;
@@ -117,13 +118,15 @@ struct tcp_connection {
 	uint32_t tail_end;               /* snd_max when the tail was probed */
 	uint32_t duplicate_start, duplicate_end;
 	uint32_t reorder_round; /* snd_max when reorder_steps grew */
-	uint32_t snd_iss, rcv_irs;
-	uint32_t rcv_fin;
+	uint32_t snd_iss;
+	union {
+		uint32_t rcv_irs; /* until the connection is established */
+		uint32_t rcv_fin; /* with TCP_FIN_SEEN */
+	};
 	uint32_t snd_wnd_max;
 	uint32_t sent_ms;      /* when data last left */
 	uint32_t challenge_ms; /* when an ACK last answered an unacceptable segment */
 	uint32_t sack_recent;  /* a sequence number in the range that changed last */
-	struct list holding;   /* in stack.memory.holders while there are ranges */
 	uint32_t range_mbufs;
 	uint32_t receive_limit;       /* bytes, see memory.h */
 	uint32_t read_bytes, read_us; /* what the user has read since then */
@@ -137,7 +140,10 @@ struct tcp_connection {
 	uint8_t range_count;
 	uint8_t reorder_steps;   /* quarters of a round trip by which the reordering window has grown */
 	uint8_t reorder_persist; /* recoveries until it shrinks */
-	bool ecn_reduced;
+	bool ecn_reduced : 1;
+	bool mtu_lowered : 1, mtu_probing : 1; /* see path_mtu.h */
+	uint16_t mtu_lowered_s;                /* when, modulo 2^16 */
+	uint16_t peer_mss;                     /* what the peer's SYN says */
 };
 
 static_assert(offsetof(struct tcp_connection, timer) <= 256, "hot part of a connection: four cache lines");

@@ -16,11 +16,14 @@
 /* Section 5.1: C is 0.4 segments per second cubed. Far from where it levels off the function only says "much more". */
 #define DISTANCE_MAX_MS 100000
 
-/* Section 4.6. */
+/* Section 4.6. Of a window in use what is out is less by the part of a segment that does not fit, which in a small window is much. */
 static uint32_t
 reduced(const struct tcp_connection *c, uint32_t flight, uint32_t beta_percent)
 {
-	uint64_t from = RTE_MIN(flight, c->congestion.window);
+	uint64_t from = c->congestion.window;
+
+	if (!(c->flags & TCP_WINDOW_USED))
+		from = RTE_MIN(from, flight);
 
 	return (uint32_t)RTE_MAX(from * beta_percent / 100, 2ull * c->mss);
 }

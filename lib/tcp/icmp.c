@@ -2,12 +2,9 @@
 #include <netinet/ip_icmp.h>
 
 #include "packet/parse.h"
+#include "tcp/path_mtu.h"
 #include "tcp/recovery.h"
 #include "tcp/stack.h"
-
-/* Nothing less is believed: Linux's min_pmtu, and RFC 8200 section 5. */
-#define MTU_MIN_V4 552
-#define MTU_MIN_V6 1280
 
 enum icmp_meaning {
 	ICMP_MEANS_NOTHING,
@@ -31,17 +28,9 @@ meaning(const struct packet_quote *quote)
 static void
 too_big(struct tcp_connection *c, uint32_t mtu)
 {
-	uint32_t least = ip_address_is_v4(&c->remote.ip) ? MTU_MIN_V4 : MTU_MIN_V6;
-
-	mtu = RTE_MAX(mtu, least);
-	if (mtu >= c->mtu) {
+	if (!tcp_path_mtu_told(c, mtu))
 		TCP_COUNT(c->stack, icmp_ignored);
-		return;
-	}
-	c->mtu = (uint16_t)mtu;
-	c->mss = RTE_MIN(c->mss, tcp_mss_of_path(c));
-	TCP_COUNT(c->stack, icmp_mtu_lowered);
-	if (tcp_synchronized(c))
+	else if (tcp_synchronized(c))
 		tcp_recovery_restart(c);
 }
 

@@ -26,10 +26,10 @@ is_unicast(const struct ip_address *ip)
 }
 
 uint16_t
-tcp_mss_of_path(const struct tcp_connection *c)
+tcp_mss_of_path(const struct tcp_connection *c, uint32_t mtu)
 {
 	uint32_t headers = ip_address_is_v4(&c->remote.ip) ? 40 : 60;
-	uint32_t mss = c->mtu > headers ? c->mtu - headers : 0;
+	uint32_t mss = mtu > headers ? mtu - headers : 0;
 
 	mss = RTE_MIN(mss, c->stack->segment_max - 20);
 	return (uint16_t)RTE_MAX(mss, (uint32_t)MSS_MIN);
@@ -54,7 +54,8 @@ syn_read(struct tcp_connection *c, const struct tcp_segment *segment)
 	c->rcv_acked = c->rcv_nxt;
 	if (options->flags & TCP_OPTION_MSS)
 		mss = RTE_MAX(options->mss, MSS_MIN);
-	c->mss = (uint16_t)RTE_MIN(mss, (uint32_t)tcp_mss_of_path(c));
+	c->peer_mss = (uint16_t)mss;
+	c->mss = (uint16_t)RTE_MIN(mss, (uint32_t)tcp_mss_of_path(c, c->mtu));
 	if (options->flags & TCP_OPTION_TIMESTAMP) {
 		c->flags |= TCP_TIMESTAMPS;
 		c->ts_recent = options->timestamp;

@@ -7,6 +7,7 @@
 #include "packet/segment.h"
 #include "tcp/ecn.h"
 #include "tcp/loss.h"
+#include "tcp/path_mtu.h"
 #include "tcp/payload.h"
 #include "tcp/rack.h"
 #include "tcp/reassembly.h"
@@ -402,7 +403,7 @@ static bool
 output_next(struct tcp_connection *c)
 {
 	struct tcp_header header = { .sequence = c->snd_nxt, .flags = RTE_TCP_ACK_FLAG };
-	uint32_t end = tcp_send_end(c), available, full, len;
+	uint32_t end = tcp_send_end(c), mss = c->mss, available, allowed, full, len;
 	struct content content = { 0 };
 	bool probe = c->flags & TCP_PROBE, fin;
 
@@ -410,8 +411,11 @@ output_next(struct tcp_connection *c)
 		return false;
 	options_of(c, &header.options);
 	available = end - c->snd_nxt;
-	full = c->mss - tcp_options_fit(&header.options);
-	len = next_len(c, full, available, usable_window(c));
+	allowed = usable_window(c);
+	if (unlikely(c->mtu_lowered))
+		mss = tcp_path_mtu_next(c, RTE_MIN(available, allowed));
+	full = mss - tcp_options_fit(&header.options);
+	len = mss > c->mss ? full : next_len(c, full, available, allowed);
 	if (len > full) {
 		content.chain = tcp_payload_refer(c, c->snd_nxt, len);
 		if (!content.chain)

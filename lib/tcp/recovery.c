@@ -4,6 +4,7 @@
 #include "tcp/ecn.h"
 #include "tcp/loss.h"
 #include "tcp/output.h"
+#include "tcp/path_mtu.h"
 #include "tcp/rack.h"
 #include "tcp/scoreboard.h"
 #include "tcp/segment.h"
@@ -90,6 +91,8 @@ tcp_recovery_timed(struct tcp_connection *c)
 	uint64_t us = RTE_MAX((stack->now_ns - c->rtt_start_ns) / NS_PER_US, 1u);
 
 	c->flags &= ~TCP_RTT_TIMED;
+	if (unlikely(c->mtu_probing))
+		tcp_path_mtu_probed(c);
 	if (us <= c->rtt_min_us || c->rtt_min_us == 0 || stack->now_ms - c->rtt_min_ms > RTT_MIN_AGE_MS) {
 		c->rtt_min_us = (uint32_t)RTE_MIN(us, (uint64_t)TCP_RTO_MAX_US);
 		c->rtt_min_ms = stack->now_ms;
@@ -252,6 +255,7 @@ retransmit_due(struct tcp_connection *c)
 
 	TCP_COUNT(c->stack, retransmission_timeouts);
 	if (tcp_synchronized(c)) {
+		tcp_path_mtu_timeout(c);
 		scoreboard = tcp_loss_timeout(c);
 		c->stack->congestion->timed_out(c, c->snd_max - c->snd_una, c->retries > 1);
 		tcp_ecn_reduced(c);

@@ -53,6 +53,9 @@
 	ROW(out_of_order)                                                                                              \
 	ROW(time_wait_reused)                                                                                          \
 	ROW(time_wait_evicted)                                                                                         \
+	ROW(mtu_black_holes)                                                                                           \
+	ROW(mtu_probes)                                                                                                \
+	ROW(mtu_raised)                                                                                                \
 	ROW(icmp_mtu_lowered)                                                                                          \
 	ROW(icmp_soft_errors)                                                                                          \
 	ROW(icmp_hard_errors)                                                                                          \
@@ -140,8 +143,8 @@ void tcp_stack_remove_time_wait(struct tcp_stack *stack, const struct tcp_time_w
 
 /* The MSS of a peer that says none (RFC 9293 section 3.7.1). */
 uint16_t tcp_mss_default(const struct ip_address *remote);
-/* The largest MSS that the path and our mbufs bear, whatever the peer would take. */
-uint16_t tcp_mss_of_path(const struct tcp_connection *c);
+/* The largest MSS that a path with this MTU and our mbufs bear, whatever the peer would take. */
+uint16_t tcp_mss_of_path(const struct tcp_connection *c, uint32_t mtu);
 
 /* What our SYN says: how long the peer's segments may be. */
 static inline uint16_t

@@ -204,8 +204,10 @@ round_of(struct host *host, uint64_t now_ns)
 		proxy_worker_run(host->proxy, now_ns, now_ns);
 	else if (host->load)
 		load_run(host->load, now_ns);
-	else
+	else if (host->blob)
 		blob_run(host->blob);
+	else
+		host->run(host);
 	tcp_flush(host->tcp);
 	net_output_flush(host->output, now_ns);
 }

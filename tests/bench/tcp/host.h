@@ -32,15 +32,16 @@ struct host {
 	struct tcp_stack *tcp;
 	struct config *config;
 	struct proxy_generation *generation;
-	struct proxy_worker *proxy; /* one of the three */
+	struct proxy_worker *proxy; /* one of the four */
 	struct load *load;
 	struct blob *blob;
+	void (*run)(struct host *host);
 	uint64_t now_ns;
 };
 
 /* Host number `number` (from 1) is 10.0.0.`number`. `connections`: at most, for its tables. 0 or -1 after a message. */
 int host_init(struct host *host, unsigned int number, struct rte_mempool *pool, uint32_t connections);
-/* Its user: a proxy with this configuration of `http`, a load, or (set by the caller) host->blob. 0 or -1 after a message. */
+/* Its user: a proxy with this configuration of `http`, a load, or (set by the caller) host->blob or host->run. 0 or -1 after a message. */
 int host_serve(struct host *host, const char *text, uint32_t connections);
 int host_load(struct host *host, struct load_config *config);
 void host_fini(struct host *host);
