@@ -193,6 +193,7 @@ tick(struct control *c)
 {
 	uint64_t dropped = log_dropped();
 
+	generations_ports_look(&c->generations);
 	topology_refresh(&c->topology);
 	generations_reclaim(&c->generations);
 	if (c->commands.server)

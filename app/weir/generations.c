@@ -36,6 +36,9 @@ adopt(void *argument)
 	const struct tcp_listener *listeners;
 	uint32_t count;
 
+	for (uint32_t i = 0; i < news->ports_from; i++)
+		if (news->ports[i]->gone)
+			worker_port_remove(worker, news->ports[i]);
 	for (uint32_t i = news->ports_from; i < news->ports_to; i++)
 		worker_port_add(worker, news->ports[i]);
 	worker_l4_start(worker);
@@ -86,6 +89,17 @@ tell_workers(struct generations *g, struct news *news)
 			usleep(1000);
 	while (__atomic_load_n(&news->pending, __ATOMIC_ACQUIRE))
 		usleep(200);
+}
+
+void
+generations_ports_look(struct generations *g)
+{
+	struct news news = { .ports_from = g->topology->port_count };
+
+	if (!g->count || !topology_ports_lost(g->topology))
+		return;
+	tell_workers(g, &news);
+	topology_ports_close(g->topology);
 }
 
 /* ---- packet-level services ---- */
@@ -244,6 +258,7 @@ generations_publish(struct generations *g, struct config *config)
 	struct news news = { .ports_from = t->port_count };
 	int result = -ENOMEM;
 
+	generations_ports_look(g);
 	generations_reclaim(g);
 	if (g->count == GENERATIONS_MAX) {
 		log_error(LOG_EMERG, "%d older configurations still have requests under way: reload later",
@@ -356,6 +371,7 @@ generations_serve(struct generations *g)
 
 	if (!g->count)
 		return;
+	generations_ports_look(g);
 	/* Addresses towards servers may be others now. */
 	result = services_of(g, generations_config(g), &l4);
 	if (result < 0)

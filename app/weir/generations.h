@@ -34,6 +34,8 @@ int generations_publish(struct generations *generations, struct config *config);
 int generations_renew(struct generations *generations);
 /* Frees what nobody holds any more. Returns how many generations are held. */
 uint32_t generations_reclaim(struct generations *generations);
+/* Ports whose interfaces have gone are given up. Once a second. */
+void generations_ports_look(struct generations *generations);
 /* The host's addresses or routes have changed: XDP is told, and ports are added that servers are now reached through. */
 void generations_serve(struct generations *generations);
 struct config *generations_config(const struct generations *generations);

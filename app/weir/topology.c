@@ -65,16 +65,22 @@ has_interface(const struct topology *t, int ifindex)
 	return false;
 }
 
-/* A virtual device is known by what stands before its arguments. */
+/* A virtual device is known by what stands before its arguments. A gone interface is still a name's as long as there is no
+ * other. */
 static bool
 has_name(const struct topology *t, const char *name)
 {
 	size_t len = strcspn(name, ",");
+	bool gone = false;
 
-	for (uint32_t i = 0; i < t->port_count; i++)
-		if (strlen(t->ports[i]->name) == len && memcmp(t->ports[i]->name, name, len) == 0)
+	for (uint32_t i = 0; i < t->port_count; i++) {
+		if (strlen(t->ports[i]->name) != len || memcmp(t->ports[i]->name, name, len) != 0)
+			continue;
+		if (!t->ports[i]->gone)
 			return true;
-	return false;
+		gone = true;
+	}
+	return gone && !if_nametoindex(name);
 }
 
 /* Names as the L4 room has them for the same, so that sums are of both. */
@@ -170,7 +176,7 @@ add_port(struct topology *t, const struct port_config *config)
 	int result;
 
 	if (t->port_count == PORTS_MAX)
-		return fail(t, -ENOSPC, "more than %d interfaces", PORTS_MAX);
+		return fail(t, -ENOSPC, "more than %d interfaces, those that have gone included", PORTS_MAX);
 	if (!port_is_xdp(config) && t->memory != PORT_MEMORY_EAL)
 		return fail(t, -ENOTSUP, "interface %s: the first device of DPDK's needs a restart", config->name);
 	if (port_is_xdp(config) && !t->program) {
@@ -401,6 +407,27 @@ topology_ports_drop(struct topology *t, uint32_t from)
 	t->ports_told = from;
 	while (t->port_count > from)
 		port_free(t->ports[--t->port_count]);
+}
+
+bool
+topology_ports_lost(struct topology *t)
+{
+	bool lost = false;
+
+	for (uint32_t i = 0; i < t->port_count; i++)
+		lost |= !t->ports[i]->gone && port_is_gone(t->ports[i]);
+	/* No link is any of theirs from now on. */
+	if (lost)
+		net_mirror_ports(t->mirror, t->ports, t->port_count);
+	return lost;
+}
+
+void
+topology_ports_close(struct topology *t)
+{
+	for (uint32_t i = 0; i < t->port_count; i++)
+		if (t->ports[i]->gone && t->ports[i]->ops->close)
+			port_close(t->ports[i]);
 }
 
 /* ---- XDP ---- */

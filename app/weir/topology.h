@@ -53,6 +53,10 @@ int topology_ports_towards(struct topology *topology, struct config *config, con
 int topology_ports_start(struct topology *topology, uint32_t from);
 /* Takes ports[from..port_count), of which no worker has been told, away again. */
 void topology_ports_drop(struct topology *topology, uint32_t from);
+/* Whether interfaces have gone since the last time: their ports are nobody's way any more, and to be closed once no worker polls
+ * them. New interfaces of the same names get new ports. */
+bool topology_ports_lost(struct topology *topology);
+void topology_ports_close(struct topology *topology);
 /* What XDP takes: services of the listeners and of `l4`, answers from the servers of `steering` and from those of all
  * targets, older ones included. The last two may be NULL. */
 int topology_serve(struct topology *topology, const struct steering *steering, const struct l4_generation *l4,

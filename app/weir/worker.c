@@ -380,6 +380,14 @@ worker_port_add(struct worker *worker, struct port *port)
 	add_stack_source(worker);
 }
 
+void
+worker_port_remove(struct worker *worker, const struct port *port)
+{
+	loop_source_remove(worker->loop, &worker->ports[port->index]);
+	/* The mirror has no link of it any more: hops and bursts follow. */
+	net_output_flush(worker->output, clock_monotonic_ns());
+}
+
 /* ---- what TCP and net ask for ---- */
 
 static void

@@ -135,5 +135,7 @@ void worker_fini(struct worker *worker);
 
 /* On the worker (before it starts, or in a message): polls a port from now on. */
 void worker_port_add(struct worker *worker, struct port *port);
+/* It is polled no more, and what is under way to it has left. */
+void worker_port_remove(struct worker *worker, const struct port *port);
 
 #endif

@@ -138,6 +138,27 @@ port_free(struct port *port)
 	free(counters);
 }
 
+/* Of no interface. */
+#define NO_IFINDEX (-1)
+
+bool
+port_is_gone(struct port *port)
+{
+	if (port->gone || !port->ops->is_gone || !port->ops->is_gone(port))
+		return port->gone;
+	log_error(LOG_WARN, "interface %s: it has gone; when there is one of this name again it is taken up",
+		  port->name);
+	port->gone = true;
+	__atomic_store_n(&port->ifindex, NO_IFINDEX, __ATOMIC_RELAXED);
+	return true;
+}
+
+void
+port_close(struct port *port)
+{
+	port->ops->close(port);
+}
+
 void
 port_refresh(struct port *port)
 {

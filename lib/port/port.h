@@ -45,6 +45,7 @@ struct port {
 	char name[64];           /* as configured: "eth0", "0000:01:00.0", "vdev:net_memif0" */
 	uint16_t index;          /* position in the topology's table */
 	int ifindex;             /* the kernel interface that carries the addresses: itself under XDP, else the twin */
+	bool gone;               /* that interface has gone away; only control looks at this */
 	char interface_name[16]; /* of that ifindex */
 	struct rte_ether_addr mac;
 	uint16_t mtu; /* of the IP packet */
@@ -85,6 +86,9 @@ struct port_ops {
 	const char *kind; /* "xdp", "dpdk" */
 	int (*start)(struct port *port, char *error, size_t size);
 	void (*free)(struct port *port); /* stops first; restores whatever it changed on the host */
+	/* See port_is_gone() and port_close(). NULL where there is no interface that could go away. */
+	bool (*is_gone)(const struct port *port);
+	void (*close)(struct port *port);
 	uint16_t (*rx_burst)(struct port *port, uint16_t queue, struct rte_mbuf **out, uint16_t max);
 	/* Takes ownership of all `count`, sent or not. */
 	void (*tx_burst)(struct port *port, uint16_t queue, struct rte_mbuf **m, uint16_t count);
@@ -150,6 +154,14 @@ int port_new(const struct port_config *config, const struct port_environment *en
 	     struct port **out, char *error, size_t size);
 int port_start(struct port *port, char *error, size_t size);
 void port_free(struct port *port);
+
+/*
+ * An interface may go away for good under its port: a new one of its name is another, for another port. Control asks; once it
+ * is gone, ifindex is that of no interface. When no worker polls the port or sends through it any more, port_close() gives
+ * back all that it has: the port stays, with its name, index and counters, for those who refer to it.
+ */
+bool port_is_gone(struct port *port);
+void port_close(struct port *port);
 
 /* True when the name needs DPDK's PCI bus or a virtual device, so that EAL is set up for it. */
 bool port_name_is_dpdk(const char *name);

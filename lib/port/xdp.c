@@ -57,6 +57,7 @@ struct xdp_port {
 	uint32_t socket_count;
 	uint32_t descriptors[2]; /* receive, send */
 	enum xdp_mode mode;
+	int ifindex; /* also when it is no interface's any more */
 	bool attached, zero_copy, running_known, running, loopback_prepared;
 	bool multi_buffer; /* packets may have several frames */
 	struct port_loopback loopback;
@@ -465,15 +466,16 @@ open_large(struct xdp_port *xdp)
 	return 0;
 }
 
+/* All but the port itself. */
 static void
-xdp_free(struct port *port)
+release(struct xdp_port *xdp)
 {
-	struct xdp_port *xdp = xdp_port(port);
+	struct port *port = &xdp->base;
 
 	for (uint32_t i = 0; xdp->sockets && i < xdp->socket_count; i++)
-		xdp_program_socket_set(xdp->program, port->ifindex, i, -1);
+		xdp_program_socket_set(xdp->program, xdp->ifindex, i, -1);
 	if (xdp->attached)
-		xdp_program_detach(xdp->program, port->ifindex);
+		xdp_program_detach(xdp->program, xdp->ifindex);
 	for (uint16_t queue = 0; xdp->sockets && queue < port->queues; queue++)
 		if (xdp->queues[queue].wait_fd >= 0 && xdp->queues[queue].wait_fd != port_xsk_fd(&xdp->sockets[queue]))
 			close(xdp->queues[queue].wait_fd);
@@ -484,7 +486,21 @@ xdp_free(struct port *port)
 		close_sockets(xdp);
 	if (xdp->loopback_prepared)
 		port_loopback_restore(&xdp->loopback);
-	free(xdp);
+}
+
+static void
+xdp_free(struct port *port)
+{
+	release(xdp_port(port));
+	free(port);
+}
+
+static bool
+xdp_is_gone(const struct port *port)
+{
+	char name[IF_NAMESIZE];
+
+	return !if_indextoname((unsigned int)port->ifindex, name) && errno == ENXIO;
 }
 
 static int
@@ -506,8 +522,59 @@ xdp_start(struct port *port, char *error, size_t size)
 	return 0;
 }
 
+/* ---- when the interface has gone ---- */
+
+static uint16_t
+gone_rx_burst(struct port *port, uint16_t queue, struct rte_mbuf **out, uint16_t max)
+{
+	return 0;
+}
+
+static void
+gone_tx_burst(struct port *port, uint16_t queue, struct rte_mbuf **m, uint16_t count)
+{
+	rte_pktmbuf_free_bulk(m, count);
+	port_count(port, queue, PORT_TX_FULL, count);
+}
+
+static int
+gone_wait_fd(struct port *port, uint16_t queue)
+{
+	return -1;
+}
+
+static bool
+gone_link_up(struct port *port)
+{
+	return false;
+}
+
+static void
+gone_free(struct port *port)
+{
+	free(port);
+}
+
+static const struct port_ops gone_ops = {
+	.kind = "xdp",
+	.free = gone_free,
+	.rx_burst = gone_rx_burst,
+	.tx_burst = gone_tx_burst,
+	.wait_fd = gone_wait_fd,
+	.link_up = gone_link_up,
+};
+
+static void
+xdp_close(struct port *port)
+{
+	port->ops = &gone_ops;
+	release(xdp_port(port));
+}
+
 static const struct port_ops xdp_ops = {
 	.kind = "xdp",
+	.is_gone = xdp_is_gone,
+	.close = xdp_close,
 	.start = xdp_start,
 	.free = xdp_free,
 	.rx_burst = xdp_rx_burst,
@@ -555,7 +622,7 @@ describe(struct xdp_port *xdp, const struct port_config *config, const struct po
 	snprintf(port->name, sizeof(port->name), "%s", config->name);
 	snprintf(port->interface_name, sizeof(port->interface_name), "%.15s", config->name);
 	port->ops = &xdp_ops;
-	port->ifindex = device->ifindex;
+	port->ifindex = xdp->ifindex = device->ifindex;
 	port->mac = device->mac;
 	if (device->flags & IFF_LOOPBACK)
 		port->features |= PORT_LOOPBACK;

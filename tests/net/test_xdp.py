@@ -2,6 +2,7 @@
 becomes of them when something changes."""
 
 import os
+from pathlib import Path
 
 import pytest
 from test_forward import (ROUTED, ROUTED_V6, THREE, ask, config, counters, decapsulate, echo_datagrams, reload,
@@ -195,6 +196,53 @@ def test_an_interface_goes_down_and_comes_back(two_arms):
             for _ in range(50):
                 assert stream.get("/").status == 200
         assert seen_forwarded(weir) > 50
+
+
+def cable_again(topology):
+    """A new interface `back` in the balancer, with the name and the addresses of the one that has gone."""
+    switch, balancer = topology.switch, topology.balancer_namespace
+    switch.ip("link", "add", "name", "to-back", "type", "veth", "peer", "name", "back", "netns", balancer.name)
+    switch.ip("link", "set", "to-back", "master", "dmz", "up")
+    switch.run("ethtool", "-K", "to-back", "gro", "on")
+    balancer.ip("address", "add", "10.0.2.1/24", "dev", "back")
+    balancer.ip("link", "set", "back", "up")
+
+
+def processor_seconds(weir):
+    fields = Path(f"/proc/{weir.pid}/stat").read_text().rsplit(")")[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.mark.parametrize("interfaces, rounds", [("", 1), (NATIVE, 2)], ids=["found", "named"])
+def test_an_interface_is_deleted_and_made_again(net, interfaces, rounds):
+    """What is behind it is out of reach meanwhile; the other one goes on."""
+    topology = whole_frames(net(servers=2))
+    topology.nginx()
+    text = config("full_nat", ["10.0.2.11:80"], interfaces=interfaces)
+    with topology.balancer(text) as weir:
+        assert topology.get("/").status == 200
+        for round in range(1, rounds + 1):
+            topology.switch.ip("link", "del", "to-back")
+            wait_for(lambda: weir.error_log.count("interface back: it has gone") == round, what="the news")
+            with pytest.raises(OSError):
+                topology.connect(timeout=0.3)
+            before = processor_seconds(weir)
+            reload(weir, text)
+            topology.client.run("ping", "-c", "4", "-i", "0.2", "10.0.1.1")
+            assert processor_seconds(weir) - before < 0.4
+            cable_again(topology)
+            wait_for(lambda: weir.error_log.count("interface back: AF_XDP") == round + 1, what="a new port")
+            wait_for(lambda: reaches(topology), what="the server")
+        keep_asking(topology, "10.0.1.1")
+        assert_in_kernel(weir)
+
+
+def reaches(topology):
+    try:
+        with topology.connect(timeout=0.5) as stream:
+            return stream.get("/").status == 200
+    except OSError:
+        return False
 
 
 def seen_forwarded(weir):
