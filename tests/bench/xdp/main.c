@@ -2,10 +2,11 @@
  * What a packet costs in the XDP program: BPF_PROG_TEST_RUN over frames that a program in front of it makes, less the same
  * with a program that does nothing. One line of JSON per case.
  *
- *     bench-xdp PACKETS MODE FLOWS [miss]      PACKETS: per window; MODE: dsr, ipip, gue, nat, full_nat
+ *     bench-xdp PACKETS MODE FLOWS [miss|new]      PACKETS: per window; MODE: dsr, ipip, gue, nat, full_nat
  *
  * 64 servers; established flows, put into the table as a worker does. `miss`: clients that have none, so that the packet is
- * handed up (there is no socket: it ends there).
+ * handed up (there is no socket: it ends there). `new`: the same in a table with room for FLOWS, where the program places
+ * them: each packet a flow, a quarter of FLOWS per window, which begins with an empty table.
  */
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
@@ -29,6 +30,10 @@
 #define HASH_SEED 4711
 #define WINDOWS 7
 #define HOP 1
+#define SERVICE 1
+
+enum what { HIT, MISS, NEW };
+static const char *const words[] = { [HIT] = "hit", [MISS] = "miss", [NEW] = "new" };
 
 static uint32_t repeats;
 static struct xdp_program *program;
@@ -51,7 +56,8 @@ load(uint64_t flows)
 					     .start_ns = clock_monotonic_ns() };
 	const struct xdp_service service = { .endpoint = { ip_address_from_v4(htonl(VIP)), htons(80) },
 					     .ip_protocol = IPPROTO_TCP,
-					     .forwarded = true };
+					     .forwarded = true,
+					     .number = SERVICE };
 	char error[512];
 
 	l4_flows_strides(forwarding.pairs, forwarding.strides);
@@ -78,7 +84,7 @@ targets_set(const struct l4_forwarder *forwarder, const struct xdp_memory *memor
 		targets[i] = (struct l4_target){ .forwarder = forwarder,
 						 .server = { ip_address_from_v4(htonl(0x0a000200u + i)), htons(80) },
 						 .local = ip_address_from_v4(htonl(0x0a000201)),
-						 .service_id = 1,
+						 .service_id = SERVICE,
 						 .ip_protocol = IPPROTO_TCP,
 						 .timeout_s = 36000,
 						 .gue_port_be = htons(6080),
@@ -90,6 +96,21 @@ targets_set(const struct l4_forwarder *forwarder, const struct xdp_memory *memor
 		memory->uses[i].hop_generation = 1;
 	}
 	xdp_program_targets_end(program);
+}
+
+/* As many entries for each server: what a Maglev table costs is where they lie. */
+static void
+choice_set(void)
+{
+	struct xdp_choice *choice = calloc(1, sizeof(*choice));
+
+	if (!choice)
+		die("the choice", strerror(ENOMEM));
+	for (uint32_t i = 0; i < XDP_CHOICE_ENTRIES; i++)
+		choice->targets[i] = (uint16_t)(1 + hash_mix64(i + 1) % SERVERS);
+	if (xdp_program_choice_set(program, SERVICE, choice) < 0 || xdp_program_choices_end(program) < 0)
+		die("XDP", "the service's table");
+	free(choice);
 }
 
 static uint64_t
@@ -138,25 +159,43 @@ compare(const void *a, const void *b)
 	return difference < 0 ? -1 : difference > 0;
 }
 
+/* Of NEW: the table that each window finds empty. */
+static struct {
+	struct l4_flow_pair *pairs;
+	size_t bytes;
+} emptied;
+
 static void
-measure(const char *mode, uint64_t flows, bool miss, uint64_t inserted)
+measure(const char *mode, uint64_t flows, enum what what, uint64_t inserted)
 {
 	double above[WINDOWS], nothing[WINDOWS];
 	uint64_t counters[XDP_COUNTER_COUNT];
 
 	for (int i = 0; i < WINDOWS; i++) {
 		nothing[i] = run(bpf_program__fd(generator->progs.nothing));
+		if (what == NEW)
+			memset(emptied.pairs, 0, emptied.bytes);
 		above[i] = run(xdp_program_fd(program)) - nothing[i];
 	}
 	qsort(above, WINDOWS, sizeof(above[0]), compare);
 	qsort(nothing, WINDOWS, sizeof(nothing[0]), compare);
 	xdp_program_counters(program, counters);
 	printf("{\"mode\":\"%s\",\"flows\":%lu,\"case\":\"%s\",\"ns\":%.0f,\"least\":%.0f,\"most\":%.0f,"
-	       "\"generator_ns\":%.0f,\"forwarded\":%lu,\"up_no_flow\":%lu,\"packets\":%lu,\"inserted\":%lu}\n",
-	       mode, (unsigned long)flows, miss ? "miss" : "hit", above[WINDOWS / 2], above[0], above[WINDOWS - 1],
+	       "\"generator_ns\":%.0f,\"forwarded\":%lu,\"up_no_flow\":%lu,\"started\":%lu,\"packets\":%lu,"
+	       "\"inserted\":%lu}\n",
+	       mode, (unsigned long)flows, words[what], above[WINDOWS / 2], above[0], above[WINDOWS - 1],
 	       nothing[WINDOWS / 2], (unsigned long)counters[XDP_COUNT_FORWARDED],
-	       (unsigned long)counters[XDP_COUNT_UP_NO_FLOW], (unsigned long)repeats * WINDOWS,
-	       (unsigned long)inserted);
+	       (unsigned long)counters[XDP_COUNT_UP_NO_FLOW], (unsigned long)counters[XDP_COUNT_STARTED],
+	       (unsigned long)repeats * WINDOWS, (unsigned long)inserted);
+}
+
+static enum what
+what_of(const char *word)
+{
+	for (enum what what = MISS; word && what <= NEW; what++)
+		if (strcmp(word, words[what]) == 0)
+			return what;
+	return HIT;
 }
 
 int
@@ -164,13 +203,13 @@ main(int argc, char **argv)
 {
 	const struct l4_forwarder *forwarder = argc > 3 ? l4_forwarder_find(argv[2], strlen(argv[2])) : NULL;
 	uint64_t flows = argc > 3 ? strtoull(argv[3], NULL, 10) : 0, inserted;
-	bool miss = argc > 4 && strcmp(argv[4], "miss") == 0;
+	enum what what = what_of(argc > 4 ? argv[4] : NULL);
 	struct xdp_memory memory;
 	struct l4_flows *table;
 
 	repeats = argc > 3 ? (uint32_t)strtoul(argv[1], NULL, 10) : 0;
 	if (!forwarder || !flows || !repeats)
-		die("usage", "bench-xdp PACKETS MODE FLOWS [miss]");
+		die("usage", "bench-xdp PACKETS MODE FLOWS [miss|new]");
 	load(flows);
 	if (!xdp_program_memory(program, 0, &memory))
 		die("XDP", "does not forward");
@@ -178,13 +217,20 @@ main(int argc, char **argv)
 	table = l4_flows_new_in(memory.flows, memory.lane, flows, targets, memory.uses);
 	if (!table)
 		die("the flow table", strerror(ENOMEM));
-	inserted = flows_insert(table, flows);
+	inserted = what == NEW ? 0 : flows_insert(table, flows);
 	generator->bss->flow_count = (uint32_t)flows;
+	if (what == NEW) {
+		choice_set();
+		emptied.pairs = memory.flows;
+		emptied.bytes = l4_flows_pairs(flows) * sizeof(struct l4_flow_pair);
+		if (repeats > flows / 4)
+			repeats = (uint32_t)(flows / 4);
+	}
 	/* Far from each other, each once per round (flows are no multiple of it). */
 	generator->bss->step = flows > 1000 ? 7919 % (uint32_t)flows : 1;
-	generator->bss->first_client = FIRST_CLIENT + (miss ? 0x1000000 : 0);
+	generator->bss->first_client = FIRST_CLIENT + (what == MISS ? 0x1000000 : 0);
 	generator->bss->vip_be = htonl(VIP);
-	measure(argv[2], flows, miss, inserted);
+	measure(argv[2], flows, what, inserted);
 	l4_flows_free(table);
 	generate_bpf__destroy(generator);
 	xdp_program_free(program);
