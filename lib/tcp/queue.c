@@ -87,6 +87,29 @@ tcp_queue_concatenate(struct tcp_queue *queue, struct tcp_queue *from)
 	*from = (struct tcp_queue){ 0 };
 }
 
+uint8_t *
+tcp_queue_tail(struct tcp_queue *queue, struct rte_mempool *pool, uint32_t *room)
+{
+	*room = tail_room(queue);
+	if (*room == 0) {
+		struct rte_mbuf *m = rte_pktmbuf_alloc(pool);
+
+		if (!m)
+			return NULL;
+		link_tail(queue, m);
+		*room = tail_room(queue);
+	}
+	return rte_pktmbuf_mtod_offset(queue->tail, uint8_t *, queue->tail->data_len);
+}
+
+void
+tcp_queue_extend(struct tcp_queue *queue, uint32_t len)
+{
+	queue->tail->data_len += len;
+	queue->tail->pkt_len = queue->tail->data_len;
+	queue->bytes += len;
+}
+
 uint32_t
 tcp_queue_write(struct tcp_queue *queue, struct rte_mempool *pool, const void *data, uint32_t len)
 {
@@ -94,16 +117,10 @@ tcp_queue_write(struct tcp_queue *queue, struct rte_mempool *pool, const void *d
 	uint32_t left = len;
 
 	while (left > 0) {
-		uint32_t room = tail_room(queue);
+		uint32_t room;
 
-		if (room == 0) {
-			struct rte_mbuf *m = rte_pktmbuf_alloc(pool);
-
-			if (!m)
-				break;
-			link_tail(queue, m);
-			room = tail_room(queue);
-		}
+		if (!tcp_queue_tail(queue, pool, &room))
+			break;
 		if (room > left)
 			room = left;
 		tail_copy(queue, from, room);

@@ -28,6 +28,11 @@ void tcp_queue_push(struct tcp_queue *queue, struct rte_mbuf *m);
 void tcp_queue_concatenate(struct tcp_queue *queue, struct tcp_queue *from);
 /* Copies up to `len` bytes in; less when the pool is empty. */
 uint32_t tcp_queue_write(struct tcp_queue *queue, struct rte_mempool *pool, const void *data, uint32_t len);
+/* Where bytes can be put behind the last, and room for how many: at least one, but NULL when the pool is empty. Then
+ * tcp_queue_extend() says how many were put there; where none were, an empty mbuf may be left, which tcp_queue_free() or
+ * the next bytes take care of. */
+uint8_t *tcp_queue_tail(struct tcp_queue *queue, struct rte_mempool *pool, uint32_t *room);
+void tcp_queue_extend(struct tcp_queue *queue, uint32_t len);
 /* Moves up to `len` bytes: whole mbufs by relinking, the rest by copying. Less when the pool is empty. */
 uint32_t tcp_queue_move(struct tcp_queue *to, struct tcp_queue *from, struct rte_mempool *pool, uint32_t len);
 /* Drops `len` (at most `bytes`) from the front. */

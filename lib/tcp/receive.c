@@ -44,6 +44,16 @@ tcp_consume(struct tcp_connection *c, uint32_t len)
 	tcp_window_freed(c, len);
 }
 
+uint32_t
+tcp_read_queue(struct tcp_connection *c, struct tcp_queue *to, uint32_t len)
+{
+	uint32_t moved = tcp_queue_move(to, &c->received, c->stack->config.pool, len);
+
+	if (moved > 0)
+		tcp_window_freed(c);
+	return moved;
+}
+
 bool
 tcp_at_end(const struct tcp_connection *c)
 {

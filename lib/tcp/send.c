@@ -50,16 +50,30 @@ tcp_write(struct tcp_connection *c, const void *data, uint32_t len)
 }
 
 uint32_t
+tcp_write_queue(struct tcp_connection *c, struct tcp_queue *from, uint32_t len)
+{
+	uint32_t room = tcp_writable(c), moved;
+
+	len = RTE_MIN(len, from->bytes);
+	moved = tcp_queue_move(&c->sending, from, c->stack->config.pool, RTE_MIN(room, len));
+	written(c, room, moved, len);
+	return moved;
+}
+
+uint32_t
 tcp_move(struct tcp_connection *to, struct tcp_connection *from, uint32_t len)
 {
-	uint32_t room = tcp_writable(to), moved;
+	uint32_t moved = tcp_write_queue(to, &from->received, len);
 
-	len = RTE_MIN(len, from->received.bytes);
-	moved = tcp_queue_move(&to->sending, &from->received, to->stack->config.pool, RTE_MIN(room, len));
-	written(to, room, moved, len);
 	if (moved > 0)
 		tcp_window_freed(from, moved);
 	return moved;
+}
+
+struct rte_mempool *
+tcp_pool(const struct tcp_connection *c)
+{
+	return c->stack->config.pool;
 }
 
 uint32_t

@@ -31,6 +31,7 @@
 #include "base/address.h"
 #include "base/bytes.h"
 #include "packet/parse.h"
+#include "tcp/queue.h"
 
 struct tcp_stack;
 struct tcp_connection;
@@ -182,6 +183,12 @@ uint32_t tcp_write(struct tcp_connection *c, const void *data, uint32_t len);
 /* Moves up to `len` bytes from the receive queue of one connection to the send queue of the other, same stack, without
  * copying where that pays. Returns how many it moved (bounded by tcp_writable(to)). */
 uint32_t tcp_move(struct tcp_connection *to, struct tcp_connection *from, uint32_t len);
+/* The two halves of it, for users that keep bytes in between, in a queue of their own: from the receive queue into one, and
+ * from one into the send queue (bounded by tcp_writable(c)). */
+uint32_t tcp_read_queue(struct tcp_connection *c, struct tcp_queue *to, uint32_t len);
+uint32_t tcp_write_queue(struct tcp_connection *c, struct tcp_queue *from, uint32_t len);
+/* Where such a queue has its mbufs from. */
+struct rte_mempool *tcp_pool(const struct tcp_connection *c);
 /* Written bytes that the peer has not acknowledged yet. */
 uint32_t tcp_unsent(const struct tcp_connection *c);
 void tcp_want_sent(struct tcp_connection *c);
