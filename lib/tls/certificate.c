@@ -1,0 +1,151 @@
+/* Certificates and keys from their files. */
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <string.h>
+
+#include "tls/internal.h"
+
+#define PASSWORD_FILE_MAX 4096
+
+/* Tried in turn: one per line of ssl_password_file. */
+struct passwords {
+	char text[PASSWORD_FILE_MAX + 1];
+	size_t len;
+	const char *next;
+};
+
+static int
+passwords_read(struct config *config, const struct tls_word *word, struct passwords *passwords)
+{
+	const char *path;
+	BIO *bio;
+	int len;
+
+	passwords->len = 0;
+	if (!word->text.data)
+		return 0;
+	path = config_full_path(config, word->text);
+	bio = BIO_new_file(path, "r");
+	if (!bio)
+		return tls_fail(config, word, "cannot read \"%s\"", path);
+	len = BIO_read(bio, passwords->text, PASSWORD_FILE_MAX + 1);
+	BIO_free(bio);
+	if (len > PASSWORD_FILE_MAX)
+		return tls_fail(config, word, "\"%s\" has more than %d bytes", path, PASSWORD_FILE_MAX);
+	passwords->len = len < 0 ? 0 : (size_t)len;
+	passwords->text[passwords->len] = '\0';
+	return 0;
+}
+
+/* Nobody is asked at a terminal: a balancer starts without people. */
+static int
+password_give(char *out, int size, int writing, void *context)
+{
+	struct passwords *passwords = context;
+	size_t len = passwords->next ? strcspn(passwords->next, "\r\n") : 0;
+
+	if (!passwords->next || len > (size_t)size)
+		return -1;
+	memcpy(out, passwords->next, len);
+	return (int)len;
+}
+
+static EVP_PKEY *
+key_read(BIO *bio, struct passwords *passwords)
+{
+	EVP_PKEY *key;
+
+	passwords->next = passwords->len ? passwords->text : NULL;
+	for (;;) {
+		key = PEM_read_bio_PrivateKey(bio, NULL, password_give, passwords);
+		if (key || !passwords->next)
+			return key;
+		passwords->next += strcspn(passwords->next, "\r\n");
+		passwords->next += strspn(passwords->next, "\r\n");
+		if (!*passwords->next || BIO_reset(bio) < 0)
+			return NULL;
+		ERR_clear_error();
+	}
+}
+
+static int
+key_load(struct config *config, const struct tls_word *word, struct passwords *passwords, SSL_CTX *ssl)
+{
+	const char *path = config_full_path(config, word->text);
+	BIO *bio = BIO_new_file(path, "r");
+	EVP_PKEY *key;
+	int result = 0;
+
+	if (!bio)
+		return tls_fail(config, word, "cannot load certificate key \"%s\": BIO_new_file() failed", path);
+	key = key_read(bio, passwords);
+	BIO_free(bio);
+	if (!key)
+		return tls_fail(config, word, "cannot load certificate key \"%s\": PEM_read_bio_PrivateKey() failed",
+				path);
+	if (SSL_CTX_use_PrivateKey(ssl, key) != 1)
+		result = tls_fail(config, word, "SSL_CTX_use_PrivateKey(\"%s\") failed", path);
+	EVP_PKEY_free(key);
+	return result;
+}
+
+/* What follows the certificate is its chain. NULL in *chain and errors in the queue where it is broken. */
+static STACK_OF(X509) * chain_read(BIO *bio)
+{
+	STACK_OF(X509) *chain = sk_X509_new_null();
+	X509 *certificate;
+
+	while (chain && (certificate = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL)
+		if (!sk_X509_push(chain, certificate)) {
+			X509_free(certificate);
+			break;
+		}
+	if (chain && ERR_GET_LIB(ERR_peek_last_error()) == ERR_LIB_PEM &&
+	    ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE) {
+		ERR_clear_error(); /* the end of the file */
+		return chain;
+	}
+	sk_X509_pop_free(chain, X509_free);
+	return NULL;
+}
+
+static int
+certificate_load(struct config *config, const struct tls_word *word, SSL_CTX *ssl)
+{
+	const char *path = config_full_path(config, word->text);
+	BIO *bio = BIO_new_file(path, "r");
+	STACK_OF(X509) *chain = NULL;
+	X509 *certificate = NULL;
+	int result = 0;
+
+	if (!bio)
+		return tls_fail(config, word, "cannot load certificate \"%s\": BIO_new_file() failed", path);
+	certificate = PEM_read_bio_X509_AUX(bio, NULL, NULL, NULL);
+	if (!certificate)
+		result = tls_fail(config, word, "cannot load certificate \"%s\": PEM_read_bio_X509_AUX() failed", path);
+	else if (!(chain = chain_read(bio)))
+		result = tls_fail(config, word, "cannot load certificate \"%s\": PEM_read_bio_X509() failed", path);
+	else if (SSL_CTX_use_certificate(ssl, certificate) != 1)
+		result = tls_fail(config, word, "SSL_CTX_use_certificate(\"%s\") failed", path);
+	else if (SSL_CTX_set1_chain(ssl, chain) != 1)
+		result = tls_fail(config, word, "SSL_CTX_set1_chain(\"%s\") failed", path);
+	sk_X509_pop_free(chain, X509_free);
+	X509_free(certificate);
+	BIO_free(bio);
+	return result;
+}
+
+int
+tls_certificates_load(struct config *config, const struct tls_settings *settings, SSL_CTX *ssl)
+{
+	struct passwords passwords;
+	int result = passwords_read(config, &settings->password_file, &passwords);
+
+	for (size_t i = 0; i < settings->certificates.count && result == 0; i++) {
+		result = certificate_load(config, &settings->certificates.words[i], ssl);
+		if (result == 0)
+			result = key_load(config, &settings->keys.words[i], &passwords, ssl);
+	}
+	OPENSSL_cleanse(&passwords, sizeof(passwords));
+	return result;
+}

@@ -1,0 +1,328 @@
+#include <errno.h>
+#include <stdio.h>
+
+#include "tls/internal.h"
+
+#define FIELD(name) offsetof(struct tls_settings, name)
+#define HTTP_SERVER (CONFIG_HTTP | CONFIG_SERVER)
+
+/* ---- setters ---- */
+
+static struct tls_word
+word_of(const struct config_directive_call *call, size_t index)
+{
+	return (struct tls_word){ call->words[index], call->file, call->line };
+}
+
+/* struct tls_word at the row's offset. */
+static int
+set_word(struct config_directive_call *call)
+{
+	struct tls_word *word = (void *)((char *)call->settings + call->directive->offset);
+
+	if (word->text.data)
+		return config_fail(call, "\"%s\" directive is duplicate", call->directive->name);
+	*word = word_of(call, 1);
+	return 0;
+}
+
+static void
+words_add(struct config_directive_call *call, struct tls_words *words, struct tls_word word)
+{
+	struct tls_word *more = arena_alloc(config_arena(call->config), (words->count + 1) * sizeof(*more));
+
+	for (size_t i = 0; i < words->count; i++)
+		more[i] = words->words[i];
+	more[words->count++] = word;
+	words->words = more;
+}
+
+/* struct tls_words at the row's offset: each use adds what stands behind the name. */
+static int
+add_words(struct config_directive_call *call)
+{
+	struct tls_words *words = (void *)((char *)call->settings + call->directive->offset);
+
+	for (size_t i = 1; i < call->word_count; i++)
+		words_add(call, words, word_of(call, i));
+	return 0;
+}
+
+static int
+add_file(struct config_directive_call *call)
+{
+	if (bytes_index(call->words[1], '$') >= 0)
+		return config_fail(call, "variables in \"%s\" are not supported", call->directive->name);
+	if (bytes_start_with(call->words[1], (struct bytes)BYTES("engine:")) ||
+	    bytes_start_with(call->words[1], (struct bytes)BYTES("data:")))
+		return config_fail(call, "\"%s\" in \"%s\" is not supported: name a file",
+				   (const char *)call->words[1].data, call->directive->name);
+	return add_words(call);
+}
+
+static int
+set_protocols(struct config_directive_call *call)
+{
+	static const struct config_word known[] = {
+		{ "TLSv1", TLS_PROTOCOL_1_0 },
+		{ "TLSv1.1", TLS_PROTOCOL_1_1 },
+		{ "TLSv1.2", TLS_PROTOCOL_1_2 },
+		{ "TLSv1.3", TLS_PROTOCOL_1_3 },
+		{ "SSLv2", 0 },
+		{ "SSLv3", 0 },
+		{ NULL, 0 },
+	};
+	struct tls_settings *settings = call->settings;
+
+	if (settings->protocols)
+		return config_fail(call, "\"%s\" directive is duplicate", call->directive->name);
+	for (size_t i = 1; i < call->word_count; i++) {
+		const struct config_word *word = known;
+
+		while (word->word && !bytes_equal_ignoring_case(call->words[i], bytes_of_string(word->word)))
+			word++;
+		if (!word->word)
+			return config_fail(call, "invalid value \"%s\"", (const char *)call->words[i].data);
+		if (!word->value)
+			return config_fail(call, "\"%s\" is not supported: OpenSSL 3 does not have it", word->word);
+		if (settings->protocols & (uint32_t)word->value)
+			config_warn(call, "duplicate value \"%s\"", (const char *)call->words[i].data);
+		settings->protocols |= (uint32_t)word->value;
+	}
+	return 0;
+}
+
+/* ---- ssl_session_cache ---- */
+
+#define BUILTIN_SESSIONS 20480
+
+static int
+zone_add(struct config_directive_call *call, struct bytes name, size_t size)
+{
+	struct config_scope *http = call->scope;
+	struct tls_settings *settings;
+	struct tls_zone *zone;
+
+	while (http->context != CONFIG_HTTP)
+		http = http->parent;
+	settings = config_settings(http, &tls_module);
+	for (zone = settings->zones; zone; zone = zone->next) {
+		if (!bytes_equal(zone->name, name))
+			continue;
+		if (zone->size == size)
+			return 0;
+		return config_fail(call,
+				   "the size %zu of shared memory zone \"%s\" conflicts with already declared size %zu",
+				   size, (const char *)name.data, zone->size);
+	}
+	zone = arena_alloc(config_arena(call->config), sizeof(*zone));
+	*zone = (struct tls_zone){ name, size, settings->zones };
+	settings->zones = zone;
+	return 0;
+}
+
+static int
+cache_invalid(struct config_directive_call *call, struct bytes word)
+{
+	return config_fail(call, "invalid session cache \"%s\"", (const char *)word.data);
+}
+
+/* "shared:NAME:SIZE" */
+static int
+cache_shared(struct config_directive_call *call, struct tls_cache_settings *cache, struct bytes word)
+{
+	struct bytes rest = bytes_from(word, sizeof("shared:") - 1);
+	ptrdiff_t colon = bytes_index(rest, ':');
+
+	if (colon <= 0 || config_parse_size(bytes_from(rest, (size_t)colon + 1), &cache->size) < 0)
+		return cache_invalid(call, word);
+	if (cache->size < TLS_CACHE_SIZE_MIN)
+		return config_fail(call, "session cache \"%s\" is too small", (const char *)word.data);
+	cache->mode = TLS_CACHE_SHARED;
+	cache->name = word_of(call, 1);
+	cache->name.text = arena_copy(config_arena(call->config), bytes_of(rest.data, (size_t)colon));
+	return zone_add(call, cache->name.text, cache->size);
+}
+
+static int
+cache_builtin(struct config_directive_call *call, struct tls_cache_settings *cache, struct bytes word)
+{
+	uint64_t sessions = BUILTIN_SESSIONS;
+	struct bytes prefix = BYTES("builtin:");
+
+	if (bytes_start_with(word, prefix) &&
+	    (!bytes_parse_unsigned(bytes_from(word, prefix.len), 100000000, &sessions) || !sessions))
+		return cache_invalid(call, word);
+	cache->sessions = sessions;
+	/* Beside a shared one there would be nothing for it to do. */
+	if (cache->mode != TLS_CACHE_SHARED)
+		cache->mode = TLS_CACHE_BUILTIN;
+	return 0;
+}
+
+static int
+set_session_cache(struct config_directive_call *call)
+{
+	struct tls_cache_settings *cache = &((struct tls_settings *)call->settings)->cache;
+
+	if (cache->mode != CONFIG_UNSET)
+		return config_fail(call, "\"%s\" directive is duplicate", call->directive->name);
+	for (size_t i = 1; i < call->word_count; i++) {
+		struct bytes word = call->words[i];
+		int result = 0;
+
+		if (bytes_equal_string(word, "off"))
+			cache->mode = TLS_CACHE_OFF;
+		else if (bytes_equal_string(word, "none"))
+			cache->mode = TLS_CACHE_NONE;
+		else if (bytes_equal_string(word, "builtin") || bytes_start_with(word, (struct bytes)BYTES("builtin:")))
+			result = cache_builtin(call, cache, word);
+		else if (bytes_start_with(word, (struct bytes)BYTES("shared:")))
+			result = cache_shared(call, cache, word);
+		else
+			result = cache_invalid(call, word);
+		if (result < 0)
+			return result;
+	}
+	return 0;
+}
+
+static int
+set_early_data(struct config_directive_call *call)
+{
+	if (bytes_equal_string(call->words[1], "off"))
+		return 0;
+	return config_fail(call, "\"ssl_early_data on\" is not supported yet");
+}
+
+/* ---- merging ---- */
+
+static void
+settings_init(struct config *config, void *object)
+{
+	struct tls_settings *settings = object;
+
+	settings->prefer_server_ciphers = CONFIG_UNSET;
+	settings->session_tickets = CONFIG_UNSET;
+	settings->reject_handshake = CONFIG_UNSET;
+	settings->verify = CONFIG_UNSET;
+	settings->verify_depth = CONFIG_UNSET;
+	settings->session_timeout_s = CONFIG_UNSET;
+	settings->buffer_size = CONFIG_UNSET_SIZE;
+	settings->cache.mode = CONFIG_UNSET;
+}
+
+static void
+merge_word(struct tls_word *word, const struct tls_word *outer, const char *fallback, const struct config_scope *scope)
+{
+	if (!word->text.data)
+		*word = *outer;
+	if (!word->text.data && fallback)
+		*word = (struct tls_word){ bytes_of_string(fallback), scope->file, scope->line };
+}
+
+static void
+merge_words(struct tls_words *words, const struct tls_words *outer)
+{
+	if (!words->count)
+		*words = *outer;
+}
+
+/* nginx's defaults, but for the protocols: its newer ones. */
+static void
+merge_settings(struct tls_settings *settings, const struct tls_settings *outer, const struct config_scope *scope)
+{
+	config_merge(settings->prefer_server_ciphers, outer->prefer_server_ciphers, CONFIG_UNSET, 0);
+	config_merge(settings->session_tickets, outer->session_tickets, CONFIG_UNSET, 1);
+	config_merge(settings->reject_handshake, outer->reject_handshake, CONFIG_UNSET, 0);
+	config_merge(settings->verify, outer->verify, CONFIG_UNSET, TLS_VERIFY_OFF);
+	config_merge(settings->verify_depth, outer->verify_depth, CONFIG_UNSET, 1);
+	config_merge(settings->session_timeout_s, outer->session_timeout_s, CONFIG_UNSET, 300);
+	config_merge(settings->buffer_size, outer->buffer_size, CONFIG_UNSET_SIZE, TLS_RECORD_MAX);
+	config_merge(settings->protocols, outer->protocols, 0, TLS_PROTOCOL_1_2 | TLS_PROTOCOL_1_3);
+	if (settings->cache.mode == CONFIG_UNSET)
+		settings->cache = outer->cache;
+	if (settings->cache.mode == CONFIG_UNSET)
+		settings->cache.mode = TLS_CACHE_NONE;
+	merge_word(&settings->ciphers, &outer->ciphers, "HIGH:!aNULL:!MD5", scope);
+	merge_word(&settings->curves, &outer->curves, "auto", scope);
+	merge_word(&settings->dhparam, &outer->dhparam, NULL, scope);
+	merge_word(&settings->client_certificate, &outer->client_certificate, NULL, scope);
+	merge_word(&settings->trusted_certificate, &outer->trusted_certificate, NULL, scope);
+	merge_word(&settings->crl, &outer->crl, NULL, scope);
+	merge_word(&settings->password_file, &outer->password_file, NULL, scope);
+	merge_words(&settings->certificates, &outer->certificates);
+	merge_words(&settings->keys, &outer->keys);
+	merge_words(&settings->ticket_keys, &outer->ticket_keys);
+	merge_words(&settings->commands, &outer->commands);
+}
+
+static int
+settings_merge(struct config *config, struct config_scope *scope, const void *parent, void *object)
+{
+	static struct tls_settings unset;
+	struct tls_settings *settings = object;
+	const struct tls_word *last;
+
+	settings_init(NULL, &unset);
+	merge_settings(settings, parent ? parent : &unset, scope);
+	if (scope->context != CONFIG_SERVER || (!settings->certificates.count && !settings->reject_handshake))
+		return 0;
+	if (settings->keys.count < settings->certificates.count) {
+		last = &settings->certificates.words[settings->certificates.count - 1];
+		return config_fail_at(config, last->file, last->line,
+				      "no \"ssl_certificate_key\" is defined for certificate \"%s\"",
+				      (const char *)last->text.data);
+	}
+	if ((settings->verify == TLS_VERIFY_ON || settings->verify == TLS_VERIFY_OPTIONAL) &&
+	    !settings->client_certificate.text.data)
+		return config_fail_at(config, scope->file, scope->line,
+				      "no ssl_client_certificate for ssl_verify_client");
+	settings->context = tls_context_new(config, scope, settings);
+	return settings->context ? 0 : -EINVAL;
+}
+
+/* ---- rows ---- */
+
+static const struct config_word verify_words[] = {
+	{ "off", TLS_VERIFY_OFF },
+	{ "on", TLS_VERIFY_ON },
+	{ "optional", TLS_VERIFY_OPTIONAL },
+	{ "optional_no_ca", TLS_VERIFY_OPTIONAL_NO_CA },
+	{ NULL, 0 },
+};
+
+static const struct config_directive directives[] = {
+	{ "ssl_certificate", HTTP_SERVER, 1, 1, 0, 0, add_file, FIELD(certificates) },
+	{ "ssl_certificate_key", HTTP_SERVER, 1, 1, 0, 0, add_file, FIELD(keys) },
+	{ "ssl_password_file", HTTP_SERVER, 1, 1, 0, 0, set_word, FIELD(password_file) },
+	{ "ssl_protocols", HTTP_SERVER, 1, 255, 0, 0, set_protocols },
+	{ "ssl_ciphers", HTTP_SERVER, 1, 1, 0, 0, set_word, FIELD(ciphers) },
+	{ "ssl_prefer_server_ciphers", HTTP_SERVER, 1, 1, CONFIG_FLAG, 0, config_set_flag,
+	  FIELD(prefer_server_ciphers) },
+	{ "ssl_ecdh_curve", HTTP_SERVER, 1, 1, 0, 0, set_word, FIELD(curves) },
+	{ "ssl_dhparam", HTTP_SERVER, 1, 1, 0, 0, set_word, FIELD(dhparam) },
+	{ "ssl_conf_command", HTTP_SERVER, 2, 2, 0, 0, add_words, FIELD(commands) },
+	{ "ssl_session_cache", HTTP_SERVER, 1, 2, 0, 0, set_session_cache },
+	{ "ssl_session_timeout", HTTP_SERVER, 1, 1, 0, 0, config_set_seconds, FIELD(session_timeout_s) },
+	{ "ssl_session_tickets", HTTP_SERVER, 1, 1, CONFIG_FLAG, 0, config_set_flag, FIELD(session_tickets) },
+	{ "ssl_session_ticket_key", HTTP_SERVER, 1, 1, 0, 0, add_words, FIELD(ticket_keys) },
+	{ "ssl_buffer_size", HTTP_SERVER, 1, 1, 0, 0, config_set_size, FIELD(buffer_size) },
+	{ "ssl_reject_handshake", HTTP_SERVER, 1, 1, CONFIG_FLAG, 0, config_set_flag, FIELD(reject_handshake) },
+	{ "ssl_trusted_certificate", HTTP_SERVER, 1, 1, 0, 0, set_word, FIELD(trusted_certificate) },
+	{ "ssl_client_certificate", HTTP_SERVER, 1, 1, 0, 0, set_word, FIELD(client_certificate) },
+	{ "ssl_verify_client", HTTP_SERVER, 1, 1, 0, 0, config_set_word, FIELD(verify), verify_words },
+	{ "ssl_verify_depth", HTTP_SERVER, 1, 1, 0, 0, config_set_number, FIELD(verify_depth) },
+	{ "ssl_crl", HTTP_SERVER, 1, 1, 0, 0, set_word, FIELD(crl) },
+	{ "ssl_early_data", HTTP_SERVER, 1, 1, CONFIG_FLAG, 0, set_early_data },
+	{ 0 },
+};
+
+struct config_module tls_module = {
+	.name = "tls",
+	.contexts = HTTP_SERVER,
+	.settings_size = sizeof(struct tls_settings),
+	.init = settings_init,
+	.merge = settings_merge,
+	.directives = directives,
+};

@@ -1,0 +1,71 @@
+/* What the files of this room share. */
+#ifndef TLS_INTERNAL_H
+#define TLS_INTERNAL_H
+
+#include <openssl/ssl.h>
+
+#include "tls/cache.h"
+#include "tls/settings.h"
+#include "tls/tickets.h"
+#include "tls/tls.h"
+
+struct tls_context {
+	SSL_CTX *ssl;
+	struct tls_cache *cache;
+	struct tls_ticket_keys *keys; /* of ssl_session_ticket_key; NULL: control's */
+};
+
+struct tls_session {
+	SSL *ssl;
+	const struct tls_ends *ends;
+	void *wire;
+	/* Of the default server, and so where sessions are kept: until the handshake is done. */
+	const struct tls_settings *settings;
+	uint8_t *unsent; /* what the wire has not taken; NULL nearly always */
+	uint32_t unsent_len;
+	uint32_t record, record_max; /* sizes: of the next, and at most */
+	uint64_t written_ns;
+	uint8_t *name; /* that the client asked for */
+	uint8_t name_len;
+	bool done, refused, failed, shut;
+};
+
+/* ---- error.c ---- */
+
+/* " (SSL: error:... error:...)" from OpenSSL's queue, which is empty then. Returns the length. */
+size_t tls_error_drain(char *out, size_t size);
+/* `what` and the queue, for tls_problem(). */
+void tls_problem_set(const char *what);
+
+/* ---- certificate.c: 0, or -EINVAL after config_fail_at() ---- */
+
+int tls_certificates_load(struct config *config, const struct tls_settings *settings, SSL_CTX *ssl);
+
+/* ---- context.c: control ---- */
+
+/* NULL after config_fail_at(). Freed with the configuration. */
+struct tls_context *tls_context_new(struct config *config, const struct config_scope *scope,
+				    const struct tls_settings *settings);
+/* config_fail_at() at the word's place, with OpenSSL's reasons behind the text. */
+int tls_fail(struct config *config, const struct tls_word *word, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* ---- session.c ---- */
+
+/* Called by OpenSSL in a handshake. */
+int tls_hello_callback(SSL *ssl, int *alert, void *context);
+
+static inline struct tls_session *
+tls_session_of(const SSL *ssl)
+{
+	return SSL_get_app_data(ssl);
+}
+
+/* ---- bio.c ---- */
+
+/* Control, before the first session. 0, or -1 when memory is short. */
+int tls_bio_prepare(void);
+/* A BIO over the session's ends; NULL when memory is short. */
+BIO *tls_bio_new(struct tls_session *session);
+
+#endif

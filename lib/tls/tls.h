@@ -1,0 +1,123 @@
+/*
+ * TLS 1.2 and 1.3 (RFC 5246, 8446) over bytes that somebody else carries: OpenSSL 3, without I/O.
+ *
+ * Control makes a context per `server` from its settings (settings.h): certificates, keys, protocols, where sessions are
+ * kept. An lcore makes a session per connection and drives it:
+ *
+ *     tls_handshake()     until it says TLS_OK
+ *     tls_read()          plaintext that has come, at most a record at a time
+ *     tls_write()         one record, of at most tls_record_size() bytes
+ *     tls_shutdown()      close_notify
+ *
+ * Bytes of the wire go by way of two functions of the user (struct tls_ends): OpenSSL reads records straight from where
+ * they were received, and what it writes is copied once, into the send queue. Between two records OpenSSL holds no
+ * buffers. What the wire does not take (only when memory is short, as writers look at its room first) is kept, once,
+ * and tls_flush() tries again; until then nothing more should be written.
+ *
+ * Ownership: a context belongs to the configuration it was made for, and must live while sessions that use it are in
+ * their handshake; after that a session needs it no more. A session belongs to one lcore. The keys of session tickets
+ * belong to control, are the same for all lcores and contexts and outlive reloads; control rotates them. Session caches
+ * are shared by all lcores and outlive reloads that name them again.
+ *
+ * OpenSSL allocates from the heap, on lcores too, and a handshake holds the lcore for as long as its signature takes.
+ * Private keys and secrets are in OpenSSL's hands or cleansed; nothing here prints them.
+ */
+#ifndef TLS_TLS_H
+#define TLS_TLS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "tls/settings.h"
+
+struct tls_session;
+
+/* What a session needs from around it. */
+struct tls_ends {
+	/* Up to `len` bytes that have come from the peer, which are then the session's; 0: none now. */
+	uint32_t (*take)(void *wire, void *out, uint32_t len);
+	/* Bytes for the peer; returns how many it took. */
+	uint32_t (*give)(void *wire, const void *data, uint32_t len);
+	/* The client has said which name it wants (lower case, without a dot at its end; empty: none): whose settings
+	 * hold. Called once, in a handshake. */
+	const struct tls_settings *(*choose)(void *wire, struct bytes name);
+};
+
+enum tls_status {
+	TLS_OK,
+	TLS_WAIT,   /* for bytes of the peer */
+	TLS_ENDED,  /* the peer has said close_notify */
+	TLS_FAILED, /* for good; why: tls_problem(). The alert is on the wire */
+};
+
+/* The server's side of a connection. `settings` are those of the default server, and have a context. NULL when memory is
+ * short. */
+struct tls_session *tls_accept(const struct tls_settings *settings, const struct tls_ends *ends, void *wire);
+/* Says nothing to the peer. NULL is fine. */
+void tls_free(struct tls_session *session);
+
+enum tls_status tls_handshake(struct tls_session *session);
+/* TLS_OK: *got bytes are in `out`, at least one. */
+enum tls_status tls_read(struct tls_session *session, void *out, uint32_t len, uint32_t *got);
+/* TLS_OK: all of it is on the wire or kept. */
+enum tls_status tls_write(struct tls_session *session, const void *data, uint32_t len);
+/* True when the wire has taken all that was written. */
+bool tls_flush(struct tls_session *session);
+/* close_notify, once; not after a failure. */
+void tls_shutdown(struct tls_session *session);
+
+/* What went wrong last on this lcore, in nginx's words: "SSL_do_handshake() failed (SSL: error:...)". Until the next call
+ * for any session. */
+const char *tls_problem(void);
+
+/* ---- records ---- */
+
+/* How much larger a record is than what it carries, at most: header, nonce, padding, tag (CBC with SHA-384: 5 + 16 + 16 +
+ * 48), and type. */
+#define TLS_RECORD_OVERHEAD 96
+#define TLS_RECORD_MAX 16384
+#define TLS_RECORD_MIN 512 /* a smaller ssl_buffer_size counts as this */
+/* The first record after a pause fills about one segment; each further one is twice as large, up to ssl_buffer_size. So the
+ * first bytes are of use as soon as one segment has come, and bulk has few records. */
+#define TLS_RECORD_FIRST 1360
+#define TLS_RECORD_PAUSE_NS 1000000000ull
+
+/* The size of the next record, where there is that much to write. */
+uint32_t tls_record_size(const struct tls_session *session, uint64_t now_ns);
+/* Of `room` bytes on the wire, how many can be plaintext, in whatever records. */
+uint32_t tls_record_room(const struct tls_session *session, uint32_t room);
+/* A record of `len` was written. */
+void tls_record_written(struct tls_session *session, uint32_t len, uint64_t now_ns);
+
+/* ---- what was agreed on: after the handshake ---- */
+
+enum tls_fact {
+	TLS_FACT_PROTOCOL,
+	TLS_FACT_CIPHER,
+	TLS_FACT_CURVE,
+	TLS_FACT_SERVER_NAME,
+	TLS_FACT_SESSION_REUSED,
+	TLS_FACT_SESSION_ID,
+	TLS_FACT_CLIENT_VERIFY,
+	TLS_FACT_CLIENT_SUBJECT,
+	TLS_FACT_CLIENT_ISSUER,
+	TLS_FACT_CLIENT_SERIAL,
+	TLS_FACT_CLIENT_FINGERPRINT,
+	TLS_FACT_CLIENT_CERTIFICATE,
+};
+
+/* As nginx prints it. Returns the length; 0 where there is none; SIZE_MAX where it does not fit. */
+size_t tls_fact_write(const struct tls_session *session, enum tls_fact fact, char *out, size_t size);
+
+/* The name that the client asked for, lower case; empty where it named none. As long as the session. */
+struct bytes tls_server_name(const struct tls_session *session);
+
+/* An earlier session goes on: no key was signed with. */
+bool tls_resumed(const struct tls_session *session);
+bool tls_client_has_certificate(const struct tls_session *session);
+/* X509_V_OK (0) or the error of the client's certificate; *text is static. Where the settings say `optional_no_ca`, an
+ * unknown issuer is none. */
+long tls_client_verify_result(const struct tls_session *session, enum tls_verify verify, const char **text);
+#endif
