@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "proxy/proxy.h"
 #include "run/qsbr.h"
+#include "tls/tickets.h"
 #include "weir/commands.h"
 #include "weir/core.h"
 #include "weir/daemon.h"
@@ -36,6 +37,7 @@ struct control {
 	int signal_fd, address_fd;
 	bool stopping;
 	uint64_t log_dropped;
+	uint64_t ticket_key_until_ns; /* 0: none yet */
 };
 
 static sigset_t
@@ -188,6 +190,23 @@ reload(struct control *c)
 	log_error(LOG_NOTICE, "configuration is in force");
 }
 
+/* A key for session tickets that leaks opens no more than two periods' traffic of TLS 1.2. */
+static void
+ticket_key_renew(struct control *c)
+{
+	uint64_t now_ns = clock_monotonic_ns();
+	struct tls_ticket_keys *old;
+
+	if (now_ns < c->ticket_key_until_ns)
+		return;
+	if (c->ticket_key_until_ns) {
+		old = tls_tickets_rotate();
+		qsbr_synchronize();
+		tls_ticket_keys_free(old);
+	}
+	c->ticket_key_until_ns = now_ns + tls_tickets_period_s() * NS_PER_SECOND;
+}
+
 static void
 tick(struct control *c)
 {
@@ -196,6 +215,7 @@ tick(struct control *c)
 	generations_ports_look(&c->generations);
 	topology_refresh(&c->topology);
 	generations_reclaim(&c->generations);
+	ticket_key_renew(c);
 	if (c->commands.server)
 		control_server_tick(c->commands.server, clock_monotonic_ns());
 	if (dropped != c->log_dropped) {

@@ -6,6 +6,7 @@
 #include "l4/l4.h"
 #include "proxy/proxy.h"
 #include "proxy/settings.h"
+#include "tls/settings.h"
 #include "upstream/upstream.h"
 #include "weir/core.h"
 
@@ -16,8 +17,8 @@ struct config_module *const *
 weir_modules(void)
 {
 	static struct config_module *modules[MODULES_MAX] = {
-		&core_module, &events_module,       &upstream_module,
-		&l4_module,   &proxy_server_module, &proxy_location_module,
+		&core_module, &events_module,       &upstream_module,       &l4_module,
+		&tls_module,  &proxy_server_module, &proxy_location_module,
 	};
 	size_t count = 0;
 

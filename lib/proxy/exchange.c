@@ -44,12 +44,12 @@ proxy_exchange_new(struct proxy_session *session)
 	x->share = worker->share;
 	x->started_ns = worker->now_ns;
 	x->server_index = -1;
-	x->address = proxy_address_find(x->share->generation->addresses, tcp_local(session->tcp));
+	x->address = proxy_address_find(x->share->generation->addresses, tcp_local(session->transport.tcp));
 	if (!x->address) {
 		slab_put(worker->exchanges, x);
 		return NULL;
 	}
-	x->server = x->address->fallback;
+	x->server = proxy_server_of_hello(x->address, proxy_transport_server_name(&session->transport));
 	x->location = x->server->root;
 	x->request.field_count = 0;
 	x->request.start_line = x->request.method_text = x->request.target = (struct bytes){ 0 };
@@ -79,13 +79,16 @@ proxy_exchange_end(struct proxy_exchange *x)
 {
 	struct proxy_session *session = x->session;
 	bool keep_alive = x->keep_alive && x->request_done && !x->failed_under_way && !x->tunnel;
-	bool abort = x->closed_by_rule || (x->failed_under_way && tcp_close_reason(session->tcp) != TCP_OPEN);
-	bool linger = (!x->request_done || tcp_readable(session->tcp)) && !x->failed_under_way;
+	bool abort = x->closed_by_rule ||
+		     (x->failed_under_way && proxy_transport_close_reason(&session->transport) != TCP_OPEN);
+	bool linger = (!x->request_done || proxy_transport_readable(&session->transport)) && !x->failed_under_way;
 
 	/* A head that never ended was read, but not taken: left there, it would make a reset of the close. */
-	if (!x->head_parsed && tcp_readable(session->tcp))
-		tcp_consume(session->tcp, x->head_copied < tcp_readable(session->tcp) ? (uint32_t)x->head_copied
-										      : tcp_readable(session->tcp));
+	if (!x->head_parsed && proxy_transport_readable(&session->transport))
+		proxy_transport_consume(&session->transport,
+					x->head_copied < proxy_transport_readable(&session->transport)
+						? (uint32_t)x->head_copied
+						: proxy_transport_readable(&session->transport));
 	if (x->link)
 		proxy_upstream_release(x, UPSTREAM_ABANDONED, false);
 	for (const struct proxy_filter *const *f = x->share->generation->filters; *f; f++)
@@ -112,7 +115,7 @@ proxy_exchange_client_input(struct proxy_exchange *x)
 			return;
 	}
 	/* A client that closes while it waits has lost interest: nginx calls that 499. */
-	if (x->request_done && !x->local && !x->response_done && tcp_at_end(session->tcp) &&
+	if (x->request_done && !x->local && !x->response_done && proxy_transport_at_end(&session->transport) &&
 	    !x->location->ignore_client_abort && !x->tunnel)
 		proxy_exchange_client_gone(x);
 }
@@ -192,9 +195,10 @@ proxy_exchange_log(const struct proxy_exchange *x, enum log_level level, const c
 	written = vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
 	len = written < 0 ? 0 : (size_t)written;
-	len = trailer(text, sizeof(text), len, "client",
-		      bytes_of(client, ip_address_format(&tcp_remote(x->session->tcp)->ip, client, sizeof(client))),
-		      false);
+	len = trailer(
+		text, sizeof(text), len, "client",
+		bytes_of(client, ip_address_format(&tcp_remote(x->session->transport.tcp)->ip, client, sizeof(client))),
+		false);
 	len = trailer(text, sizeof(text), len, "server", x->server->name, false);
 	if (x->head_parsed) {
 		host = http_message_field(&x->request, HTTP_FIELD_HOST);

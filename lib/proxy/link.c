@@ -69,8 +69,8 @@ proxy_link_open(struct proxy_exchange *x, const struct upstream_group *group, ui
 	};
 	timer_deadline_init(&link->timeout);
 	list_init(&link->node);
-	link->tcp = tcp_connect(worker->tcp, &group->servers[server_index].address, link, error);
-	if (!link->tcp) {
+	link->transport.tcp = tcp_connect(worker->tcp, &group->servers[server_index].address, link, error);
+	if (!link->transport.tcp) {
 		slab_put(worker->links, link);
 		return NULL;
 	}
@@ -89,10 +89,10 @@ proxy_link_close(struct proxy_link *link)
 	}
 	timer_deadline_cancel(worker->link_timers, &link->timeout);
 	/* Nobody waits for what the server may still send: a reset spares it the work, and us a FIN-WAIT. */
-	if (!link->connected || tcp_readable(link->tcp) || !tcp_at_end(link->tcp))
-		tcp_abort(link->tcp);
+	if (!link->connected || proxy_transport_readable(&link->transport) || !proxy_transport_at_end(&link->transport))
+		proxy_transport_abort(&link->transport);
 	else
-		tcp_close(link->tcp);
+		proxy_transport_close(&link->transport);
 	__atomic_store_n(&link->share->references, link->share->references - 1, __ATOMIC_RELEASE);
 	slab_put(worker->links, link);
 }

@@ -94,8 +94,9 @@ proxy_request_head(struct proxy_exchange *x)
 	for (;;) {
 		if (!head_room(x))
 			return;
-		x->head_copied += tcp_peek_copy(session->tcp, (uint32_t)x->head_copied, x->head + x->head_copied,
-						(uint32_t)(x->head_capacity - x->head_copied));
+		x->head_copied += proxy_transport_peek_copy(&session->transport, (uint32_t)x->head_copied,
+							    x->head + x->head_copied,
+							    (uint32_t)(x->head_capacity - x->head_copied));
 		result = http1_parse_request(&x->request, x->head, x->head_copied, &x->head_scanned, &x->head_len,
 					     &x->bad);
 		if (result != HTTP1_MORE || x->head_copied < x->head_capacity)
@@ -113,7 +114,7 @@ proxy_request_head(struct proxy_exchange *x)
 		head_bad(x);
 		return;
 	}
-	tcp_consume(session->tcp, (uint32_t)x->head_len);
+	proxy_transport_consume(&session->transport, (uint32_t)x->head_len);
 	x->head_parsed = true;
 	http1_body_init(&x->request_body, &x->request);
 	x->request_done = x->request.framing == HTTP_NO_BODY ||
@@ -218,6 +219,48 @@ find_uri(struct proxy_exchange *x)
 		return false;
 	x->uri = bytes_of(out, (size_t)len);
 	return true;
+}
+
+/* A client certificate is asked for under one name only: nobody gets around it with another (nginx's rule for 421). */
+static bool
+is_misdirected(const struct proxy_exchange *x)
+{
+	const struct tls_settings *tls = config_settings(x->server->scope, &tls_module);
+	struct bytes name = proxy_transport_server_name(&x->session->transport);
+
+	return tls->verify && name.len && !bytes_equal(name, x->host);
+}
+
+/* The status that the connection's TLS, or the lack of it, asks for; 0: none. */
+static unsigned int
+tls_objects(const struct proxy_exchange *x)
+{
+	const struct tls_settings *settings = config_settings(x->server->scope, &tls_module);
+	const struct proxy_tls *tls = x->session->transport.tls;
+	const char *why;
+	long result;
+
+	if (x->session->plain_on_tls) {
+		PROXY_COUNT(x->worker, TLS_PLAIN);
+		proxy_exchange_log(x, LOG_INFO,
+				   "client sent plain HTTP request to HTTPS port while reading client request headers");
+		return HTTP_PLAIN_ON_TLS_PORT;
+	}
+	if (!tls || settings->verify == TLS_VERIFY_OFF)
+		return 0;
+	result = tls_client_verify_result(tls->session, (enum tls_verify)settings->verify, &why);
+	if (result != 0) {
+		proxy_exchange_log(x, LOG_INFO,
+				   "client SSL certificate verify error: (%ld:%s) while reading client request headers",
+				   result, why);
+		return HTTP_CERTIFICATE_ERROR;
+	}
+	if (settings->verify == TLS_VERIFY_ON && !tls_client_has_certificate(tls->session)) {
+		proxy_exchange_log(x, LOG_INFO,
+				   "client sent no required SSL certificate while reading client request headers");
+		return HTTP_NO_CERTIFICATE;
+	}
+	return 0;
 }
 
 static void
@@ -346,11 +389,20 @@ run_content(struct proxy_exchange *x)
 void
 proxy_request_handle(struct proxy_exchange *x)
 {
+	unsigned int objection;
+
 	if (!find_server(x)) {
 		proxy_exchange_answer(x, 500);
 		return;
 	}
 	decide_keep_alive(x);
+	if (is_misdirected(x)) {
+		proxy_exchange_log(x, LOG_INFO,
+				   "client attempted to request the server name different from the one that was "
+				   "negotiated while reading client request headers");
+		proxy_exchange_answer(x, 421);
+		return;
+	}
 	if (x->request.method == HTTP_TRACE || x->request.method == HTTP_CONNECT) {
 		proxy_exchange_log(x, LOG_INFO, "client sent %s method while reading client request line",
 				   x->request.method == HTTP_TRACE ? "TRACE" : "CONNECT");
@@ -362,6 +414,11 @@ proxy_request_handle(struct proxy_exchange *x)
 		PROXY_COUNT(x->worker, BAD_REQUEST);
 		proxy_exchange_log(x, LOG_INFO, "client sent invalid request (invalid_path)");
 		proxy_exchange_answer(x, 400);
+		return;
+	}
+	objection = tls_objects(x);
+	if (objection) {
+		proxy_exchange_answer(x, objection);
 		return;
 	}
 	if (answer_by_return(x)) /* of the server, before any location */

@@ -33,16 +33,16 @@ body_bad(struct proxy_exchange *x, unsigned int status, enum http1_error error)
 static void
 tunnel_to_server(struct proxy_exchange *x)
 {
-	struct tcp_connection *from = x->session->tcp, *to = x->link->tcp;
+	struct proxy_transport *from = &x->session->transport, *to = &x->link->transport;
 
-	if (tcp_readable(from)) {
-		tcp_move(to, from, tcp_readable(from));
+	if (proxy_transport_readable(from)) {
+		proxy_transport_move(to, from, proxy_transport_readable(from));
 		proxy_link_arm(x->link, x->location->read_timeout_ms);
 	}
-	if (tcp_readable(from))
-		tcp_want_writable(to);
+	if (proxy_transport_readable(from))
+		proxy_transport_want_writable(to);
 	else if (x->session->input_ended)
-		tcp_shutdown(to);
+		proxy_transport_shutdown(to);
 }
 
 enum step { STEP_MORE, STEP_WAIT, STEP_END };
@@ -51,17 +51,17 @@ enum step { STEP_MORE, STEP_WAIT, STEP_END };
 static enum step
 body_step(struct proxy_exchange *x)
 {
-	struct tcp_connection *from = x->session->tcp;
-	struct bytes run = tcp_peek(from);
+	struct proxy_transport *from = &x->session->transport;
+	struct bytes run = proxy_transport_peek(from);
 	size_t consumed, offset, size, limit = x->location->client_max_body_size;
 	enum http1_error error = HTTP1_NONE;
 	enum http1_result result;
 
 	if (run.len && !x->discard_body) {
-		uint32_t room = tcp_writable(x->link->tcp);
+		uint32_t room = proxy_transport_writable(&x->link->transport);
 
 		if (room == 0) {
-			tcp_want_writable(x->link->tcp);
+			proxy_transport_want_writable(&x->link->transport);
 			return STEP_WAIT;
 		}
 		run.len = run.len < room ? run.len : room;
@@ -75,10 +75,10 @@ body_step(struct proxy_exchange *x)
 		return STEP_END;
 	}
 	if (x->discard_body) {
-		tcp_consume(from, (uint32_t)consumed);
+		proxy_transport_consume(from, (uint32_t)consumed);
 	} else {
 		x->body_sent = true;
-		if (!proxy_move_all(x, x->link->tcp, from, (uint32_t)consumed)) {
+		if (!proxy_move_all(x, &x->link->transport, from, (uint32_t)consumed)) {
 			give_up(x, 500);
 			return STEP_END;
 		}
@@ -97,8 +97,9 @@ say_continue(struct proxy_exchange *x)
 	if (!x->request.expect_continue || x->continued || x->discard_body || x->request.version_minor == 0)
 		return;
 	x->continued = true;
-	if (!tcp_readable(x->session->tcp) && tcp_writable(x->session->tcp) >= sizeof(text) - 1)
-		tcp_write(x->session->tcp, text, sizeof(text) - 1);
+	if (!proxy_transport_readable(&x->session->transport) &&
+	    proxy_transport_writable(&x->session->transport) >= sizeof(text) - 1)
+		proxy_transport_write(&x->session->transport, text, sizeof(text) - 1);
 }
 
 /* More of the body is to come. The client's time runs while it is the client that is waited for. */
@@ -106,7 +107,7 @@ static void
 await_body(struct proxy_exchange *x, bool moved)
 {
 	struct proxy_session *session = x->session;
-	bool client_is_awaited = !tcp_readable(session->tcp);
+	bool client_is_awaited = !proxy_transport_readable(&session->transport);
 
 	if (client_is_awaited && session->input_ended) {
 		if (x->local && !x->response_done)

@@ -17,6 +17,9 @@ ends_keep_alive(unsigned int status)
 	case 413:
 	case 414:
 	case HTTP_HEAD_TOO_LARGE:
+	case HTTP_CERTIFICATE_ERROR:
+	case HTTP_NO_CERTIFICATE:
+	case HTTP_PLAIN_ON_TLS_PORT:
 	case 500:
 	case 501:
 	case 505:
@@ -158,7 +161,7 @@ wants_next(const struct proxy_exchange *x)
 static bool
 read_head(struct proxy_exchange *x, uint32_t events)
 {
-	struct tcp_connection *tcp = x->link->tcp;
+	struct proxy_transport *server = &x->link->transport;
 	size_t limit = x->location->buffer_size, head_len;
 	enum http1_error error;
 	enum http1_result result;
@@ -173,19 +176,19 @@ read_head(struct proxy_exchange *x, uint32_t events)
 		}
 	}
 	for (;;) {
-		x->response_copied +=
-			tcp_peek_copy(tcp, (uint32_t)x->response_copied, x->response_head + x->response_copied,
-				      (uint32_t)(limit - x->response_copied));
+		x->response_copied += proxy_transport_peek_copy(server, (uint32_t)x->response_copied,
+								x->response_head + x->response_copied,
+								(uint32_t)(limit - x->response_copied));
 		result = http1_parse_response(&x->response, x->response_head, x->response_copied, &x->response_scanned,
 					      &head_len, x->request.method == HTTP_HEAD, &error);
 		if (result != HTTP1_DONE || x->response.status >= 200 || x->response.status == 101)
 			break;
 		/* 100 and 103 speak to us alone. */
-		tcp_consume(tcp, (uint32_t)head_len);
+		proxy_transport_consume(server, (uint32_t)head_len);
 		x->response_copied = x->response_scanned = 0;
 	}
 	if (result == HTTP1_DONE) {
-		tcp_consume(tcp, (uint32_t)head_len);
+		proxy_transport_consume(server, (uint32_t)head_len);
 		proxy_attempt_now(x)->status = x->response.status;
 		proxy_attempt_now(x)->bytes_received += head_len;
 		return true;
@@ -200,7 +203,7 @@ read_head(struct proxy_exchange *x, uint32_t events)
 	} else if ((events & TCP_CLOSED) || x->link_ended) {
 		PROXY_COUNT(x->worker, UPSTREAM_CLOSED_EARLY);
 		proxy_exchange_log(x, LOG_ERR, "%s while reading response header from upstream",
-				   closed_how(tcp_close_reason(tcp)));
+				   closed_how(proxy_transport_close_reason(server)));
 		proxy_upstream_failed(x, PROXY_NEXT_ERROR, 502);
 	} else if (x->request_done) {
 		proxy_link_arm(x->link, x->location->read_timeout_ms);
@@ -290,9 +293,9 @@ proxy_response_input(struct proxy_exchange *x, uint32_t events)
 /* The body's decoder has moved on already: bytes that find no memory cannot wait. Relinked mbufs need none, so this is
  * rare; the exchange breaks off. */
 bool
-proxy_move_all(struct proxy_exchange *x, struct tcp_connection *to, struct tcp_connection *from, uint32_t len)
+proxy_move_all(struct proxy_exchange *x, struct proxy_transport *to, struct proxy_transport *from, uint32_t len)
 {
-	if (tcp_move(to, from, len) == len)
+	if (proxy_transport_move(to, from, len) == len)
 		return true;
 	PROXY_COUNT(x->worker, OUT_OF_MEMORY);
 	return false;
@@ -303,7 +306,7 @@ enum pump { PUMP_MORE, PUMP_WAIT_SERVER, PUMP_WAIT_CLIENT, PUMP_DONE, PUMP_BROKE
 static enum pump
 server_silent(struct proxy_exchange *x)
 {
-	enum tcp_close_reason reason = tcp_close_reason(x->link->tcp);
+	enum tcp_close_reason reason = proxy_transport_close_reason(&x->link->transport);
 
 	if (!x->link_ended)
 		return PUMP_WAIT_SERVER;
@@ -327,12 +330,12 @@ bad_chunk(struct proxy_exchange *x)
 static enum pump
 pump_framed(struct proxy_exchange *x)
 {
-	struct tcp_connection *client = x->session->tcp, *server = x->link->tcp;
-	struct bytes run = tcp_peek(server);
+	struct proxy_transport *client = &x->session->transport, *server = &x->link->transport;
+	struct bytes run = proxy_transport_peek(server);
 	size_t consumed, offset, size;
 	enum http1_error error;
 	enum http1_result result;
-	uint32_t room = tcp_writable(client);
+	uint32_t room = proxy_transport_writable(client);
 
 	if (!run.len)
 		return server_silent(x);
@@ -347,11 +350,11 @@ pump_framed(struct proxy_exchange *x)
 		size = consumed;
 	}
 	if (offset)
-		tcp_consume(server, (uint32_t)offset);
+		proxy_transport_consume(server, (uint32_t)offset);
 	if (!proxy_move_all(x, client, server, (uint32_t)size))
 		return PUMP_BROKEN;
 	if (consumed > offset + size)
-		tcp_consume(server, (uint32_t)(consumed - offset - size));
+		proxy_transport_consume(server, (uint32_t)(consumed - offset - size));
 	x->body_bytes += size;
 	return result == HTTP1_DONE ? PUMP_DONE : PUMP_MORE;
 }
@@ -360,8 +363,8 @@ pump_framed(struct proxy_exchange *x)
 static enum pump
 pump_chunked(struct proxy_exchange *x)
 {
-	struct tcp_connection *client = x->session->tcp, *server = x->link->tcp;
-	uint32_t room = tcp_writable(client), size = tcp_readable(server);
+	struct proxy_transport *client = &x->session->transport, *server = &x->link->transport;
+	uint32_t room = proxy_transport_writable(client), size = proxy_transport_readable(server);
 	uint8_t line[HTTP1_CHUNK_HEAD_MAX];
 	size_t line_len;
 	enum pump silent;
@@ -371,7 +374,7 @@ pump_chunked(struct proxy_exchange *x)
 	if (!size) {
 		silent = server_silent(x);
 		if (silent == PUMP_DONE) {
-			if (tcp_write(client, "0\r\n\r\n", 5) < 5)
+			if (proxy_transport_write(client, "0\r\n\r\n", 5) < 5)
 				return PUMP_BROKEN;
 			x->body_bytes += 5;
 		}
@@ -379,8 +382,8 @@ pump_chunked(struct proxy_exchange *x)
 	}
 	size = size < room - CHUNK_FRAMING ? size : room - CHUNK_FRAMING;
 	line_len = http1_chunk_head(line, size);
-	if (tcp_write(client, line, (uint32_t)line_len) < line_len || !proxy_move_all(x, client, server, size) ||
-	    tcp_write(client, "\r\n", 2) < 2)
+	if (proxy_transport_write(client, line, (uint32_t)line_len) < line_len ||
+	    !proxy_move_all(x, client, server, size) || proxy_transport_write(client, "\r\n", 2) < 2)
 		return PUMP_BROKEN;
 	x->body_bytes += line_len + size + 2;
 	return PUMP_MORE;
@@ -389,11 +392,11 @@ pump_chunked(struct proxy_exchange *x)
 static enum pump
 pump_tunnel(struct proxy_exchange *x)
 {
-	struct tcp_connection *client = x->session->tcp, *server = x->link->tcp;
-	uint32_t moved = tcp_move(client, server, tcp_readable(server));
+	struct proxy_transport *client = &x->session->transport, *server = &x->link->transport;
+	uint32_t moved = proxy_transport_move(client, server, proxy_transport_readable(server));
 
 	x->body_bytes += moved;
-	if (tcp_readable(server))
+	if (proxy_transport_readable(server))
 		return PUMP_WAIT_CLIENT;
 	if (x->link_ended)
 		return PUMP_DONE;
@@ -432,7 +435,7 @@ response_complete(struct proxy_exchange *x)
 static void
 wait_for_client(struct proxy_exchange *x)
 {
-	tcp_want_writable(x->session->tcp);
+	proxy_transport_want_writable(&x->session->transport);
 	x->client_blocked = true;
 	proxy_session_arm(x->session, x->location->send_timeout_ms);
 	if (x->link)
@@ -448,7 +451,8 @@ proxy_response_pump(struct proxy_exchange *x)
 	if (x->response_done)
 		return;
 	if (x->pending.len) {
-		uint32_t taken = tcp_write(x->session->tcp, x->pending.data, (uint32_t)x->pending.len);
+		uint32_t taken =
+			proxy_transport_write(&x->session->transport, x->pending.data, (uint32_t)x->pending.len);
 
 		x->pending = bytes_from(x->pending, taken);
 		if (x->pending.len) {
@@ -481,7 +485,7 @@ proxy_response_pump(struct proxy_exchange *x)
 	proxy_attempt_now(x)->bytes_received += x->body_bytes;
 	reusable = result == PUMP_DONE && !x->tunnel && x->response.keep_alive && x->request_done &&
 		   x->link->head_sent && x->response.framing != HTTP_TO_CLOSE && !x->link_ended &&
-		   !tcp_readable(x->link->tcp);
+		   !proxy_transport_readable(&x->link->transport);
 	x->failed_under_way = result == PUMP_BROKEN;
 	proxy_upstream_release(x, result == PUMP_BROKEN ? UPSTREAM_FAILED : UPSTREAM_OK, reusable);
 	response_complete(x);

@@ -59,18 +59,21 @@ write_connection(const struct proxy_exchange *x, struct proxy_head_writer *head)
 static void
 write_origin(const struct proxy_exchange *x, struct proxy_head_writer *head)
 {
-	const struct endpoint *local = tcp_local(x->session->tcp);
+	const struct endpoint *local = tcp_local(x->session->transport.tcp);
 	uint16_t port = ntohs(local->port_be);
 	char address[ENDPOINT_TEXT_MAX];
 
-	proxy_head_literal(head, "http://");
+	if (x->session->transport.tls)
+		proxy_head_literal(head, "https://");
+	else
+		proxy_head_literal(head, "http://");
 	if (x->location->server_name_in_redirect && x->server->name.len)
 		proxy_head_put(head, x->server->name);
 	else if (x->host.len)
 		proxy_head_put(head, x->host);
 	else
 		proxy_head_put(head, bytes_of(address, ip_address_format(&local->ip, address, sizeof(address))));
-	if (x->location->port_in_redirect && port != 80) {
+	if (x->location->port_in_redirect && port != (x->session->transport.tls ? 443 : 80)) {
 		proxy_head_literal(head, ":");
 		proxy_head_number(head, port);
 	}

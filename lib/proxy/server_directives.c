@@ -11,7 +11,6 @@
 static const struct {
 	const char *word, *reason;
 } listen_unsupported[] = {
-	{ "ssl", "TLS is not part of this version" },
 	{ "http2", "HTTP/2 is not part of this version" },
 	{ "quic", "HTTP/3 is not part of this version" },
 	{ "spdy", "SPDY is gone" },
@@ -34,6 +33,10 @@ listen_option(struct config_directive_call *call, struct proxy_listen *listen, s
 {
 	if (bytes_equal_string(word, "default_server") || bytes_equal_string(word, "default")) {
 		listen->default_server = true;
+		return 0;
+	}
+	if (bytes_equal_string(word, "ssl")) {
+		listen->ssl = true;
 		return 0;
 	}
 	if (bytes_equal_string(word, "ipv6only=on"))

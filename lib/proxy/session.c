@@ -11,8 +11,7 @@ proxy_session_arm(struct proxy_session *session, int64_t ms)
 static const struct proxy_server *
 session_server(const struct proxy_session *session)
 {
-	const struct proxy_address *address =
-		proxy_address_find(session->worker->share->generation->addresses, tcp_local(session->tcp));
+	const struct proxy_address *address = proxy_session_address(session);
 
 	return address ? address->fallback : NULL;
 }
@@ -38,7 +37,7 @@ proxy_sessions_reap(struct proxy_worker *worker)
 void
 proxy_session_free(struct proxy_session *session)
 {
-	tcp_close(session->tcp);
+	proxy_transport_close(&session->transport);
 	session_bury(session);
 }
 
@@ -46,7 +45,7 @@ void
 proxy_session_accept(struct proxy_worker *worker, struct tcp_connection *tcp, uint32_t events)
 {
 	struct proxy_session *session;
-	const struct proxy_server *server;
+	const struct proxy_address *address;
 
 	if (worker->draining || slab_in_use(worker->sessions) + slab_in_use(worker->links) >= worker->connections_max ||
 	    !(session = slab_get(worker->sessions))) {
@@ -60,7 +59,7 @@ proxy_session_accept(struct proxy_worker *worker, struct tcp_connection *tcp, ui
 		.end = PROXY_END_SESSION,
 		.state = PROXY_SESSION_IDLE,
 		.worker = worker,
-		.tcp = tcp,
+		.transport.tcp = tcp,
 		.number = ++worker->sessions_made,
 		.started_ns = worker->now_ns,
 	};
@@ -68,13 +67,14 @@ proxy_session_accept(struct proxy_worker *worker, struct tcp_connection *tcp, ui
 	list_init(&session->node);
 	list_append(&worker->idle, &session->node);
 	tcp_set_user(tcp, session);
-	server = session_server(session);
-	if (!server) {
+	address = proxy_session_address(session);
+	if (!address) {
 		/* Accepted under a configuration that has gone. */
 		proxy_session_free(session);
 		return;
 	}
-	proxy_session_arm(session, server->client_header_timeout_ms);
+	session->expects_tls = address->ssl;
+	proxy_session_arm(session, address->fallback->client_header_timeout_ms);
 	events &= ~(uint32_t)TCP_ACCEPTED;
 	if (events)
 		proxy_session_events(session, events);
@@ -86,8 +86,8 @@ session_discard(struct proxy_session *session, uint32_t events)
 {
 	const struct proxy_server *server = session_server(session);
 
-	tcp_consume(session->tcp, tcp_readable(session->tcp));
-	if (!(events & TCP_CLOSED) && !tcp_at_end(session->tcp)) {
+	proxy_transport_discard(&session->transport);
+	if (!(events & TCP_CLOSED) && !proxy_transport_at_end(&session->transport)) {
 		int64_t ms = server ? server->root->lingering_timeout_ms : 0;
 		int64_t left_ms =
 			((int64_t)session->linger_until_ns - (int64_t)session->worker->now_ns) / (int64_t)NS_PER_MS;
@@ -109,15 +109,16 @@ session_close(struct proxy_session *session, bool abort, bool linger)
 	const struct proxy_server *server = session_server(session);
 
 	if (abort) {
-		tcp_abort(session->tcp);
+		proxy_transport_abort(&session->transport);
 		session_bury(session);
 		return;
 	}
-	if (tcp_close_reason(session->tcp) != TCP_OPEN || tcp_at_end(session->tcp) || !linger || !server) {
+	if (proxy_transport_close_reason(&session->transport) != TCP_OPEN ||
+	    proxy_transport_at_end(&session->transport) || !linger || !server) {
 		proxy_session_free(session);
 		return;
 	}
-	tcp_shutdown(session->tcp);
+	proxy_transport_shutdown(&session->transport);
 	session->state = PROXY_SESSION_LINGER;
 	session->linger_until_ns = session->worker->now_ns + (uint64_t)server->root->lingering_time_ms * NS_PER_MS;
 	session_discard(session, 0);
@@ -149,6 +150,11 @@ proxy_session_events(struct proxy_session *session, uint32_t events)
 {
 	struct proxy_exchange *x = session->exchange;
 
+	if (session->expects_tls) {
+		proxy_session_secure(session, events);
+		return;
+	}
+	events = proxy_transport_events(&session->transport, events);
 	if (events & TCP_END_OF_STREAM)
 		session->input_ended = true;
 	switch ((enum proxy_session_state)session->state) {
@@ -156,9 +162,9 @@ proxy_session_events(struct proxy_session *session, uint32_t events)
 		session_discard(session, events);
 		return;
 	case PROXY_SESSION_IDLE:
-		if (!(events & TCP_CLOSED) && tcp_readable(session->tcp))
+		if (!(events & TCP_CLOSED) && proxy_transport_readable(&session->transport))
 			session_begin(session);
-		else if ((events & TCP_CLOSED) || tcp_at_end(session->tcp))
+		else if ((events & TCP_CLOSED) || proxy_transport_at_end(&session->transport))
 			proxy_session_free(session);
 		return;
 	case PROXY_SESSION_EXCHANGE:
@@ -185,9 +191,11 @@ proxy_session_timeout(struct proxy_session *session)
 		proxy_exchange_client_timeout(session->exchange);
 		return;
 	}
+	if (session->expects_tls)
+		proxy_session_unsecured(session, "client timed out (110: Connection timed out)");
 	/* Idle too long, or lingered long enough: no answer, as there is no request. */
 	if (session->state == PROXY_SESSION_LINGER)
-		tcp_consume(session->tcp, tcp_readable(session->tcp));
+		proxy_transport_discard(&session->transport);
 	proxy_session_free(session);
 }
 
@@ -199,19 +207,20 @@ proxy_session_exchange_ended(struct proxy_session *session, bool keep_alive, boo
 
 	session->exchange = NULL;
 	timer_deadline_clear(&session->timeout);
-	if (abort || !keep_alive || worker->draining || !server || tcp_close_reason(session->tcp) != TCP_OPEN) {
+	if (abort || !keep_alive || worker->draining || !server ||
+	    proxy_transport_close_reason(&session->transport) != TCP_OPEN) {
 		session_close(session, abort, linger);
 		return;
 	}
 	session->state = PROXY_SESSION_IDLE;
-	if (tcp_readable(session->tcp)) {
+	if (proxy_transport_readable(&session->transport)) {
 		/* Pipelined: in a later step, so that a thousand small requests do not nest a thousand calls. */
 		proxy_session_arm(session, server->client_header_timeout_ms);
 		list_append(&worker->pipelined, &session->node);
 		return;
 	}
 	list_append(&worker->idle, &session->node);
-	if (tcp_at_end(session->tcp))
+	if (proxy_transport_at_end(&session->transport))
 		proxy_session_free(session);
 	else
 		proxy_session_arm(session, server->root->keepalive_timeout_ms);

@@ -166,7 +166,7 @@ balance_key(struct proxy_exchange *x, const struct upstream_group *group, uint8_
 
 	switch (upstream_group_key(group)) {
 	case UPSTREAM_KEY_ADDRESS:
-		return upstream_key_of_address(&tcp_remote(x->session->tcp)->ip);
+		return upstream_key_of_address(&tcp_remote(x->session->transport.tcp)->ip);
 	case UPSTREAM_KEY_VALUE:
 		len = config_value_write(group->key, x, buffer, size, CONFIG_MISSING_EMPTY, NULL);
 		return bytes_of(buffer, len == SIZE_MAX ? 0 : len);
@@ -367,7 +367,8 @@ proxy_upstream_send(struct proxy_exchange *x)
 		return;
 	}
 	if (x->request_pending.len) {
-		taken = tcp_write(x->link->tcp, x->request_pending.data, (uint32_t)x->request_pending.len);
+		taken = proxy_transport_write(&x->link->transport, x->request_pending.data,
+					      (uint32_t)x->request_pending.len);
 		x->request_pending = bytes_from(x->request_pending, taken);
 		proxy_attempt_now(x)->bytes_sent += taken;
 		if (x->request_pending.len)
@@ -393,7 +394,7 @@ proxy_upstream_watch(struct proxy_exchange *x, bool moved)
 	} else if (x->response_started || x->discard_body) {
 		if (!timer_deadline_pending(&link->timeout))
 			proxy_link_arm(link, x->location->read_timeout_ms);
-	} else if (tcp_readable(x->session->tcp)) {
+	} else if (proxy_transport_readable(&x->session->transport)) {
 		if (moved || !timer_deadline_pending(&link->timeout))
 			proxy_link_arm(link, x->location->send_timeout_upstream_ms);
 	} else {
@@ -419,7 +420,7 @@ proxy_exchange_link_events(struct proxy_exchange *x, uint32_t events)
 	struct proxy_link *link = x->link;
 
 	if ((events & TCP_CLOSED) && !link->connected) {
-		enum tcp_close_reason reason = tcp_close_reason(link->tcp);
+		enum tcp_close_reason reason = proxy_transport_close_reason(&link->transport);
 		bool timed_out = reason == TCP_TIMED_OUT;
 
 		PROXY_COUNT(x->worker, UPSTREAM_CONNECT_FAILED);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "http/error_page.h"
 #include "proxy/worker.h"
 
 /* A getter, with the parameters that nearly all of them leave alone. */
@@ -200,14 +201,15 @@ GETTER(get_remote_addr)
 {
 	EXCHANGE;
 
-	*value = bytes_of(scratch, ip_address_format(&tcp_remote(x->session->tcp)->ip, (char *)scratch, scratch_size));
+	*value = bytes_of(scratch,
+			  ip_address_format(&tcp_remote(x->session->transport.tcp)->ip, (char *)scratch, scratch_size));
 	return true;
 }
 
 GETTER(get_binary_remote_addr)
 {
 	EXCHANGE;
-	const struct ip_address *ip = &tcp_remote(x->session->tcp)->ip;
+	const struct ip_address *ip = &tcp_remote(x->session->transport.tcp)->ip;
 
 	*value = ip_address_is_v4(ip) ? bytes_of(ip->bytes + 12, 4) : bytes_of(ip->bytes, 16);
 	return true;
@@ -217,14 +219,15 @@ GETTER(get_remote_port)
 {
 	EXCHANGE;
 
-	return print(scratch, scratch_size, value, "%u", ntohs(tcp_remote(x->session->tcp)->port_be));
+	return print(scratch, scratch_size, value, "%u", ntohs(tcp_remote(x->session->transport.tcp)->port_be));
 }
 
 GETTER(get_server_addr)
 {
 	EXCHANGE;
 
-	*value = bytes_of(scratch, ip_address_format(&tcp_local(x->session->tcp)->ip, (char *)scratch, scratch_size));
+	*value = bytes_of(scratch,
+			  ip_address_format(&tcp_local(x->session->transport.tcp)->ip, (char *)scratch, scratch_size));
 	return true;
 }
 
@@ -232,7 +235,7 @@ GETTER(get_server_port)
 {
 	EXCHANGE;
 
-	return print(scratch, scratch_size, value, "%u", ntohs(tcp_local(x->session->tcp)->port_be));
+	return print(scratch, scratch_size, value, "%u", ntohs(tcp_local(x->session->transport.tcp)->port_be));
 }
 
 GETTER(get_server_name)
@@ -261,7 +264,7 @@ GETTER(get_rtt)
 {
 	EXCHANGE;
 
-	return print(scratch, scratch_size, value, "%u", tcp_srtt_us(x->session->tcp));
+	return print(scratch, scratch_size, value, "%u", tcp_srtt_us(x->session->transport.tcp));
 }
 
 GETTER(get_forwarded_for)
@@ -280,8 +283,50 @@ GETTER(get_forwarded_for)
 	memcpy(text, field->value.data, field->value.len);
 	memcpy(text + field->value.len, ", ", 2);
 	len = field->value.len + 2;
-	len += ip_address_format(&tcp_remote(x->session->tcp)->ip, (char *)text + len, ENDPOINT_TEXT_MAX);
+	len += ip_address_format(&tcp_remote(x->session->transport.tcp)->ip, (char *)text + len, ENDPOINT_TEXT_MAX);
 	*value = bytes_of(text, len);
+	return true;
+}
+
+/* ---- TLS ---- */
+
+GETTER(get_scheme)
+{
+	EXCHANGE;
+
+	*value = bytes_of_string(x->session->transport.tls ? "https" : "http");
+	return true;
+}
+
+GETTER(get_https)
+{
+	EXCHANGE;
+
+	*value = bytes_of_string(x->session->transport.tls ? "on" : "");
+	return true;
+}
+
+/* A certificate is longer than `scratch`. */
+GETTER(get_tls)
+{
+	struct proxy_exchange *x = subject;
+	const struct proxy_tls *tls = x->session->transport.tls;
+	enum tls_fact fact = (enum tls_fact)(size_t)variable->data;
+	uint8_t *out = scratch;
+	size_t len;
+
+	if (!tls)
+		return false;
+	len = tls_fact_write(tls->session, fact, (char *)out, scratch_size);
+	for (size_t size = 4 * scratch_size; len == SIZE_MAX && size <= PROXY_LARGE_SIZE / 4; size *= 4) {
+		out = proxy_exchange_alloc(x, size);
+		if (!out)
+			return false;
+		len = tls_fact_write(tls->session, fact, (char *)out, size);
+	}
+	if (len == SIZE_MAX || len == 0)
+		return false;
+	*value = bytes_of(out, len);
 	return true;
 }
 
@@ -291,7 +336,7 @@ GETTER(get_status)
 {
 	EXCHANGE;
 
-	return print(scratch, scratch_size, value, "%03u", x->status == 494 ? 400 : x->status);
+	return print(scratch, scratch_size, value, "%03u", http_status_on_wire(x->status));
 }
 
 /* What the client was sent; what is still queued when it leaves counts, as bytes in a socket's buffer do with nginx. */
@@ -480,6 +525,7 @@ capture(void *subject, unsigned int number, struct bytes *value)
 
 #define SLICE(member) (const void *)offsetof(struct proxy_exchange, member)
 #define FIELD(id) (const void *)(size_t)HTTP_FIELD_##id
+#define TLS_FACT(fact) (const void *)(size_t)TLS_FACT_##fact
 #define PART(part) (const void *)(size_t)ATTEMPT_##part
 
 static const struct config_variable variables[] = {
@@ -497,7 +543,7 @@ static const struct config_variable variables[] = {
 	{ "host", get_host },
 	{ "hostname", get_hostname },
 	{ "http_", get_http },
-	{ "https", get_constant, "" },
+	{ "https", get_https },
 	{ "is_args", get_is_args },
 	{ "msec", get_msec },
 	{ "pid", get_pid },
@@ -514,11 +560,23 @@ static const struct config_variable variables[] = {
 	{ "request_method", get_slice, SLICE(request.method_text) },
 	{ "request_time", get_request_time },
 	{ "request_uri", get_slice, SLICE(request.target) },
-	{ "scheme", get_constant, "http" },
+	{ "scheme", get_scheme },
 	{ "server_addr", get_server_addr },
 	{ "server_name", get_server_name },
 	{ "server_port", get_server_port },
 	{ "server_protocol", get_protocol },
+	{ "ssl_cipher", get_tls, TLS_FACT(CIPHER) },
+	{ "ssl_client_cert", get_tls, TLS_FACT(CLIENT_CERTIFICATE) },
+	{ "ssl_client_fingerprint", get_tls, TLS_FACT(CLIENT_FINGERPRINT) },
+	{ "ssl_client_i_dn", get_tls, TLS_FACT(CLIENT_ISSUER) },
+	{ "ssl_client_s_dn", get_tls, TLS_FACT(CLIENT_SUBJECT) },
+	{ "ssl_client_serial", get_tls, TLS_FACT(CLIENT_SERIAL) },
+	{ "ssl_client_verify", get_tls, TLS_FACT(CLIENT_VERIFY) },
+	{ "ssl_curve", get_tls, TLS_FACT(CURVE) },
+	{ "ssl_protocol", get_tls, TLS_FACT(PROTOCOL) },
+	{ "ssl_server_name", get_tls, TLS_FACT(SERVER_NAME) },
+	{ "ssl_session_id", get_tls, TLS_FACT(SESSION_ID) },
+	{ "ssl_session_reused", get_tls, TLS_FACT(SESSION_REUSED) },
 	{ "status", get_status },
 	{ "tcpinfo_rtt", get_rtt },
 	{ "time_iso8601", get_time_iso8601 },

@@ -4,6 +4,7 @@
 #include <xxhash.h>
 
 #include "proxy/virtual_host.h"
+#include "tls/settings.h"
 
 struct name_slot {
 	const struct proxy_name *name;
@@ -201,6 +202,7 @@ address_add(struct config *config, struct proxy_addresses *addresses, const stru
 		address->endpoint = listen->endpoint;
 		address->fallback = server;
 	}
+	address->ssl |= listen->ssl;
 	index = (uint32_t)(address - addresses->all);
 	if (listen->default_server) {
 		if (explicit_default[index]) {
@@ -210,6 +212,34 @@ address_add(struct config *config, struct proxy_addresses *addresses, const stru
 		}
 		explicit_default[index] = true;
 		address->fallback = server;
+	}
+	return 0;
+}
+
+static int
+certificate_missing(struct config *config, const struct proxy_server *server)
+{
+	return config_fail_at(config, server->scope->file, server->scope->line,
+			      "no \"ssl_certificate\" is defined for the \"listen ... ssl\" directive");
+}
+
+/* The default server must have a certificate; or where it refuses every handshake, all others. */
+static int
+certificates_check(struct config *config, struct config_scope *http, const struct proxy_address *address)
+{
+	const struct tls_settings *settings = config_settings(address->fallback->scope, &tls_module);
+
+	if (!address->ssl || settings->certificates.count)
+		return 0;
+	if (!settings->reject_handshake)
+		return certificate_missing(config, address->fallback);
+	for (struct config_scope *s = http->children; s; s = s->next) {
+		if (s->context != CONFIG_SERVER ||
+		    !server_listens(config_settings(s, &proxy_server_module), &address->endpoint))
+			continue;
+		settings = config_settings(s, &tls_module);
+		if (!settings->certificates.count && !settings->reject_handshake)
+			return certificate_missing(config, config_settings(s, &proxy_server_module));
 	}
 	return 0;
 }
@@ -239,8 +269,11 @@ proxy_addresses_build(struct config *config, struct config_scope *http, struct p
 			if (address_add(config, addresses, server, l, explicit_default) < 0)
 				return -EINVAL;
 	}
-	for (uint32_t i = 0; i < addresses->count; i++)
+	for (uint32_t i = 0; i < addresses->count; i++) {
+		if (certificates_check(config, http, &addresses->all[i]) < 0)
+			return -EINVAL;
 		names_build(config, http, &addresses->all[i]);
+	}
 	*out = addresses;
 	return 0;
 }
@@ -321,4 +354,14 @@ proxy_server_find(const struct proxy_address *address, struct bytes host, size_t
 		}
 	}
 	return server ? server : address->fallback;
+}
+
+const struct proxy_server *
+proxy_server_of_hello(const struct proxy_address *address, struct bytes name)
+{
+	const struct config_regex *regex;
+	size_t offsets[2];
+	int groups;
+
+	return name.len ? proxy_server_find(address, name, offsets, 1, &groups, &regex) : address->fallback;
 }

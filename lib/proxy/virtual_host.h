@@ -20,6 +20,7 @@ struct proxy_addresses {
 struct proxy_address {
 	struct endpoint endpoint;
 	const struct proxy_server *fallback; /* the default server */
+	bool ssl;                            /* one of its `listen` says so */
 	struct proxy_name_table *names;
 };
 
@@ -33,6 +34,9 @@ const struct proxy_address *proxy_address_find(const struct proxy_addresses *add
  * written to offsets[0..2*max_groups) and *groups, over `host`. */
 const struct proxy_server *proxy_server_find(const struct proxy_address *address, struct bytes host, size_t *offsets,
 					     size_t max_groups, int *groups, const struct config_regex **regex);
+
+/* The one that a TLS hello with that name asks for; empty: it has none. */
+const struct proxy_server *proxy_server_of_hello(const struct proxy_address *address, struct bytes name);
 
 /* ---- server_name and listen: control ---- */
 

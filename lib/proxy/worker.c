@@ -46,14 +46,17 @@ proxy_worker_new(const struct proxy_worker_config *config, uint64_t now_ns)
 	list_init(&worker->idle);
 	list_init(&worker->pipelined);
 	list_init(&worker->gone);
+	list_init(&worker->tls_writing);
+	list_init(&worker->tls_waking);
 	worker->sessions = slab_new(sizeof(struct proxy_session), 64, n);
 	worker->links = slab_new(sizeof(struct proxy_link), 64, n);
 	worker->exchanges = slab_new(sizeof(struct proxy_exchange), 64, n);
 	worker->large = slab_new(PROXY_LARGE_SIZE, 64, n / 16 > 64 ? n / 16 : 64);
+	worker->tls = slab_new(sizeof(struct proxy_tls), 64, n);
 	worker->session_timers = timer_wheel_new(TIMER_TICK_NS, now_ns, session_expired, worker);
 	worker->link_timers = timer_wheel_new(TIMER_TICK_NS, now_ns, link_expired, worker);
-	if (worker->sessions && worker->links && worker->exchanges && worker->large && worker->session_timers &&
-	    worker->link_timers)
+	if (worker->sessions && worker->links && worker->exchanges && worker->large && worker->tls &&
+	    worker->session_timers && worker->link_timers)
 		return worker;
 	proxy_worker_free(worker);
 	return NULL;
@@ -68,6 +71,7 @@ proxy_worker_free(struct proxy_worker *worker)
 	slab_free(worker->links);
 	slab_free(worker->exchanges);
 	slab_free(worker->large);
+	slab_free(worker->tls);
 	timer_wheel_free(worker->session_timers);
 	timer_wheel_free(worker->link_timers);
 	free(worker);
@@ -99,6 +103,17 @@ list_length_up_to(const struct list *head, unsigned int max)
 	return n;
 }
 
+static void
+connection_events(struct tcp_connection *tcp, uint32_t events)
+{
+	enum proxy_end *end = tcp_user(tcp);
+
+	if (*end == PROXY_END_SESSION)
+		proxy_session_events((struct proxy_session *)(void *)end, events);
+	else
+		proxy_link_events((struct proxy_link *)(void *)end, events);
+}
+
 unsigned int
 proxy_worker_run(struct proxy_worker *worker, uint64_t now_ns, uint64_t real_ns)
 {
@@ -109,16 +124,11 @@ proxy_worker_run(struct proxy_worker *worker, uint64_t now_ns, uint64_t real_ns)
 	worker->now_ns = now_ns;
 	worker->real_ns = real_ns;
 	while (done < EVENTS_PER_ROUND && (tcp = tcp_ready(worker->tcp, &events)) != NULL) {
-		enum proxy_end *end;
-
 		done++;
-		end = tcp_user(tcp);
 		if (events & TCP_ACCEPTED)
 			proxy_session_accept(worker, tcp, events);
-		else if (*end == PROXY_END_SESSION)
-			proxy_session_events((struct proxy_session *)(void *)end, events);
 		else
-			proxy_link_events((struct proxy_link *)(void *)end, events);
+			connection_events(tcp, events);
 		proxy_sessions_reap(worker);
 	}
 	for (unsigned int n = list_length_up_to(&worker->pipelined, EVENTS_PER_ROUND); n > 0; n--, done++) {
@@ -127,9 +137,17 @@ proxy_worker_run(struct proxy_worker *worker, uint64_t now_ns, uint64_t real_ns)
 		if (node)
 			proxy_session_next(container_of(node, struct proxy_session, node));
 	}
+	for (unsigned int n = list_length_up_to(&worker->tls_waking, EVENTS_PER_ROUND); n > 0; n--, done++) {
+		struct list *node = list_take_first(&worker->tls_waking);
+
+		if (node)
+			connection_events(container_of(node, struct proxy_tls, waking)->tcp, 0);
+		proxy_sessions_reap(worker);
+	}
 	done += timer_wheel_advance(worker->session_timers, now_ns, TIMERS_PER_ROUND);
 	done += timer_wheel_advance(worker->link_timers, now_ns, TIMERS_PER_ROUND);
 	proxy_sessions_reap(worker);
+	proxy_transports_flush(worker);
 	return done;
 }
 
@@ -138,7 +156,7 @@ proxy_worker_next_ns(const struct proxy_worker *worker)
 {
 	uint64_t a = timer_wheel_next_ns(worker->session_timers), b = timer_wheel_next_ns(worker->link_timers);
 
-	if (!list_empty(&worker->pipelined))
+	if (!list_empty(&worker->pipelined) || !list_empty(&worker->tls_waking))
 		return 0;
 	return a < b ? a : b;
 }

@@ -9,6 +9,7 @@
 #include "base/random.h"
 #include "base/slab.h"
 #include "proxy/exchange.h"
+#include "proxy/transport.h"
 #include "run/timer.h"
 
 /* What tcp_user() points at: both kinds of connection begin with it. */
@@ -25,9 +26,11 @@ struct proxy_session {
 	enum proxy_end end;
 	uint8_t state; /* enum proxy_session_state */
 	bool input_ended;
+	bool expects_tls;  /* the address is one of TLS, and the handshake is not done */
+	bool plain_on_tls; /* the client does not know that */
 	uint32_t requests;
 	struct proxy_worker *worker;
-	struct tcp_connection *tcp;
+	struct proxy_transport transport;
 	struct proxy_exchange *exchange;
 	struct timer_deadline timeout;
 	struct list node; /* in one of the worker's lists, while idle */
@@ -41,7 +44,7 @@ struct proxy_link {
 	bool connected, reused, head_sent;
 	uint32_t server_index, requests;
 	struct proxy_worker *worker;
-	struct tcp_connection *tcp;
+	struct proxy_transport transport;
 	struct proxy_exchange *exchange; /* NULL while it waits in the pool */
 	struct proxy_share *share;
 	const struct upstream_group *group;
@@ -82,12 +85,13 @@ struct proxy_worker {
 	struct proxy_share *share; /* of the generation in force */
 	bool draining;
 	uint64_t now_ns, real_ns, sessions_made;
-	struct slab *sessions, *links, *exchanges, *large;
+	struct slab *sessions, *links, *exchanges, *large, *tls;
 	uint32_t connections_max;
 	struct timer_wheel *session_timers, *link_timers;
-	struct list idle;      /* sessions between requests */
-	struct list pipelined; /* sessions whose next request is already here */
-	struct list gone;      /* sessions that have ended in this step */
+	struct list idle;                    /* sessions between requests */
+	struct list pipelined;               /* sessions whose next request is already here */
+	struct list gone;                    /* sessions that have ended in this step */
+	struct list tls_writing, tls_waking; /* see transport.h */
 	struct random random;
 	uint64_t counters[PROXY_COUNTER_COUNT];
 };
@@ -107,9 +111,21 @@ void proxy_session_exchange_ended(struct proxy_session *session, bool keep_alive
 /* A session of worker->pipelined: its next request has come with the last. */
 void proxy_session_next(struct proxy_session *session);
 void proxy_session_free(struct proxy_session *session);
+/* The endpoint that it came in on, under the configuration in force; NULL: nothing listens there any more. */
+static inline const struct proxy_address *
+proxy_session_address(const struct proxy_session *session)
+{
+	return proxy_address_find(session->worker->share->generation->addresses, tcp_local(session->transport.tcp));
+}
 /* After every step: the memory of sessions that have ended. */
 void proxy_sessions_reap(struct proxy_worker *worker);
 void proxy_session_arm(struct proxy_session *session, int64_t ms);
+
+/* ---- session_tls.c: before the first request, where the address is one of TLS ---- */
+
+void proxy_session_secure(struct proxy_session *session, uint32_t events);
+/* It will not come to a request: the counter and the log say so. */
+void proxy_session_unsecured(struct proxy_session *session, const char *why);
 
 /* ---- exchange.c ---- */
 
@@ -167,7 +183,7 @@ void proxy_response_input(struct proxy_exchange *exchange, uint32_t events);
 /* Moves what there is and fits. Ends the exchange when all is written. */
 void proxy_response_pump(struct proxy_exchange *exchange);
 /* Starts the response to the client from the server's head in exchange->response. */
-bool proxy_move_all(struct proxy_exchange *exchange, struct tcp_connection *to, struct tcp_connection *from,
+bool proxy_move_all(struct proxy_exchange *exchange, struct proxy_transport *to, struct proxy_transport *from,
 		    uint32_t len);
 void proxy_response_start(struct proxy_exchange *exchange);
 

@@ -33,7 +33,7 @@ REFUSED = {
     "05": r'"stub_status" .*:\d+', "06": r'"(listen|ssl\w*)" .*:\d+|"ssl" .*:\d+', "07": r'"(ssl_certificate|listen)" .*:\d+',
     "09": r'"proxy_(buffering|buffers|busy_buffers_size)" .*:\d+', "10": r'"proxy_(buffering|cache)" .*:\d+',
     "11": r'"proxy_(buffering|buffers|busy_buffers_size)" .*:\d+', "13": r'"limit_req_zone" .*:\d+',
-    "14": r'"map" .*:\d+', "15": r'"proxy_cache_path" .*:\d+', "16": r'"ssl_certificate" .*:\d+', "17": r'"geo" .*:\d+',
+    "14": r'"map" .*:\d+', "15": r'"proxy_cache_path" .*:\d+', "16": r'"listen" .*:\d+', "17": r'"geo" .*:\d+',
     "19": r'"split_clients" .*:\d+', "22": r'"gzip" .*:\d+',
     "33": r'"gzip" .*:\d+', "35": r'"gzip" .*:\d+',
     "40-004-single-proxy-pass.run": r'"\.\.\.".* in .*:\d+|unexpected .* in .*:\d+|directive "\.\.\." .*',

@@ -99,7 +99,9 @@ static const struct row nginxs[] = {
 
 /* What nginx has and Weir has not: never ignored. */
 static const struct row ours[] = {
-	{ "server { listen 443 ssl; }", "the \"ssl\" parameter of \"listen\" is not supported: TLS is not part" },
+	{ "server { listen 443 ssl http2; }",
+	  "the \"http2\" parameter of \"listen\" is not supported: HTTP/2 is not part" },
+	{ "server { listen 443 ssl; }", "no \"ssl_certificate\" is defined for the \"listen ... ssl\" directive in " },
 	{ "server { listen 80 backlog=5; }", "the \"backlog=5\" parameter of \"listen\" is not supported" },
 	{ "server { listen unix:/x; }", "\"unix:/x\" is not supported: weir listens on IP addresses" },
 	{ "server { location @x {} }", "named location \"@x\" is not supported" },

@@ -292,8 +292,9 @@ static const struct proxy_filter *const only_recorder[] = { &recorder, NULL };
 struct config_module *const *
 world_modules(const struct world *w)
 {
-	static struct config_module *modules[16] = { &upstream_module, &proxy_server_module, &proxy_location_module };
-	size_t count = 3;
+	static struct config_module *modules[16] = { &upstream_module, &tls_module, &proxy_server_module,
+						     &proxy_location_module };
+	size_t count = 4;
 
 	for (struct config_module *const *m = w->more_modules; m && *m; m++)
 		modules[count++] = *m;

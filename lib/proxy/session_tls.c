@@ -1,0 +1,82 @@
+#include "proxy/worker.h"
+
+#define TLS_RECORD_HANDSHAKE 0x16 /* RFC 8446 section 5.1 */
+#define SSL_2_HELLO 0x80          /* left to OpenSSL to refuse */
+
+void
+proxy_session_unsecured(struct proxy_session *session, const char *why)
+{
+	const struct proxy_address *address = proxy_session_address(session);
+	const struct log_target *targets = address ? address->fallback->root->error_targets : NULL;
+	char client[ENDPOINT_TEXT_MAX], server[ENDPOINT_TEXT_MAX] = "";
+
+	PROXY_COUNT(session->worker, TLS_FAILED);
+	if ((targets ? log_target_level(targets) : log_error_level()) < LOG_INFO)
+		return;
+	ip_address_format(&tcp_remote(session->transport.tcp)->ip, client, sizeof(client));
+	if (address)
+		endpoint_format(&address->endpoint, server, sizeof(server));
+	log_error_write(targets, LOG_INFO, "*%lu %s while SSL handshaking, client: %s, server: %s",
+			(unsigned long)session->number, why, client, server);
+}
+
+static void
+give_up(struct proxy_session *session, const char *why)
+{
+	proxy_session_unsecured(session, why);
+	proxy_session_free(session);
+}
+
+/* With the first byte it is known whether the client speaks TLS; until then it costs no more than another. False: there is
+ * nothing to shake hands with (any more). */
+static bool
+begin(struct proxy_session *session, uint32_t events)
+{
+	struct proxy_transport *transport = &session->transport;
+	struct bytes first = tcp_peek(transport->tcp);
+	const struct proxy_address *address = proxy_session_address(session);
+
+	if (!first.len || !address) {
+		if (!address || (events & TCP_CLOSED) || tcp_at_end(transport->tcp))
+			proxy_session_free(session);
+		return false;
+	}
+	if (first.data[0] != TLS_RECORD_HANDSHAKE && !(first.data[0] & SSL_2_HELLO)) {
+		session->expects_tls = false;
+		session->plain_on_tls = true;
+		proxy_session_events(session, events);
+		return false;
+	}
+	if (!proxy_transport_accept(transport, session->worker, session->worker->share, address)) {
+		PROXY_COUNT(session->worker, OUT_OF_MEMORY);
+		proxy_session_free(session);
+		return false;
+	}
+	return true;
+}
+
+void
+proxy_session_secure(struct proxy_session *session, uint32_t events)
+{
+	struct proxy_transport *transport = &session->transport;
+
+	if (!transport->tls && !begin(session, events))
+		return;
+	switch (proxy_transport_handshake(transport)) {
+	case TLS_OK:
+		session->expects_tls = false;
+		PROXY_COUNT(session->worker, TLS_HANDSHAKES);
+		if (tls_resumed(transport->tls->session))
+			PROXY_COUNT(session->worker, TLS_RESUMED);
+		proxy_session_events(session, events);
+		break;
+	case TLS_WAIT:
+		if (tcp_close_reason(transport->tcp) == TCP_RESET)
+			give_up(session, "peer closed connection in SSL handshake (104: Connection reset by peer)");
+		else if ((events & TCP_CLOSED) || tcp_at_end(transport->tcp))
+			give_up(session, "peer closed connection in SSL handshake");
+		break;
+	default:
+		give_up(session, tls_problem());
+	}
+}

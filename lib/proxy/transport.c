@@ -1,0 +1,341 @@
+#include "proxy/transport.h"
+
+#include "proxy/worker.h"
+
+/* ---- what TLS asks for ---- */
+
+static uint32_t
+take(void *wire, void *out, uint32_t len)
+{
+	struct tcp_connection *tcp = ((struct proxy_tls *)wire)->tcp;
+	uint32_t got = tcp_peek_copy(tcp, 0, out, len);
+
+	if (got)
+		tcp_consume(tcp, got);
+	return got;
+}
+
+static uint32_t
+give(void *wire, const void *data, uint32_t len)
+{
+	return tcp_write(((struct proxy_tls *)wire)->tcp, data, len);
+}
+
+static const struct tls_settings *
+choose(void *wire, struct bytes name)
+{
+	const struct proxy_tls *tls = wire;
+	const struct proxy_server *server = proxy_server_of_hello(tls->address, name);
+
+	return config_settings(server->scope, &tls_module);
+}
+
+static const struct tls_ends ends = { take, give, choose };
+
+/* ---- life ---- */
+
+bool
+proxy_transport_accept(struct proxy_transport *transport, struct proxy_worker *worker, struct proxy_share *share,
+		       const struct proxy_address *address)
+{
+	struct proxy_tls *tls = slab_get(worker->tls);
+
+	if (!tls)
+		return false;
+	*tls = (struct proxy_tls){ .worker = worker, .tcp = transport->tcp, .share = share, .address = address };
+	tls->session = tls_accept(config_settings(address->fallback->scope, &tls_module), &ends, tls);
+	if (!tls->session) {
+		slab_put(worker->tls, tls);
+		return false;
+	}
+	list_init(&tls->writing);
+	list_init(&tls->waking);
+	share->references++;
+	transport->tls = tls;
+	return true;
+}
+
+/* The handshake is over: the configuration may go. */
+static void
+share_release(struct proxy_tls *tls)
+{
+	if (tls->share)
+		__atomic_store_n(&tls->share->references, tls->share->references - 1, __ATOMIC_RELEASE);
+	tls->share = NULL;
+	tls->address = NULL;
+}
+
+static void
+tls_end(struct proxy_transport *transport)
+{
+	struct proxy_tls *tls = transport->tls;
+
+	if (!tls)
+		return;
+	transport->tls = NULL;
+	share_release(tls);
+	tcp_queue_free(&tls->in);
+	tcp_queue_free(&tls->out);
+	list_remove(&tls->writing);
+	list_remove(&tls->waking);
+	tls_free(tls->session);
+	slab_put(tls->worker->tls, tls);
+}
+
+enum tls_status
+proxy_transport_handshake(struct proxy_transport *transport)
+{
+	struct proxy_tls *tls = transport->tls;
+	enum tls_status status = tls_handshake(tls->session);
+
+	if (status == TLS_OK) {
+		tls->open = true;
+		share_release(tls);
+	} else if (status == TLS_FAILED) {
+		tls->failed = true;
+	}
+	return status;
+}
+
+/* ---- writing ---- */
+
+/* One run of plaintext for the next record: where it lies, if it lies together, else gathered. */
+static const uint8_t *
+next_record(struct proxy_tls *tls, uint32_t len)
+{
+	static _Thread_local uint8_t gathered[TLS_RECORD_MAX];
+
+	if (tls->out.head->data_len >= len)
+		return rte_pktmbuf_mtod(tls->out.head, const uint8_t *);
+	tcp_queue_copy(tls->out.head, 0, gathered, len);
+	return gathered;
+}
+
+/* All of `out`: what TCP does not take when memory is short is kept as ciphertext, which frees the mbufs. */
+static void
+encrypt(struct proxy_tls *tls)
+{
+	uint64_t now_ns = tls->worker->now_ns;
+
+	while (tls->out.bytes && !tls->failed) {
+		uint32_t len = tls_record_size(tls->session, now_ns);
+
+		len = len < tls->out.bytes ? len : tls->out.bytes;
+		if (tls_write(tls->session, next_record(tls, len), len) != TLS_OK) {
+			tls->failed = true;
+			break;
+		}
+		tls_record_written(tls->session, len, now_ns);
+		tcp_queue_drop(&tls->out, len);
+	}
+	tcp_queue_free(&tls->out);
+	list_remove(&tls->writing);
+}
+
+/* True when all is with TCP. */
+static bool
+flush(struct proxy_tls *tls)
+{
+	encrypt(tls);
+	if (!tls_flush(tls->session))
+		return false;
+	if (tls->shutting) {
+		tls->shutting = false;
+		tls_shutdown(tls->session);
+		tcp_shutdown(tls->tcp);
+	}
+	return true;
+}
+
+void
+proxy_transports_flush(struct proxy_worker *worker)
+{
+	struct list *node;
+
+	while ((node = list_first(&worker->tls_writing)) != NULL)
+		flush(container_of(node, struct proxy_tls, writing));
+}
+
+uint32_t
+proxy_tls_writable(const struct proxy_tls *tls)
+{
+	uint32_t room = tls->failed || tls->shutting ? 0 : tls_record_room(tls->session, tcp_writable(tls->tcp));
+
+	room = room < PROXY_TLS_OUTPUT ? room : PROXY_TLS_OUTPUT;
+	return room > tls->out.bytes ? room - tls->out.bytes : 0;
+}
+
+static void
+taken(struct proxy_tls *tls, uint32_t moved, uint32_t len)
+{
+	if (moved && list_empty(&tls->writing))
+		list_append(&tls->worker->tls_writing, &tls->writing);
+	if (moved < len)
+		tcp_want_writable(tls->tcp);
+}
+
+uint32_t
+proxy_tls_write(struct proxy_tls *tls, const void *data, uint32_t len)
+{
+	uint32_t room = proxy_tls_writable(tls);
+	uint32_t moved = tcp_queue_write(&tls->out, tcp_pool(tls->tcp), data, len < room ? len : room);
+
+	taken(tls, moved, len);
+	return moved;
+}
+
+uint32_t
+proxy_transport_move(struct proxy_transport *to, struct proxy_transport *from, uint32_t len)
+{
+	struct proxy_tls *source = from->tls, *target = to->tls;
+	uint32_t moved, room;
+
+	if (!source && !target)
+		return tcp_move(to->tcp, from->tcp, len);
+	if (target) {
+		uint32_t there = proxy_transport_readable(from);
+
+		len = len < there ? len : there;
+		room = proxy_tls_writable(target);
+		moved = source ? tcp_queue_move(&target->out, &source->in, tcp_pool(to->tcp), len < room ? len : room)
+			       : tcp_read_queue(from->tcp, &target->out, len < room ? len : room);
+		taken(target, moved, len);
+	} else {
+		moved = tcp_write_queue(to->tcp, &source->in, len);
+	}
+	if (source)
+		proxy_tls_consume(source, 0);
+	return moved;
+}
+
+/* ---- reading ---- */
+
+static void
+wake(struct proxy_tls *tls)
+{
+	if (list_empty(&tls->waking))
+		list_append(&tls->worker->tls_waking, &tls->waking);
+}
+
+void
+proxy_tls_consume(struct proxy_tls *tls, uint32_t len)
+{
+	tcp_queue_drop(&tls->in, len);
+	if (!tls->in.bytes)
+		tcp_queue_free(&tls->in);
+	if (tls->full && tls->in.bytes < PROXY_TLS_INPUT / 2)
+		wake(tls);
+}
+
+static void
+decrypt(struct proxy_tls *tls)
+{
+	enum tls_status status = TLS_OK;
+
+	tls->full = false;
+	while (status == TLS_OK && !tls->ended && !tls->failed) {
+		uint32_t room, got;
+		uint8_t *tail;
+
+		if (tls->in.bytes >= PROXY_TLS_INPUT) {
+			tls->full = true;
+			return;
+		}
+		tail = tcp_queue_tail(&tls->in, tcp_pool(tls->tcp), &room);
+		if (!tail) {
+			PROXY_COUNT(tls->worker, OUT_OF_MEMORY);
+			tls->full = true;
+			wake(tls); /* in the next round, as nobody tells when there is memory */
+			break;
+		}
+		status = tls_read(tls->session, tail, room, &got);
+		if (status == TLS_OK)
+			tcp_queue_extend(&tls->in, got);
+	}
+	if (!tls->in.bytes)
+		tcp_queue_free(&tls->in);
+	tls->failed |= status == TLS_FAILED;
+	tls->ended |= status == TLS_ENDED || (!tls->full && tcp_at_end(tls->tcp));
+}
+
+uint32_t
+proxy_transport_events(struct proxy_transport *transport, uint32_t events)
+{
+	struct proxy_tls *tls = transport->tls;
+	uint32_t before, meant = events & TCP_CLOSED;
+
+	if (!tls)
+		return events;
+	before = tls->in.bytes;
+	if (events & TCP_WRITABLE) {
+		if (flush(tls) && proxy_tls_writable(tls))
+			meant |= TCP_WRITABLE;
+		else
+			tcp_want_writable(tls->tcp);
+	}
+	if (!tls->deaf)
+		decrypt(tls);
+	if (tls->in.bytes > before)
+		meant |= TCP_READABLE;
+	if (tls->ended && !tls->end_told) {
+		tls->end_told = true;
+		meant |= TCP_END_OF_STREAM;
+	}
+	if (tls->failed && !tls->failed_told) {
+		tls->failed_told = true;
+		meant |= TCP_CLOSED;
+	}
+	return meant;
+}
+
+/* ---- the end ---- */
+
+void
+proxy_transport_shutdown(struct proxy_transport *transport)
+{
+	if (!transport->tls) {
+		tcp_shutdown(transport->tcp);
+		return;
+	}
+	transport->tls->shutting = true;
+	flush(transport->tls);
+}
+
+void
+proxy_transport_discard(struct proxy_transport *transport)
+{
+	if (transport->tls) {
+		tcp_queue_free(&transport->tls->in);
+		transport->tls->deaf = true;
+	}
+	tcp_consume(transport->tcp, tcp_readable(transport->tcp));
+}
+
+void
+proxy_transport_close(struct proxy_transport *transport)
+{
+	struct proxy_tls *tls = transport->tls;
+	bool unread, unsent;
+
+	if (!tls) {
+		tcp_close(transport->tcp);
+		return;
+	}
+	/* What the peer said behind its last request, its close_notify above all, is no reason for a reset. */
+	unread = tls->in.bytes;
+	tcp_consume(transport->tcp, tcp_readable(transport->tcp));
+	tls->shutting = true;
+	unsent = !flush(tls);
+	tls_end(transport);
+	if (unread || unsent)
+		tcp_abort(transport->tcp);
+	else
+		tcp_close(transport->tcp);
+}
+
+void
+proxy_transport_abort(struct proxy_transport *transport)
+{
+	tls_end(transport);
+	tcp_abort(transport->tcp);
+}

@@ -1,0 +1,374 @@
+"""HTTPS with real curl and openssl s_client: what nginx does, on Weir's own TCP."""
+
+import re
+import ssl
+import threading
+
+import pytest
+from weirtest import IS_NGINX, Balancer, Certificates, Stream, Topology, chunked, ok, pattern, run, wait_for
+
+CONFIG = """
+events {{ }}
+http {{
+    log_format tls "$scheme $https $ssl_protocol $ssl_cipher $ssl_server_name $ssl_session_reused $status";
+    access_log access.log tls;
+    client_max_body_size 0;
+    ssl_protocols TLSv1.2 TLSv1.3;
+    server {{
+        listen 10.0.1.1:443 ssl;
+        listen 10.0.1.1:80;
+        server_name a.test;
+        {a}
+        {a_rsa}
+        ssl_session_cache shared:SSL:1m;
+        location /say {{
+            default_type text/plain;
+            return 200 "a $scheme [$https] $ssl_protocol $ssl_cipher $ssl_curve $ssl_server_name $ssl_session_reused\\n";
+        }}
+        location /moved/ {{ return 301 /elsewhere; }}
+        location / {{ proxy_pass http://10.0.2.11:8080; proxy_http_version 1.1; }}
+    }}
+    server {{
+        listen 10.0.1.1:443 ssl;
+        server_name b.test *.wild.test;
+        {b}
+        location / {{ return 200 "b $host $ssl_server_name\\n"; }}
+    }}
+    server {{
+        listen 10.0.1.1:443 ssl;
+        server_name guarded.test;
+        {a}
+        ssl_client_certificate {ca};
+        ssl_verify_client on;
+        location / {{ return 200 "$ssl_client_verify $ssl_client_s_dn $ssl_client_fingerprint\\n$ssl_client_cert\\n"; }}
+    }}
+    server {{
+        listen 10.0.1.1:443 ssl;
+        server_name perhaps.test;
+        {a}
+        ssl_client_certificate {ca};
+        ssl_verify_client optional_no_ca;
+        location / {{ return 200 "$ssl_client_verify\\n"; }}
+    }}
+    server {{
+        listen 10.0.1.1:8443 ssl;
+        ssl_reject_handshake on;
+    }}
+    server {{
+        listen 10.0.1.1:8443 ssl;
+        server_name a.test;
+        {a}
+        ssl_protocols TLSv1.3;
+        return 200 "only a\\n";
+    }}
+}}
+"""
+
+
+def origin(stream):
+    """/size/N gives N bytes, /chunked/N in chunks; what is posted comes back."""
+    while (request := stream.read_request()) is not None:
+        verb, _, number = request.target.lstrip("/").partition("/")
+        if request.method == "POST":
+            stream.send(ok(request.body))
+        elif verb == "chunked":
+            stream.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunked(pattern(int(number)), 7777))
+        else:
+            stream.send(ok(pattern(int(number or 0))))
+
+
+@pytest.fixture(scope="module")
+def certificates():
+    made = Certificates()
+    made.sign("a", "a.test", "guarded.test", "perhaps.test")
+    made.sign("a_rsa", "a.test", kind="rsa")
+    made.sign("b", "b.test", "*.wild.test")
+    made.sign("client", "somebody")
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def web(certificates):
+    names = {name: certificates.directives(name) for name in ("a", "a_rsa", "b")}
+    with Topology(servers=1) as net:
+        net.origin(origin)
+        with net.balancer(CONFIG.format(ca=certificates.path("ca.crt"), **names), ready=("10.0.1.1", 443)) as weir:
+            net.weir, net.certificates = weir, certificates
+            yield net
+
+
+def curl(web, url, *words, **options):
+    """With the authority that the certificates are from, and every name at the balancer's address."""
+    return web.curl("--cacert", web.certificates.path("ca.crt"), "--connect-to", "::10.0.1.1:", url, *words, **options)
+
+
+def s_client(web, *words, send="", port=443):
+    done = web.client.run("openssl", "s_client", "-connect", f"10.0.1.1:{port}", "-CAfile", web.certificates.path("ca.crt"), *words,
+                          input=send, check=False)
+    return done.stdout
+
+
+def secure(web, name="a.test", port=443, timeout=10, **attributes):
+    """A stream over TLS."""
+    context = ssl.create_default_context(cafile=web.certificates.path("ca.crt"))
+    for attribute, value in attributes.items():
+        setattr(context, attribute, value)
+    stream = Stream(context.wrap_socket(web.client.connect("10.0.1.1", port, timeout), server_hostname=name), timeout)
+    return stream
+
+
+@pytest.mark.parametrize("version, cipher", [("1.2", "ECDHE-ECDSA-AES256-GCM-SHA384"), ("1.3", "TLS_AES_256_GCM_SHA384")])
+def test_a_request_and_its_variables(web, version, cipher):
+    text = curl(web, "https://a.test/say", "--tls-max", version, "--tlsv1.2")
+    assert text == f"a https [on] TLSv{version} {cipher} X25519 a.test .\n"
+    assert web.weir.logged(f"https on TLSv{version} {cipher} a.test . 200\n", "access.log")
+
+
+def test_the_same_server_without_tls(web):
+    assert curl(web, "http://a.test/say") == "a http []     \n"
+
+
+def test_rsa_for_clients_that_know_nothing_else(web):
+    text = curl(web, "https://a.test/say", "--tls-max", "1.2", "--ciphers", "ECDHE-RSA-AES128-GCM-SHA256")
+    assert "ECDHE-RSA-AES128-GCM-SHA256" in text
+
+
+def test_names_choose_certificate_and_server(web):
+    assert curl(web, "https://b.test/") == "b b.test b.test\n"
+    assert curl(web, "https://x.wild.test/") == "b x.wild.test x.wild.test\n"
+    assert curl(web, "https://B.test./") == "b b.test b.test\n"
+    # Without a name, and with one that nobody has, it is the default server's.
+    for words in (["-noservername"], ["-servername", "nobody.test"]):
+        assert "subject=CN = a.test" in s_client(web, *words)
+    # Another server of the address answers for its Host, where no client certificate is at stake.
+    assert curl(web, "https://b.test/say", "-H", "Host: a.test").startswith("a https")
+    # Without a Host it is the default server, whatever the hello asked for.
+    with secure(web, "b.test") as stream:
+        assert stream.request("GET", "/say", version="HTTP/1.0", host=None).text.startswith("a https")
+
+
+def test_redirects_stay_with_https(web):
+    assert curl(web, "https://a.test/moved/", "-o", "/dev/null", "-w", "%{redirect_url}") == "https://a.test/elsewhere"
+
+
+def test_plain_http_to_the_tls_port(web):
+    with web.connect(port=443) as stream:
+        response = stream.get("/say")
+        assert response.status == 400 and response.get("Connection") == "close"
+        assert "<center>The plain HTTP request was sent to HTTPS port</center>" in response.text
+        assert stream.closed()
+    assert web.weir.logged("client sent plain HTTP request to HTTPS port while reading client request headers")
+
+
+def test_what_is_neither(web):
+    with web.connect(port=443) as stream:
+        stream.send(b"\x16\x03\x01\x00\x05nonsense")
+        stream.read_to_end()
+    assert web.weir.logged("SSL_do_handshake() failed (SSL: error:")
+    assert web.weir.logged("while SSL handshaking, client: 10.0.1.2, server: 10.0.1.1:443")
+    with web.connect(port=443) as stream:
+        stream.send(b"\x16\x03\x01")
+    assert web.weir.logged("peer closed connection in SSL handshake")
+
+
+def test_handshakes_that_are_refused(web):
+    assert "unrecognized name" in s_client(web, "-servername", "c.test", port=8443)
+    assert web.weir.logged("handshake rejected while SSL handshaking")
+    assert curl(web, "https://a.test:8443/") == "only a\n"
+    assert "protocol version" in s_client(web, "-tls1_1", "-cipher", "ALL:@SECLEVEL=0")
+    assert "no application protocol" in s_client(web, "-alpn", "h2")
+    assert "ALPN protocol: http/1.1" in s_client(web, "-alpn", "h2,http/1.1")
+
+
+def test_renegotiation_is_refused(web):
+    assert re.search("no renegotiation|closed|errno|:error:", s_client(web, "-tls1_2", send="R\n"))
+    assert curl(web, "https://a.test/say")
+
+
+# ---- resumption ----
+
+
+def resumes(web, tmp_path, *words, reload=None):
+    """Two connections, the second with what the first was given; true when the server went on from there."""
+    session = tmp_path / "session"
+    request = "GET /say HTTP/1.0\r\nHost: a.test\r\n\r\n"
+    s_client(web, "-servername", "a.test", "-ign_eof", "-sess_out", session, *words, send=request)
+    if reload:
+        reload()
+    text = s_client(web, "-servername", "a.test", "-ign_eof", "-sess_in", session, *words, send=request)
+    mark = re.search(r"a\.test ([.r])\n", text)[1]
+    assert ("Reused, " in text) == (mark == "r"), text
+    return mark == "r"
+
+
+@pytest.mark.parametrize("words", [["-tls1_3"], ["-tls1_2"], ["-tls1_2", "-no_ticket"]], ids=["1.3", "1.2", "number"])
+def test_a_session_is_resumed(web, tmp_path, words):
+    assert resumes(web, tmp_path, *words)
+
+
+# ---- client certificates ----
+
+
+def test_client_certificates(web, certificates):
+    own = ["--cert", certificates.path("client.crt"), "--key", certificates.path("client.key")]
+    fingerprint = run("openssl", "x509", "-in", certificates.path("client.crt"), "-noout", "-fingerprint", "-sha1").stdout
+    text = curl(web, "https://guarded.test/", *own)
+    assert text.startswith(f"SUCCESS CN=somebody {fingerprint.split('=')[1].strip().replace(':', '').lower()}\n")
+    pem = open(certificates.path("client.crt")).read().strip().replace("\n", "\n\t")
+    assert text.split("\n", 1)[1].strip() == pem
+    # None, and one that nobody knows.
+    text = curl(web, "https://guarded.test/", "-i")
+    assert text.startswith("HTTP/1.1 400 Bad Request") and "<center>No required SSL certificate was sent</center>" in text
+    run("openssl", "req", "-x509", "-nodes", "-newkey", "rsa:2048", "-keyout", certificates.path("stranger.key"),
+        "-out", certificates.path("stranger.crt"), "-subj", "/CN=stranger")
+    stranger = ["--cert", certificates.path("stranger.crt"), "--key", certificates.path("stranger.key")]
+    assert "<center>The SSL certificate error</center>" in curl(web, "https://guarded.test/", *stranger)
+    assert web.weir.logged("client SSL certificate verify error: (18:self-signed certificate)")
+    assert curl(web, "https://perhaps.test/", *stranger) == "FAILED:self-signed certificate\n"
+    assert curl(web, "https://perhaps.test/") == "NONE\n"
+
+
+def test_a_name_that_the_handshake_was_not_for_is_misdirected(web):
+    assert curl(web, "https://b.test/", "-H", "Host: guarded.test", "-o", "/dev/null", "-w", "%{http_code}") == "421"
+    assert web.weir.logged("client attempted to request the server name different from the one that was negotiated")
+
+
+# ---- bytes ----
+
+
+@pytest.mark.parametrize("size", [0, 1, 1359, 1360, 16384, 65536, 5 << 20])
+@pytest.mark.parametrize("framing", ["size", "chunked"])
+def test_response_body(web, size, framing):
+    with secure(web) as stream:
+        assert stream.get(f"/{framing}/{size}").body == pattern(size)
+
+
+@pytest.mark.parametrize("size", [1, 16384, 70000, 5 << 20])
+def test_request_body(web, size):
+    with secure(web, timeout=30) as stream:
+        assert stream.request("POST", "/", body=pattern(size)).body == pattern(size)
+        chunks = [("Transfer-Encoding", "chunked")]
+        assert stream.request("POST", "/", chunks, chunked(pattern(size), 9999)).body == pattern(size)
+
+
+def test_many_requests_on_a_connection_pipelined(web):
+    with secure(web) as stream:
+        stream.send(b"GET /size/100 HTTP/1.1\r\nHost: a.test\r\n\r\n" * 100)
+        for _ in range(100):
+            assert stream.response().body == pattern(100)
+
+
+def test_a_head_of_many_records(web):
+    with secure(web) as stream:
+        head = "GET /size/5 HTTP/1.1\r\nHost: a.test\r\n" + "".join(f"X-{i}: {'y' * 3000}\r\n" for i in range(6)) + "\r\n"
+        for at in range(0, len(head), 1000):
+            stream.send(head[at:at + 1000])
+        assert stream.response().body == pattern(5)
+
+
+def test_a_slow_reader_holds_up_nobody(web):
+    """Its 8 MB wait with the server: for the balancer they are no more than its buffers."""
+    with secure(web, timeout=30) as slow:
+        slow.socket.setsockopt(1, 8, 4096)
+        slow.send("GET /size/8000000 HTTP/1.1\r\nHost: a.test\r\n\r\n")
+        slow.read_until(b"\r\n\r\n")
+        for _ in range(5):
+            with secure(web) as stream:
+                assert stream.get("/size/100000").body == pattern(100000)
+        assert slow.read_exactly(8000000) == pattern(8000000)
+
+
+def test_close_notify_ends_what_ends_with_the_connection(web):
+    """Python's ssl takes an end without it for an attack."""
+    with secure(web) as stream:
+        stream.send("GET /chunked/1000 HTTP/1.0\r\nHost: a.test\r\n\r\n")
+        assert stream.read_to_end().endswith(pattern(1000))
+
+
+# ---- configuration ----
+
+
+def refusal(web, text):
+    """What -t says."""
+    weir = Balancer(web.balancer_namespace, f"events {{ }}\nhttp {{\n{text}\n}}\n")
+    try:
+        done = web.balancer_namespace.run(*weir.arguments(), "-t", check=False)
+        return done.returncode, done.stdout
+    finally:
+        weir.clean()
+
+
+def test_mistakes_are_found_by_t(web, certificates):
+    a, b = certificates.path("a"), certificates.path("b")
+    cases = {
+        "": 'no "ssl_certificate" is defined for the "listen ... ssl" directive in ',
+        f"ssl_certificate {a}.crt;": f'no "ssl_certificate_key" is defined for certificate "{a}.crt"',
+        f"ssl_certificate {a}.crt; ssl_certificate_key {b}.key;":
+            f'SSL_CTX_use_PrivateKey("{b}.key") failed (SSL: error:05800074:x509 certificate routines::key values mismatch',
+        f"ssl_certificate {a}.none; ssl_certificate_key {a}.key;":
+            f'cannot load certificate "{a}.none": BIO_new_file() failed (SSL: error:80000002:system library::No such file or '
+            f"directory:calling fopen({a}.none, r) error:10000080:BIO routines::no such file)",
+        f"ssl_certificate {a}.crt; ssl_certificate_key {a}.crt;":
+            f'cannot load certificate key "{a}.crt": PEM_read_bio_PrivateKey() failed (SSL: error:',
+    }
+    for directives, expected in cases.items():
+        code, text = refusal(web, f"server {{ listen 10.0.1.1:444 ssl; {directives} }}")
+        assert code == 1 and expected in text, text
+
+
+# ---- reload ----
+
+
+def test_a_reload_takes_a_renewed_certificate_and_keeps_sessions(tmp_path):
+    """Under traffic: open connections go on, new ones see the new certificate; sessions go on where it is the same."""
+    certificates = Certificates()
+    config = """
+        events {{ }}
+        worker_processes 2;
+        http {{ access_log off; server {{ listen 10.0.1.1:443 ssl; {a}
+            location /say {{ return 200 "$ssl_server_name $ssl_session_reused\\n"; }} location / {{ return 200 "yes"; }} }} }}
+    """.format(a=certificates.sign("a", "a.test"))
+    try:
+        with Topology(servers=0) as web, web.balancer(config, ready=("10.0.1.1", 443)) as weir:
+            web.certificates = certificates
+
+            def serial():
+                return re.search(r"serial=(\w+)", run("openssl", "x509", "-noout", "-serial", input=s_client(web)).stdout)[1]
+
+            def reload():
+                before = weir.error_log.count("configuration is in force")
+                weir.reload()
+                wait_for(lambda: IS_NGINX or weir.error_log.count("configuration is in force") > before)
+
+            stop, failures, done = threading.Event(), [], []
+
+            def traffic():
+                try:
+                    while not stop.is_set():
+                        with secure(web) as stream:
+                            for _ in range(10):
+                                assert stream.get("/").text == "yes"
+                                done.append(1)
+                except Exception as error:
+                    failures.append(error)
+
+            threads = [threading.Thread(target=traffic) for _ in range(3)]
+            for thread in threads:
+                thread.start()
+            with secure(web) as kept:
+                assert kept.get("/").text == "yes"
+                if not IS_NGINX:
+                    assert resumes(web, tmp_path, "-tls1_3", reload=reload)
+                    assert resumes(web, tmp_path, "-tls1_2", reload=reload)
+                assert serial() == "01"
+                certificates.sign("a", "a.test")
+                reload()
+                wait_for(lambda: serial() == "02")
+                assert IS_NGINX or kept.get("/").text == "yes"
+            stop.set()
+            for thread in threads:
+                thread.join()
+            assert not failures and len(done) > 30, failures
+    finally:
+        certificates.close()
