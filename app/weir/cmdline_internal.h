@@ -11,11 +11,12 @@
 #define CMDLINE_BACKENDS_MAX 1024
 #define CMDLINE_INTERFACES_MAX 32
 #define CMDLINE_CPUS_MAX 1024
+#define CMDLINE_CERTIFICATES_MAX 8
 
-enum cmdline_scheme { CMDLINE_HTTP, CMDLINE_TCP, CMDLINE_UDP };
+enum cmdline_scheme { CMDLINE_HTTP, CMDLINE_HTTPS, CMDLINE_TCP, CMDLINE_UDP };
 
 struct cmdline_listen {
-	enum cmdline_scheme scheme; /* those that are not http are packet-level */
+	enum cmdline_scheme scheme; /* tcp and udp are packet-level */
 	struct endpoint endpoint;   /* 0.0.0.0 where only a port is given */
 	const char *text;           /* as the directive takes it */
 };
@@ -40,13 +41,21 @@ struct cmdline_options {
 	uint16_t cpus[CMDLINE_CPUS_MAX]; /* in the order given */
 	size_t cpu_count;
 	const char *access_log;
+	const char *certificates[CMDLINE_CERTIFICATES_MAX], *keys[CMDLINE_CERTIFICATES_MAX]; /* in pairs */
+	size_t certificate_count, key_count;
 };
+
+static inline bool
+cmdline_listen_is_http(const struct cmdline_listen *listen)
+{
+	return listen->scheme == CMDLINE_HTTP || listen->scheme == CMDLINE_HTTPS;
+}
 
 static inline bool
 cmdline_has_listen(const struct cmdline_options *options, bool http)
 {
 	for (size_t i = 0; i < options->listen_count; i++)
-		if ((options->listens[i].scheme == CMDLINE_HTTP) == http)
+		if (cmdline_listen_is_http(&options->listens[i]) == http)
 			return true;
 	return false;
 }

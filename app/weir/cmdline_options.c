@@ -9,6 +9,7 @@
 #include "weir/cmdline_internal.h"
 
 #define HTTP_PORT 80
+#define HTTPS_PORT 443
 
 static int
 fail_value(struct cmdline *cmdline, const char *name, const char *value, const char *reason)
@@ -31,7 +32,7 @@ port_parse(struct bytes text, uint64_t *port)
 static const struct scheme {
 	const char *name;
 	enum cmdline_scheme scheme;
-} schemes[] = { { "http", CMDLINE_HTTP }, { "tcp", CMDLINE_TCP }, { "udp", CMDLINE_UDP } };
+} schemes[] = { { "http", CMDLINE_HTTP }, { "https", CMDLINE_HTTPS }, { "tcp", CMDLINE_TCP }, { "udp", CMDLINE_UDP } };
 
 /* Takes "scheme://" off; -EINVAL for a scheme that Weir has not. */
 static int
@@ -49,14 +50,10 @@ scheme_take(struct cmdline *cmdline, const char *value, const char **rest, enum 
 			*scheme = schemes[i].scheme;
 			return 0;
 		}
-	if (bytes_equal_string(name, "https"))
-		return cmdline_fail(cmdline,
-				    "\"%s\" in option \"--listen\": https is not supported by this version of weir",
-				    value);
-	return cmdline_fail(
-		cmdline,
-		"invalid value \"%s\" in option \"--listen\": unknown scheme \"%.*s\", it must be http, tcp or udp",
-		value, (int)name.len, value);
+	return cmdline_fail(cmdline,
+			    "invalid value \"%s\" in option \"--listen\": unknown scheme \"%.*s\", it must be http, "
+			    "https, tcp or udp",
+			    value, (int)name.len, value);
 }
 
 /* "80", ":80", "*:80", "10.0.0.1", "10.0.0.1:80", "[::1]:80". NULL when it is good, else what is wrong. */
@@ -65,6 +62,7 @@ listen_read(struct cmdline *cmdline, struct bytes text, struct cmdline_listen *l
 {
 	struct bytes any = BYTES("*:");
 	char written[ENDPOINT_TEXT_MAX];
+	const char *ssl = listen->scheme == CMDLINE_HTTPS ? " ssl" : "";
 	uint64_t port;
 
 	if (bytes_start_with(text, any))
@@ -75,13 +73,13 @@ listen_read(struct cmdline *cmdline, struct bytes text, struct cmdline_listen *l
 		if (port == 0 || port > UINT16_MAX)
 			return "a port is a number from 1 to 65535";
 		listen->endpoint = (struct endpoint){ ip_address_from_v4(0), htons((uint16_t)port) };
-		listen->text = arena_printf(cmdline->arena, "%u", (unsigned int)port);
+		listen->text = arena_printf(cmdline->arena, "%u%s", (unsigned int)port, ssl);
 		return NULL;
 	}
-	if (endpoint_parse(text, HTTP_PORT, &listen->endpoint) < 0 || listen->endpoint.port_be == 0)
+	if (endpoint_parse(text, *ssl ? HTTPS_PORT : HTTP_PORT, &listen->endpoint) < 0 || listen->endpoint.port_be == 0)
 		return "it must be PORT, ADDR, ADDR:PORT or [IPV6]:PORT, with a numeric address";
 	endpoint_format(&listen->endpoint, written, sizeof(written));
-	listen->text = arena_printf(cmdline->arena, "%s", written);
+	listen->text = arena_printf(cmdline->arena, "%s%s", written, ssl);
 	return NULL;
 }
 
@@ -123,7 +121,7 @@ listen_option(struct cmdline *cmdline, struct cmdline_options *options, const ch
 		text.len--;
 	if (bytes_index(text, '/') >= 0)
 		return fail_value(cmdline, name, value, "a listener has no path");
-	problem = listen->scheme == CMDLINE_HTTP ? listen_read(cmdline, text, listen)
+	problem = cmdline_listen_is_http(listen) ? listen_read(cmdline, text, listen)
 						 : packet_level_listen_read(cmdline, text, listen);
 	if (problem)
 		return fail_value(cmdline, name, value, problem);
@@ -375,6 +373,29 @@ access_log_option(struct cmdline *cmdline, struct cmdline_options *options, cons
 	return 0;
 }
 
+static int
+file_add(struct cmdline *cmdline, const char **files, size_t *count, const char *name, const char *value)
+{
+	if (*count == CMDLINE_CERTIFICATES_MAX)
+		return fail_too_many(cmdline, name, CMDLINE_CERTIFICATES_MAX);
+	if (!*value)
+		return fail_value(cmdline, name, value, "it must be a file name");
+	files[(*count)++] = value;
+	return 0;
+}
+
+static int
+certificate_option(struct cmdline *cmdline, struct cmdline_options *options, const char *name, const char *value)
+{
+	return file_add(cmdline, options->certificates, &options->certificate_count, name, value);
+}
+
+static int
+key_option(struct cmdline *cmdline, struct cmdline_options *options, const char *name, const char *value)
+{
+	return file_add(cmdline, options->keys, &options->key_count, name, value);
+}
+
 static const struct long_option {
 	const char *name, *argument;
 	int (*take)(struct cmdline *cmdline, struct cmdline_options *options, const char *name, const char *value);
@@ -386,6 +407,8 @@ static const struct long_option {
 	{ "--interface", "a name", interface_option },
 	{ "--lcores", "a list of CPUs", lcores_option },
 	{ "--access-log", "a file name", access_log_option },
+	{ "--certificate", "a file name", certificate_option },
+	{ "--certificate-key", "a file name", key_option },
 };
 
 static const struct long_option *
@@ -442,6 +465,24 @@ packet_level_check(struct cmdline *cmdline, const struct cmdline_options *option
 	return 0;
 }
 
+static int
+certificates_check(struct cmdline *cmdline, const struct cmdline_options *options)
+{
+	bool https = false;
+
+	for (size_t i = 0; i < options->listen_count; i++)
+		https |= options->listens[i].scheme == CMDLINE_HTTPS;
+	if (https && !options->certificate_count)
+		return cmdline_fail(cmdline, "option \"--listen https://\" needs \"--certificate FILE\" and "
+					     "\"--certificate-key FILE\" beside it");
+	if (!https && (options->certificate_count || options->key_count))
+		return cmdline_fail(cmdline, "option \"%s\" needs \"--listen https://ADDR:PORT\" beside it",
+				    options->certificate_count ? "--certificate" : "--certificate-key");
+	if (options->certificate_count != options->key_count)
+		return cmdline_fail(cmdline, "each \"--certificate\" needs a \"--certificate-key\" of its own");
+	return 0;
+}
+
 int
 cmdline_options_check(struct cmdline *cmdline, const struct cmdline_options *options)
 {
@@ -458,5 +499,7 @@ cmdline_options_check(struct cmdline *cmdline, const struct cmdline_options *opt
 	if (backups > 0 && options->balance_without_backup)
 		return cmdline_fail(cmdline, "option \"--backend\": \"backup\" cannot be used with \"--balance %s\"",
 				    options->balance);
+	if (certificates_check(cmdline, options) < 0)
+		return -EINVAL;
 	return packet_level_check(cmdline, options);
 }

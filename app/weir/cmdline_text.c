@@ -107,8 +107,20 @@ static void
 print_listens(FILE *out, const struct cmdline_options *options, bool http)
 {
 	for (size_t i = 0; i < options->listen_count; i++)
-		if ((options->listens[i].scheme == CMDLINE_HTTP) == http)
+		if (cmdline_listen_is_http(&options->listens[i]) == http)
 			fprintf(out, "\t\tlisten %s;\n", options->listens[i].text);
+}
+
+static void
+print_certificates(FILE *out, const struct cmdline_options *options)
+{
+	for (size_t i = 0; i < options->certificate_count; i++) {
+		fputs("\t\tssl_certificate ", out);
+		print_word(out, options->certificates[i]);
+		fputs(";\n\t\tssl_certificate_key ", out);
+		print_word(out, options->keys[i]);
+		fputs(";\n", out);
+	}
 }
 
 /* Round robin, which is no word in http, is one where Maglev is the default. */
@@ -136,6 +148,7 @@ print_http(FILE *out, const struct cmdline_options *options)
 	print_backends(out, options);
 	fputs("\t}\n\n\tserver {\n", out);
 	print_listens(out, options, true);
+	print_certificates(out, options);
 	fputs("\n\t\tlocation / {\n\t\t\tproxy_pass http://backend;\n\t\t}\n\t}\n}\n", out);
 }
 

@@ -317,6 +317,15 @@ def test_mistakes_are_found_by_t(web, certificates):
         assert code == 1 and expected in text, text
 
 
+@pytest.mark.skipif(IS_NGINX, reason="nginx has no such options")
+def test_the_command_line_alone(web, certificates):
+    options = ["--listen", "https://10.0.1.1:444", "--backend", "10.0.2.11:8080", "--certificate", certificates.path("a.crt"),
+               "--certificate-key", certificates.path("a.key")]
+    weir = Balancer(web.balancer_namespace, options=options)
+    assert "syntax is ok" in web.balancer_namespace.run(*weir.arguments(), "-t").stdout
+    weir.clean()
+
+
 # ---- reload ----
 
 

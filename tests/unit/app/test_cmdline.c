@@ -132,9 +132,19 @@ help_and_version_have_long_names(void **state)
 static void
 usage_names_every_option_within_a_terminal(void **state)
 {
-	static const char *const options[] = { "-s ",         "-p ",      "-e ",         "-c ",
-					       "-g ",         "--listen", "--backend",   "--balance",
-					       "--interface", "--lcores", "--access-log" };
+	static const char *const options[] = { "-s ",
+					       "-p ",
+					       "-e ",
+					       "-c ",
+					       "-g ",
+					       "--listen",
+					       "--backend",
+					       "--balance",
+					       "--interface",
+					       "--lcores",
+					       "--access-log",
+					       "--certificate ",
+					       "--certificate-key" };
 	char *text = NULL, *line, *state_of_strtok;
 	size_t size;
 	FILE *out = open_memstream(&text, &size);
@@ -184,8 +194,13 @@ wrong_long_options_say_which_word_and_why(void **state)
 		{ { "--lcores", "1" }, "option \"--lcores\" needs \"--listen ADDR:PORT\" beside it" },
 		{ { "-c", "f", "--listen", "80", BACKEND },
 		  "option \"-c\" and option \"--listen\" exclude each other: either a file or options say what to do" },
-		{ { "--listen", "https://0.0.0.0:443" },
-		  "\"https://0.0.0.0:443\" in option \"--listen\": https is not supported by this version of weir" },
+		{ { "--listen", "https://0.0.0.0:443", BACKEND },
+		  "option \"--listen https://\" needs \"--certificate FILE\" and \"--certificate-key FILE\" beside "
+		  "it" },
+		{ { "--listen", "80", BACKEND, "--certificate", "a" },
+		  "option \"--certificate\" needs \"--listen https://ADDR:PORT\" beside it" },
+		{ { "--listen", "https://443", BACKEND, "--certificate", "a" },
+		  "each \"--certificate\" needs a \"--certificate-key\" of its own" },
 		{ { "--listen", "tcp://0.0.0.0:443" },
 		  "invalid value \"tcp://0.0.0.0:443\" in option \"--listen\": a packet-level service needs an address "
 		  "of "
@@ -219,8 +234,8 @@ wrong_long_options_say_which_word_and_why(void **state)
 		  "invalid value \"gue port=1;\" in option \"--forward\": a word here is plain text" },
 		{ { "--forward", "nat", "--forward", "nat" }, "option \"--forward\" is given twice" },
 		{ { "--listen", "ftp://:21" },
-		  "invalid value \"ftp://:21\" in option \"--listen\": unknown scheme \"ftp\", it must be http, tcp or "
-		  "udp" },
+		  "invalid value \"ftp://:21\" in option \"--listen\": unknown scheme \"ftp\", it must be http, "
+		  "https, tcp or udp" },
 		{ { "--listen", "0" },
 		  "invalid value \"0\" in option \"--listen\": a port is a number from 1 to 65535" },
 		{ { "--listen", ":65536" },
@@ -389,6 +404,22 @@ long_options_become_a_configuration(void **state)
 }
 
 static void
+https_brings_its_certificates(void **state)
+{
+	struct cmdline cmdline;
+
+	assert_int_equal(parse(&cmdline, (arguments){ "--listen", "https://10.0.1.1", "--listen", "80", BACKEND,
+						      "--certificate", "a b.crt", "--certificate-key=a.key",
+						      "--certificate", "c.crt", "--certificate-key", "c.key" }),
+			 0);
+	assert_non_null(strstr(cmdline.configuration_text,
+			       "\tserver {\n\t\tlisten 10.0.1.1:443 ssl;\n\t\tlisten 80;\n"
+			       "\t\tssl_certificate \"a b.crt\";\n\t\tssl_certificate_key a.key;\n"
+			       "\t\tssl_certificate c.crt;\n\t\tssl_certificate_key c.key;\n\n\t\tlocation / {"));
+	cmdline_free(&cmdline);
+}
+
+static void
 the_shortest_command_line_is_enough(void **state)
 {
 	static const struct {
@@ -541,6 +572,7 @@ main(void)
 		cmocka_unit_test(wrong_long_options_say_which_word_and_why),
 		cmocka_unit_test(an_unknown_method_names_the_known_ones),
 		cmocka_unit_test(long_options_become_a_configuration),
+		cmocka_unit_test(https_brings_its_certificates),
 		cmocka_unit_test(the_shortest_command_line_is_enough),
 		cmocka_unit_test(packet_level_listeners_become_a_stream),
 		cmocka_unit_test(every_method_can_be_named),
