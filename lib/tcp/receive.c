@@ -50,7 +50,7 @@ tcp_read_queue(struct tcp_connection *c, struct tcp_queue *to, uint32_t len)
 	uint32_t moved = tcp_queue_move(to, &c->received, c->stack->config.pool, len);
 
 	if (moved > 0)
-		tcp_window_freed(c);
+		tcp_window_freed(c, moved);
 	return moved;
 }
 

@@ -100,7 +100,7 @@ static int
 set_up(uint32_t connections)
 {
 	char error[256];
-	struct rte_mempool *pool = port_pool_new(PACKET_BUFFERS, 1500, error, sizeof(error));
+	struct rte_mempool *pool = port_pool_new(PACKET_BUFFERS, 1500, PORT_MEMORY_PAGES, error, sizeof(error));
 
 	if (!pool) {
 		fprintf(stderr, "%s\n", error);
