@@ -7,6 +7,7 @@
 #include <bpf/libbpf.h>
 #include <linux/bpf.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <rte_tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -612,6 +613,82 @@ the_segment_size_is_lowered_as_by_workers(void **state)
 	}
 }
 
+/* ---- at the same time ---- */
+
+#define RACING 3000
+#define RACING_ROUNDS 8
+
+static struct {
+	uint8_t bytes[512];
+	uint32_t len;
+} racing[RACING];
+
+static void *
+program_races(void *argument)
+{
+	for (unsigned int i = 0; i < RACING * RACING_ROUNDS; i++) {
+		uint8_t frame[1024];
+		uint32_t nth = i * 7919u % RACING;
+		LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = racing[nth].bytes, .data_size_in = racing[nth].len,
+			    .data_out = frame, .data_size_out = sizeof(frame), .repeat = 1);
+
+		if (bpf_prog_test_run_opts(xdp_program_fd(program), &options) < 0)
+			return argument;
+	}
+	return NULL;
+}
+
+static uint64_t
+entries_there(uint64_t flows)
+{
+	struct xdp_memory memory;
+	uint64_t count = 0;
+
+	assert_true(xdp_program_memory(program, 0, &memory));
+	for (uint64_t i = 0; i < l4_flows_pairs(flows) * L4_PAIR_PLACES; i++) {
+		const struct l4_flow *flow = &memory.flows[i / L4_PAIR_PLACES].places[i % L4_PAIR_PLACES];
+
+		assert_int_not_equal(l4_flow_state(flow), L4_FLOW_TAKEN);
+		count += l4_flow_is_one(l4_flow_state(flow));
+	}
+	return count;
+}
+
+/* Both make entries of the same flows, for the same places of a small table, and the worker ends some. */
+static void
+program_and_worker_make_flows_at_once(void **state)
+{
+	struct l4_packet packet;
+	void *failed;
+	pthread_t thread;
+
+	serve_by("", "");
+	for (unsigned int i = 0; i < RACING; i++) {
+		struct wire w = workers_opening(i, false, IPPROTO_UDP);
+
+		wire_build(&w, &packet);
+		racing[i].len = packet.m->pkt_len;
+		assert_true(racing[i].len <= sizeof(racing[i].bytes));
+		memcpy(racing[i].bytes, rte_pktmbuf_read(packet.m, 0, racing[i].len, racing[i].bytes), racing[i].len);
+		rte_pktmbuf_free(packet.m);
+	}
+	assert_int_equal(pthread_create(&thread, NULL, program_races, racing), 0);
+	for (unsigned int i = 0; i < RACING * RACING_ROUNDS; i++) {
+		struct wire w = workers_opening(i * 4001u % RACING, false, IPPROTO_UDP);
+
+		workers_receive_wire(0, L4_FROM_PORT, &w);
+		assert_int_equal(workers_sent_count, 1);
+		if (i % 2 && workers_flow(&w))
+			workers_forget(&w);
+	}
+	pthread_join(thread, &failed);
+	assert_null(failed);
+	xdp_program_counters(program, before);
+	assert_true(before[XDP_COUNT_STARTED] > 100 && workers_counter(L4_STARTED) > 100);
+	assert_int_equal(workers_entries(0), entries_there(4000));
+	assert_int_equal(workers_flows(), entries_there(4000));
+}
+
 /* A frame's bytes changed by hand: no sum is right, or no header is. */
 static void
 assert_up_with(const struct wire *w, uint32_t at, uint8_t byte, enum xdp_counter why)
@@ -703,6 +780,7 @@ main(void)
 		cmocka_unit_test_teardown(what_only_a_worker_can_choose_goes_there, unload),
 		cmocka_unit_test_teardown(nobody_is_chosen_where_nobody_is_there, unload),
 		cmocka_unit_test(the_segment_size_is_lowered_as_by_workers),
+		cmocka_unit_test_teardown(program_and_worker_make_flows_at_once, unload),
 		cmocka_unit_test_teardown(malformed_packets_are_left_alone, unload),
 		cmocka_unit_test_teardown(random_bytes_do_no_harm, unload),
 		cmocka_unit_test_teardown(the_program_forwards_what_workers_would, unload),
