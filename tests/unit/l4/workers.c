@@ -457,6 +457,23 @@ workers_flow(const struct wire *w)
 	return flow_of(w, &in);
 }
 
+bool
+workers_begin(const struct wire *w)
+{
+	const struct l4_service *service =
+		l4_service_find(generation, &w->destination.ip, w->destination.port_be, w->ip_protocol);
+	struct l4_worker *worker = lanes[0].worker;
+	const struct l4_flow model = { .client = w->source.ip,
+				       .client_port_be = w->source.port_be,
+				       .service_port_be = w->destination.port_be,
+				       .target = service->targets[0] & 0xffff,
+				       .bits = L4_FLOW_ESTABLISHED };
+	uint32_t hash = flow_hash(w->source.ip.halves, w->destination.ip.halves, w->source.port_be,
+				  w->destination.port_be, w->ip_protocol, &worker->hash_key);
+
+	return l4_flow_insert(worker->flows, hash, &model, worker->now_s);
+}
+
 void
 workers_forget(const struct wire *w)
 {

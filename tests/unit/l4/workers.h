@@ -78,6 +78,8 @@ struct wire workers_answer(const struct workers_sent *packet, bool v6, uint8_t i
 
 /* The entry of the flow that this packet of a client belongs to, whichever worker has it; NULL: there is none. */
 struct l4_flow *workers_flow(const struct wire *w);
+/* The only worker makes one, of an established flow, as if a packet had come. False: there is no place. */
+bool workers_begin(const struct wire *w);
 /* ... is given up. */
 void workers_forget(const struct wire *w);
 
