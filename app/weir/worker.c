@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "packet/segment.h"
+#include "port/rss.h"
 
 /* Idle this long before the first sleep. Short: a sleep gathers packets, which then cost less each, and leaves the CPU to
  * those that send them; `worker_poll busy` is for CPUs that have nothing else to do. */
@@ -433,6 +434,24 @@ worker_l4_flows(const struct l4_settings *settings, unsigned int workers)
 	return settings->flows / workers + 1;
 }
 
+/* A flow may come in on any of the ports. NULL: where, they do not say, or each says something else. */
+static const struct port_rss *
+rss_of_all(const struct worker *worker)
+{
+	const struct port_rss *all = NULL;
+
+	for (uint16_t i = 0; i < PORTS_MAX; i++) {
+		const struct port *port = worker->ports[i].port;
+
+		if (!port)
+			continue;
+		if (!port->rss || (all && !port_rss_same(all, port->rss)))
+			return NULL;
+		all = port->rss;
+	}
+	return all;
+}
+
 void
 worker_l4_start(struct worker *worker)
 {
@@ -441,6 +460,8 @@ worker_l4_start(struct worker *worker)
 		net_output_share_hops(worker->output, worker->shared_memory.hops, worker->shared_memory.lane);
 	}
 	worker->l4 = worker->l4_owned;
+	if (worker->l4)
+		l4_worker_go_by_rss(worker->l4, rss_of_all(worker));
 }
 
 int

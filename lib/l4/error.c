@@ -82,7 +82,7 @@ relay_to_client(struct l4_worker *worker, struct l4_packet *p, struct l4_flow *f
 	return L4_ERROR_RELAYED;
 }
 
-/* To where the flow is; without RSS to go by, as an error comes in anywhere. */
+/* To where the flow is: an error comes in anywhere. */
 static bool
 hand_over(struct l4_worker *worker, struct l4_packet *p, unsigned int owner)
 {
@@ -113,7 +113,7 @@ about_answer(struct l4_worker *worker, struct l4_packet *p, const struct l4_serv
 					 .hash = quote_hash(worker, client, vip, ip_protocol) };
 	struct l4_flow *flow;
 
-	if (hand_over(worker, p, l4_owner_of_request(worker, service, client, key.hash)))
+	if (hand_over(worker, p, l4_owner_of_request(worker, service, client, vip, key.hash)))
 		return L4_HANDED_OVER;
 	flow = l4_flow_find(worker->flows, &key, worker->now_s);
 	if (flow)
@@ -308,7 +308,7 @@ tunnel_error(struct l4_worker *worker, struct l4_packet *p)
 				    .service_port_be = vip.port_be,
 				    .service_id = service->id,
 				    .hash = quote_hash(worker, &client, &vip, quote.inner.ip_protocol) };
-	if (hand_over(worker, p, l4_owner_of_request(worker, service, &client, key.hash)))
+	if (hand_over(worker, p, l4_owner_of_request(worker, service, &client, &vip, key.hash)))
 		return L4_HANDED_OVER;
 	flow = l4_flow_find(worker->flows, &key, worker->now_s);
 	if (!flow && !service->maglev)

@@ -44,6 +44,7 @@ bool l4_listens_on(struct config *config, const struct endpoint *endpoint, uint8
 
 struct l4_registry;
 struct l4_worker;
+struct port_rss;
 
 struct l4_registry *l4_registry_new(void);
 void l4_registry_free(struct l4_registry *registry);
@@ -127,6 +128,10 @@ void l4_worker_free(struct l4_worker *worker);
 void l4_worker_take_over(struct l4_worker *worker);
 /* On its lcore (or before it runs): new packets go by this generation from now on. NULL: no services. */
 void l4_worker_adopt(struct l4_worker *worker, const struct l4_generation *generation);
+
+/* On its lcore: where every port puts a flow's packets, when all do so alike and say how; NULL: not known. Errors about flows
+ * and fragments go there. */
+void l4_worker_go_by_rss(struct l4_worker *worker, const struct port_rss *rss);
 
 /* Where a burst comes from, which says whether its flows may be another lcore's. */
 enum l4_arrival {

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "l4/worker.h"
+#include "port/rss.h"
 
 /* ---- ends ---- */
 
@@ -411,10 +412,17 @@ owner_by_client(const struct l4_worker *worker, const struct endpoint *client, u
 
 unsigned int
 l4_owner_of_request(const struct l4_worker *worker, const struct l4_service *service, const struct endpoint *client,
-		    uint32_t hash)
+		    const struct endpoint *vip, uint32_t hash)
 {
-	return l4_owned_by_client(service) ? owner_by_client(worker, client, service->ip_protocol)
-					   : l4_owner_by_hash(worker, hash);
+	const struct port_rss *rss = worker->rss;
+	int queue = -1;
+
+	if (l4_owned_by_client(service))
+		return owner_by_client(worker, client, service->ip_protocol);
+	if (rss)
+		queue = port_rss_queue(rss, client, vip, service->ip_protocol);
+	/* Queue i is worker i's. */
+	return queue >= 0 && queue < (int)worker->config.workers ? (unsigned int)queue : l4_owner_by_hash(worker, hash);
 }
 
 unsigned int
@@ -439,7 +447,7 @@ owner_of(const struct l4_worker *worker, const struct l4_slot *slot, bool stable
 		return l4_owner_of_answer(worker, &to, p->ip_protocol);
 	if (stable && !l4_owned_by_client(slot->service))
 		return worker->config.index;
-	return l4_owner_of_request(worker, slot->service, &client, slot->hash);
+	return l4_owner_of_request(worker, slot->service, &client, &to, slot->hash);
 }
 
 bool

@@ -139,6 +139,12 @@ l4_worker_adopt(struct l4_worker *worker, const struct l4_generation *generation
 }
 
 void
+l4_worker_go_by_rss(struct l4_worker *worker, const struct port_rss *rss)
+{
+	worker->rss = rss;
+}
+
+void
 l4_worker_time(struct l4_worker *worker, uint64_t now_ns)
 {
 	worker->now_ns = now_ns;

@@ -49,6 +49,7 @@ struct l4_worker {
 	struct flow_hash_key hash_key; /* of config.hash_seed */
 	const struct l4_generation *generation;
 	struct l4_flows *flows;
+	const struct port_rss *rss;                     /* NULL: flows are not where it says */
 	struct l4_run to_service, to_local, to_clients; /* of the generation */
 	struct l4_fragments *fragments;
 	struct l4_target_use *use;       /* [L4_TARGETS_MAX] */
@@ -211,9 +212,10 @@ bool l4_icmp_allowed(struct l4_worker *worker);
 /* ---- whose a flow is, where that does not follow from where its packets come in ---- */
 
 unsigned int l4_owner_by_hash(const struct l4_worker *worker, uint32_t hash);
-/* By what a client sends to the service; `hash` is of its 5-tuple. nat goes by the client, whom both directions know. */
+/* By what a client sends to the service's address; `hash` is of its 5-tuple. nat goes by the client, whom both directions
+ * know, others by the devices' RSS where that is known. */
 unsigned int l4_owner_of_request(const struct l4_worker *worker, const struct l4_service *service,
-				 const struct endpoint *client, uint32_t hash);
+				 const struct endpoint *client, const struct endpoint *vip, uint32_t hash);
 /* By where an answer is sent to: a port of full_nat is of its owner, else it is the client of nat. */
 unsigned int l4_owner_of_answer(const struct l4_worker *worker, const struct endpoint *to, uint8_t ip_protocol);
 /* True when that is this lcore, wherever the packet came in. */

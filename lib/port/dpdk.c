@@ -15,6 +15,7 @@
 #include "packet/view.h"
 #include "port/dpdk_device.h"
 #include "port/driver.h"
+#include "port/rss.h"
 #include "port/twin.h"
 
 #define DESCRIPTORS 1024
@@ -48,6 +49,7 @@ struct dpdk_port {
 	uint16_t rx_descriptors, tx_descriptors;
 	uint64_t token_cycles, bucket_cycles;
 	struct rte_eth_dev_info info;
+	struct port_rss rss;
 	struct rte_mempool *pool;
 	struct port_twin *twin;
 	struct dpdk_queue queues[PORT_QUEUES_MAX];
@@ -272,6 +274,16 @@ wait_fds_find(struct dpdk_port *dpdk)
 	rte_log_set_level((uint32_t)log_type, (uint32_t)level);
 }
 
+/* Not every driver says its key and table. */
+static void
+rss_find(struct dpdk_port *dpdk)
+{
+	if (dpdk->port.queues == 1)
+		dpdk->port.rss = &port_rss_one_queue;
+	else if (dpdk->port.features & PORT_FLOW_STABLE && port_rss_read(&dpdk->rss, dpdk->id) == 0)
+		dpdk->port.rss = &dpdk->rss;
+}
+
 static int
 dpdk_start(struct port *port, char *error, size_t size)
 {
@@ -293,6 +305,7 @@ dpdk_start(struct port *port, char *error, size_t size)
 		log_error(LOG_INFO, "interface %s: DPDK's driver %s has no filter by MAC address", port->name,
 			  dpdk->info.driver_name);
 	wait_fds_find(dpdk);
+	rss_find(dpdk);
 	rte_eth_dev_callback_register(dpdk->id, RTE_ETH_EVENT_INTR_LSC, link_changed, dpdk);
 	dpdk->link_up = link_read(dpdk);
 	port_twin_carrier(dpdk->twin, dpdk->link_up);

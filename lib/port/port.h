@@ -28,6 +28,7 @@
 
 struct xdp_program;
 struct port_ops;
+struct port_rss;
 
 enum port_feature {
 	PORT_TX_CHECKSUM = 1 << 0, /* IPv4, TCP and UDP sums by the device */
@@ -50,7 +51,9 @@ struct port {
 	struct rte_ether_addr mac;
 	uint16_t mtu; /* of the IP packet */
 	uint16_t queues;
-	uint16_t tx_segments_max;             /* mbufs of a chain that the device takes; 0: any number */
+	uint16_t tx_segments_max; /* mbufs of a chain that the device takes; 0: any number */
+	/* Which queue a flow's packets come in on (port/rss.h), from when it is started; NULL: the device does not say. */
+	const struct port_rss *rss;
 	uint32_t features;                    /* enum port_feature; PORT_TX_TSO may change at any time (control) */
 	struct port_queue_counters *counters; /* [queues] */
 };

@@ -26,6 +26,7 @@
 #include "port/driver.h"
 #include "port/large.h"
 #include "port/loopback.h"
+#include "port/rss.h"
 #include "port/xdp_send.h"
 #include "port/xsk.h"
 
@@ -677,6 +678,8 @@ bring_up(struct xdp_port *xdp, const struct port_config *config, const struct po
 	describe_lengths(xdp, config, device);
 	if (port->queues == 1 || device->spreads_by_flow)
 		port->features |= PORT_FLOW_STABLE;
+	if (port->queues == 1)
+		port->rss = &port_rss_one_queue;
 	follow_sending(xdp, true);
 	port_device_driver_read(port->name, driver, sizeof(driver));
 	if (xdp->mode == XDP_MODE_GENERIC || (driver[0] && strcmp(driver, "veth") != 0))

@@ -1,8 +1,10 @@
 /* Workers of L4 together: wherever a packet comes in, the worker that has its flow sends it, once. */
 #include <netinet/in.h>
+#include <rte_ethdev.h>
 #include <rte_tcp.h>
 #include <string.h>
 
+#include "port/rss.h"
 #include "support/cmocka.h"
 #include "support/dpdk.h"
 #include "workers.h"
@@ -11,9 +13,13 @@ static const unsigned int counts[] = { 1, 2, 3, 7, 64 };
 static const char *const two_way[] = { "full_nat", "nat", NULL };
 static const char *const all_modes[] = { "full_nat", "nat", "dsr", "ipip", "gue", NULL };
 
+/* The port spreads flows as this says, and workers know it; of no type: it spreads them in any way. */
+static struct port_rss rss;
+
 static int
 setup(void **state)
 {
+	rss.types = 0;
 	workers_roll_anew();
 	return 0;
 }
@@ -47,6 +53,26 @@ has_local_port(const char *mode)
 	return strcmp(mode, "full_nat") == 0;
 }
 
+static enum l4_arrival
+arrival(void)
+{
+	return rss.types ? L4_FROM_STABLE_PORT : L4_FROM_PORT;
+}
+
+static void
+make(unsigned int workers, const char *mode)
+{
+	workers_make(workers, workers_services(mode, ""));
+	if (!rss.types)
+		return;
+	for (unsigned int i = 0; i < sizeof(rss.key); i++)
+		rss.key[i] = (uint8_t)workers_roll(256);
+	rss.table_size = 128;
+	for (unsigned int i = 0; i < rss.table_size; i++)
+		rss.table[i] = (uint16_t)(i % workers);
+	workers_go_by_rss(&rss);
+}
+
 /* ---- both directions at one worker ---- */
 
 /* Opens the nth flow at any worker. Returns what was sent to the server. */
@@ -54,10 +80,11 @@ static struct workers_sent
 open_flow(unsigned int workers, const char *mode, unsigned int n, bool v6, uint8_t ip_protocol)
 {
 	struct wire w = workers_opening(n, v6, ip_protocol);
-	unsigned int at = workers_roll(workers);
+	unsigned int at = rss.types ? (unsigned int)port_rss_queue(&rss, &w.source, &w.destination, ip_protocol)
+				    : workers_roll(workers);
 	struct workers_sent sent;
 
-	workers_receive_wire(at, L4_FROM_PORT, &w);
+	workers_receive_wire(at, arrival(), &w);
 	assert_int_equal(workers_sent_count, 1);
 	sent = *assert_sent_by(workers_sent[0].worker);
 	assert_int_equal(workers_handed, sent.worker != at);
@@ -285,7 +312,7 @@ assert_pieces_leave(unsigned int workers, struct wire *datagrams, const struct w
 		struct wire w = datagrams[order[i] % FLOWS_IN_PIECES];
 
 		w.part = order[i] < FLOWS_IN_PIECES ? WIRE_FIRST : WIRE_LATER;
-		workers_receive_wire(workers_roll(workers), L4_FROM_PORT, &w);
+		workers_receive_wire(workers_roll(workers), arrival(), &w);
 		assert_int_equal(workers_passed, 0);
 		for (unsigned int s = 0; s < workers_sent_count; s++) {
 			unsigned int n = order[i] % FLOWS_IN_PIECES;
@@ -308,7 +335,7 @@ assert_fragments_follow(unsigned int workers, const char *mode, uint8_t ip_proto
 	static struct workers_sent flows[FLOWS_IN_PIECES];
 	struct wire to_server[FLOWS_IN_PIECES], to_client[FLOWS_IN_PIECES];
 
-	workers_make(workers, workers_services(mode, ""));
+	make(workers, mode);
 	for (unsigned int n = 0; n < FLOWS_IN_PIECES; n++) {
 		flows[n] = open_flow(workers, mode, n, n & 1, ip_protocol);
 		to_server[n] = workers_opening(n, n & 1, ip_protocol);
@@ -434,7 +461,7 @@ receive_error(unsigned int worker, const struct ip_address *to, const uint8_t *q
 {
 	struct rte_mbuf *m = workers_error(to, quoted, quoted_len);
 
-	workers_receive(worker, L4_FROM_PORT, &m, 1);
+	workers_receive(worker, arrival(), &m, 1);
 }
 
 /* From a router on the way to the server, about what Weir sent there. */
@@ -489,7 +516,7 @@ assert_errors_arrive(unsigned int workers, const char *mode)
 {
 	uint64_t errors = 0;
 
-	workers_make(workers, workers_services(mode, ""));
+	make(workers, mode);
 	for (unsigned int n = 0; n < 40; n++) {
 		uint8_t ip_protocol = n & 2 ? IPPROTO_UDP : IPPROTO_TCP;
 		struct workers_sent to_server = open_flow(workers, mode, n, n & 1, ip_protocol);
@@ -515,6 +542,19 @@ errors_reach_the_owner_and_the_right_end(void **state)
 			assert_errors_arrive(counts[c], modes[i]);
 }
 
+static void
+errors_and_fragments_go_where_rss_has_put_their_flow(void **state)
+{
+	static const char *const modes[] = { "full_nat", "nat", "dsr", "ipip" };
+
+	rss.types = RTE_ETH_RSS_NONFRAG_IPV4_TCP | RTE_ETH_RSS_NONFRAG_IPV6_TCP | RTE_ETH_RSS_IPV4 | RTE_ETH_RSS_IPV6;
+	for (unsigned int c = 0; c < RTE_DIM(counts); c++)
+		for (unsigned int i = 0; i < RTE_DIM(modes); i++) {
+			assert_errors_arrive(counts[c], modes[i]);
+			assert_fragments_follow(counts[c], modes[i], IPPROTO_UDP);
+		}
+}
+
 int
 main(void)
 {
@@ -530,6 +570,7 @@ main(void)
 		ROW(what_goes_one_way_keeps_both_entries),
 		ROW(what_waits_in_vain_is_dropped),
 		ROW(errors_reach_the_owner_and_the_right_end),
+		ROW(errors_and_fragments_go_where_rss_has_put_their_flow),
 	};
 #undef ROW
 

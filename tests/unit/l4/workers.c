@@ -321,6 +321,13 @@ look_on(void *context, const struct l4_decision *decision)
 }
 
 void
+workers_go_by_rss(const struct port_rss *rss)
+{
+	for (unsigned int i = 0; i < lane_count; i++)
+		l4_worker_go_by_rss(lanes[i].worker, rss);
+}
+
+void
 workers_watch(void)
 {
 	for (unsigned int i = 0; i < lane_count; i++)

@@ -53,6 +53,10 @@ extern unsigned int workers_sent_count, workers_handed, workers_passed;
 /* The worker where the last packet was passed. */
 extern unsigned int workers_passed_at;
 
+/* Tells all workers. */
+struct port_rss;
+void workers_go_by_rss(const struct port_rss *rss);
+
 /* From now on somebody watches every packet, which therefore goes the longest way. */
 void workers_watch(void);
 
