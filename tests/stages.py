@@ -19,9 +19,6 @@ sys.path.insert(0, f"{ROOT}/tests/net")
 import weirtest  # noqa: E402  (found through the line above)
 
 FUZZ_SECONDS = int(os.environ.get("WEIR_FUZZ_SECONDS", "6"))
-# What gcc builds: all but the unit tests, which are built with sanitizers.
-PROGRAMS = ["app/weir/weir", "app/weirctl/weirctl", "app/weir-replay/weir-replay", "app/weir-load/weir-load",
-            "tests/bench/l4/bench-l4", "tests/bench/tcp/bench-tcp", "tests/bench/xdp/bench-xdp"]
 CLANG_BUILD = ["-Dfuzzers=true", "-Db_sanitize=address,undefined", "-Db_lundef=false"]
 # Run again with sanitizers: what reads outside bytes, and of the network what exercises most code. Packet-level services are in
 # the unit tests with many workers.
@@ -143,7 +140,7 @@ def unit_tests(directory):
     if os.path.exists(log):
         os.unlink(log)
     environment = {**os.environ, "CMOCKA_MESSAGE_OUTPUT": "TAP", "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"}
-    done = call("/usr/bin/meson", "test", "-C", directory, "--no-rebuild", "--timeout-multiplier", "4", env=environment)
+    done = call("/usr/bin/meson", "test", "-C", directory, "--timeout-multiplier", "4", env=environment)
     if not os.path.exists(log) or not os.path.getsize(log):
         say(f"FAILED {directory}: no unit tests\n{done.stdout}")
         return Counts(failed=1)
@@ -189,7 +186,7 @@ def fuzz(_):
 def python_build(sanitized):
     if "WEIR_BIN" in os.environ:
         return True
-    return build("build-sanitized", *CLANG_BUILD, compiler="clang") if sanitized else build("build", *PROGRAMS, "--")
+    return build("build-sanitized", *CLANG_BUILD, compiler="clang") if sanitized else build("build")
 
 
 def python_tests(paths, expression, sanitized=False, marks=None):
