@@ -88,9 +88,9 @@ def end_running():
     RUNNING.clear()
 
 
-def at_once(function, items):
-    """What it returns for each, in their order; as many at a time as there are CPUs."""
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+def at_once(function, items, places=os.cpu_count()):
+    """What it returns for each, in their order; as many at a time as there are CPUs, or `places`."""
+    with ThreadPoolExecutor(max_workers=places) as pool:
         results = [pool.submit(function, item) for item in items]
         try:
             return [result.result() for result in results]
@@ -217,14 +217,14 @@ def python_files(stage):
     return [f"{stage}/{os.path.basename(path)}" for path in sorted(glob.glob(f"{ROOT}/tests/{stage}/test_*.py"))]
 
 
-def side_by_side(files, expression, sanitized=False, marks=None):
+def side_by_side(files, expression, sanitized=False, marks=None, places=os.cpu_count()):
     """A process per file, as many at a time as there are CPUs: most of the time they wait. The longest first, so that none
     is left to run alone at the end."""
     if not python_build(sanitized):
         return Counts(failed=1)
     files = sorted(files, key=lambda file: -os.path.getsize(f"{ROOT}/tests/{file}"))
     counts = Counts()
-    for of_file in at_once(lambda file: python_tests([file], expression, sanitized, marks), files):
+    for of_file in at_once(lambda file: python_tests([file], expression, sanitized, marks), files, places):
         counts += of_file
     return counts
 
@@ -241,7 +241,8 @@ def net(arguments):
 
 
 def packets(arguments):
-    return side_by_side(python_files("packets"), arguments.k)
+    """Nothing in them is timed, and a third of the time of each is a pause of DPDK's at its start."""
+    return side_by_side(python_files("packets"), arguments.k, places=2 * os.cpu_count())
 
 
 def host(arguments):
