@@ -233,8 +233,14 @@ def test_an_interface_is_deleted_and_made_again(net, interfaces, rounds):
             cable_again(topology)
             wait_for(lambda: weir.error_log.count("interface back: AF_XDP") == round + 1, what="a new port")
             wait_for(lambda: reaches(topology), what="the server")
+        wait_for(lambda: takes_frames(weir), what="news of the peer's GRO")
         keep_asking(topology, "10.0.1.1")
         assert_in_kernel(weir)
+
+
+def takes_frames(weir):
+    """What Weir said last of a veth whose peer had no GRO when Weir first looked."""
+    return weir.error_log.rfind("takes frames from XDP") >= weir.error_log.rfind("takes no frames from XDP")
 
 
 def reaches(topology):
