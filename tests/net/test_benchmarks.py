@@ -76,7 +76,7 @@ def test_every_packet_of_bench_xdp_does_what_is_measured(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     rows = json.loads(report.read_text())
     assert {row["mode"] for row in rows if row["case"] == "hit"} == set(MODES)
-    assert {row["case"] for row in rows} == {"hit", "miss"}
+    assert {row["case"] for row in rows} == {"hit", "miss", "new"}
 
 
 @pytest.mark.parametrize("profile", ["single_flow", "many_flows", "syn_flood", "imix"])
