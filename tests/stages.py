@@ -232,7 +232,7 @@ def http(arguments):
 
 def net(arguments):
     """What measures, or loads the machine, has it for itself."""
-    counts = side_by_side(python_files("net"), arguments.k, marks="not alone")
+    counts = side_by_side(python_files("net"), arguments.k, marks="not alone", places=os.cpu_count() + 1)
     counts += python_tests(["net"], arguments.k, marks="alone")
     return counts
 
