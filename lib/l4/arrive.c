@@ -249,16 +249,15 @@ may_be_to_client(const struct l4_find *find, const uint8_t *ip, uint8_t ip_proto
 	       l4_find_is_server(find, &source, l4_load_16(at + (v6 ? 32 : 8)), ip_protocol);
 }
 
+/* What a flow's entry is told by: the last words of the addresses, and both ports, the destination's in the upper half. */
 static __rte_always_inline uint64_t
-word_of_run(const uint8_t *ip, uint32_t ports, enum l4_quick what, bool v6)
+quick_word(enum l4_quick what, uint32_t source, uint32_t to, uint32_t ports)
 {
-	const uint8_t *addresses = ip + (v6 ? L4_IPV6_ADDRESSES_AT : L4_IPV4_ADDRESSES_AT);
-
 	if (what == L4_QUICK_TO_LOCAL)
 		return l4_quick_word_of_local((uint16_t)(ports >> 16));
 	if (what == L4_QUICK_TO_CLIENT)
-		return l4_quick_word_of_client(l4_load_32(addresses + (v6 ? 28 : 4)), ports >> 16);
-	return l4_quick_word_of_client(l4_load_32(addresses + (v6 ? 12 : 0)), ports);
+		return l4_quick_word_of_client(to, ports >> 16);
+	return l4_quick_word_of_client(source, ports);
 }
 
 /* `what` and `v6` are the run's. False, and nothing has happened, when the packet is not of it. */
@@ -268,6 +267,7 @@ read_of_run(const struct l4_worker *worker, struct rte_mbuf *m, struct l4_slot *
 {
 	const uint16_t l3_len = v6 ? L4_IPV6_HEADER_LEN : L4_IPV4_HEADER_LEN;
 	uint8_t *ip = rte_pktmbuf_mtod_offset(m, uint8_t *, ETHERNET_LEN), tcp_flags;
+	const uint8_t *source = ip + (v6 ? L4_IPV6_ADDRESSES_AT : L4_IPV4_ADDRESSES_AT);
 	uint32_t readable = m->data_len, ports, len;
 
 	if (unlikely(readable < ETHERNET_LEN + l3_len + 8u || m->nb_segs != 1 || !is_of_run(ip, run, what, v6)))
@@ -292,7 +292,8 @@ read_of_run(const struct l4_worker *worker, struct rte_mbuf *m, struct l4_slot *
 	slot->brief = true;
 	ports = l4_load_32(ip + l3_len);
 	slot->hash = hash_of_run(ip, ports, run, &worker->hash_key, v6);
-	l4_quick_start(slot, worker->flows, what, word_of_run(ip, ports, what, v6));
+	l4_quick_start(slot, worker->flows, what,
+		       quick_word(what, l4_load_32(source + (v6 ? 12 : 0)), l4_load_32(source + (v6 ? 28 : 4)), ports));
 	return true;
 }
 
@@ -368,19 +369,6 @@ is_plain(const struct l4_packet *p)
 	       p->l3_len == (v6 ? L4_IPV6_HEADER_LEN : L4_IPV4_HEADER_LEN);
 }
 
-static uint64_t
-word_of(const struct l4_slot *slot, enum l4_quick what)
-{
-	const struct l4_packet *p = &slot->packet;
-
-	if (what == L4_QUICK_TO_LOCAL)
-		return l4_quick_word_of_local(p->destination_port_be);
-	if (what == L4_QUICK_TO_CLIENT)
-		return l4_quick_word_of_client(slot->destination.words_be[3], p->destination_port_be);
-	return l4_quick_word_of_client(slot->source.words_be[3],
-				       (uint32_t)p->destination_port_be << 16 | p->source_port_be);
-}
-
 /* A packet that is known as one of a client or perhaps a server. */
 static void
 start_quick(const struct arrival *a, struct l4_slot *slot)
@@ -393,7 +381,9 @@ start_quick(const struct arrival *a, struct l4_slot *slot)
 	what = quick_of(a, slot);
 	if (p->tcp_flags & L4_QUICK_NOT || (a->by_hash && !l4_is_mine(a->worker, slot)))
 		return;
-	l4_quick_start(slot, a->worker->flows, what, word_of(slot, what));
+	l4_quick_start(slot, a->worker->flows, what,
+		       quick_word(what, slot->source.words_be[3], slot->destination.words_be[3],
+				  (uint32_t)p->destination_port_be << 16 | p->source_port_be));
 }
 
 static __rte_always_inline void
