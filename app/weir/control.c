@@ -175,8 +175,7 @@ reload(struct control *c)
 	    core_events(config)->worker_connections !=
 		    core_events(generations_config(&c->generations))->worker_connections)
 		log_error(LOG_WARN, "worker_processes, worker_connections, worker_poll, tcp_congestion, "
-				    "tcp_syn_cookies and tcp_ecn "
-				    "change with a restart only");
+				    "tcp_syn_cookies and tcp_ecn change with a restart only");
 	if (!bytes_equal(now->control, next->control) || now->control_off != next->control_off)
 		log_error(LOG_WARN, "\"control\" changes with a restart only");
 	if (now->xdp_pin != next->xdp_pin)

@@ -426,7 +426,7 @@ void
 topology_ports_close(struct topology *t)
 {
 	for (uint32_t i = 0; i < t->port_count; i++)
-		if (t->ports[i]->gone && t->ports[i]->ops->close)
+		if (t->ports[i]->gone)
 			port_close(t->ports[i]);
 }
 

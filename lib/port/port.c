@@ -64,14 +64,13 @@ port_is_xdp(const struct port_config *config)
 static int
 choose_driver(const struct port_config *config, bool *dpdk, char *error, size_t size)
 {
-	*dpdk = config->driver == PORT_DRIVER_DPDK ||
-		(config->driver == PORT_DRIVER_AUTO && port_name_is_dpdk(config->name));
+	*dpdk = !port_is_xdp(config);
+	if (config->driver == PORT_DRIVER_XDP && *dpdk)
+		return port_fail(error, size, -EINVAL,
+				 "interface %s: XDP needs a kernel interface, this is a name for DPDK", config->name);
 	if (*dpdk && config->xdp_mode != PORT_XDP_AUTO)
 		return port_fail(error, size, -EINVAL, "interface %s: an XDP mode, but the driver is DPDK's",
 				 config->name);
-	if (!*dpdk && port_name_is_dpdk(config->name))
-		return port_fail(error, size, -EINVAL,
-				 "interface %s: XDP needs a kernel interface, this is a name for DPDK", config->name);
 	return 0;
 }
 
@@ -156,7 +155,8 @@ port_is_gone(struct port *port)
 void
 port_close(struct port *port)
 {
-	port->ops->close(port);
+	if (port->ops->close)
+		port->ops->close(port);
 }
 
 void

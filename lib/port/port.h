@@ -161,7 +161,7 @@ void port_free(struct port *port);
 /*
  * An interface may go away for good under its port: a new one of its name is another, for another port. Control asks; once it
  * is gone, ifindex is that of no interface. When no worker polls the port or sends through it any more, port_close() gives
- * back all that it has: the port stays, with its name, index and counters, for those who refer to it.
+ * back all that it has, once: the port stays, with its name, index and counters, for those who refer to it.
  */
 bool port_is_gone(struct port *port);
 void port_close(struct port *port);

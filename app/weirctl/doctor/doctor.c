@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "weir/core.h"
+#include "weir/topology.h"
 
 /* A subject, in the order of the report. */
 static const struct {
@@ -59,19 +60,13 @@ named(const struct doctor *doctor)
 bool
 doctor_wants_xdp(const struct doctor *doctor)
 {
-	for (const struct core_interface *i = named(doctor); i; i = i->next)
-		if (port_is_xdp(&i->port))
-			return true;
-	return !named(doctor);
+	return !doctor->config || topology_may_have_xdp(doctor->config);
 }
 
 bool
 doctor_wants_pci(const struct doctor *doctor)
 {
-	for (const struct core_interface *i = named(doctor); i; i = i->next)
-		if (port_name_is_dpdk(i->port.name) && strncmp(i->port.name, "vdev:", 5) != 0)
-			return true;
-	return false;
+	return doctor->config && topology_needs_pci(doctor->config);
 }
 
 void
