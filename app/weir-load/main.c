@@ -52,7 +52,7 @@ static int __attribute__((format(printf, 1, 2))) complain(const char *format, ..
 /* ---- the load as the user of a worker's stack ---- */
 
 static unsigned int
-user_run(void *context, uint64_t now_ns, uint64_t real_ns)
+user_run(void *context, uint64_t now_ns, uint64_t real_ns, bool packets_wait)
 {
 	return load_run(context, now_ns);
 }
@@ -116,7 +116,7 @@ end(void *argument)
 static void
 tell(struct program *p, void (*message)(void *argument))
 {
-	for (unsigned int i = 0; i < p->shared.worker_count; i++)
+	for (unsigned int i = 0; i < p->shared.roles.count; i++)
 		while (loop_post(p->shared.workers[i].loop, message, &p->shared.workers[i]) < 0)
 			usleep(1000);
 }
@@ -150,7 +150,7 @@ attach(struct program *p, uint16_t first, uint16_t last)
 	struct topology *t = &p->topology;
 	int result;
 
-	p->steering = steering_new(p->shared.worker_count, p->shared.hash_seed, first, last, NULL, 0);
+	p->steering = steering_new(p->shared.roles, p->shared.hash_seed, first, last, NULL, 0);
 	if (!p->steering || steering_add_server(p->steering, &p->server) < 0) {
 		snprintf(t->error, sizeof(t->error), "out of memory");
 		return -ENOMEM;
@@ -158,7 +158,7 @@ attach(struct program *p, uint16_t first, uint16_t last)
 	result = topology_ports_towards(t, p->config, &p->server);
 	if (result == 0)
 		result = topology_serve(t, p->steering, NULL, NULL);
-	for (unsigned int i = 0; i < p->shared.worker_count; i++) {
+	for (unsigned int i = 0; i < p->shared.roles.count; i++) {
 		p->shared.workers[i].steering = p->steering;
 		for (uint32_t port = 0; port < t->port_count; port++)
 			worker_port_add(&p->shared.workers[i], t->ports[port]);
@@ -251,7 +251,7 @@ answers(const struct program *p)
 {
 	uint64_t sum = 0;
 
-	for (unsigned int i = 0; i < p->shared.worker_count; i++)
+	for (unsigned int i = 0; i < p->shared.roles.count; i++)
 		sum += load_answers(p->shared.workers[i].user_context);
 	return sum;
 }
@@ -320,7 +320,7 @@ report_all(struct program *p)
 	if (!report)
 		return EXIT_FAILURE;
 	report_clear(report);
-	for (unsigned int i = 0; i < p->shared.worker_count; i++)
+	for (unsigned int i = 0; i < p->shared.roles.count; i++)
 		report_add(report, load_result(p->shared.workers[i].user_context));
 	report->interrupted = p->interrupted;
 	report_print(report, &p->cmdline, stdout);

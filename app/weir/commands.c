@@ -20,7 +20,7 @@ facts(void *context, struct control_facts *out)
 		.program = c->topology->program,
 		.ports = c->topology->ports,
 		.port_count = c->topology->port_count,
-		.worker_count = c->shared->workers ? c->shared->worker_count : 0,
+		.worker_count = c->shared->workers ? c->shared->roles.count : 0,
 	};
 	for (unsigned int i = 0; i < out->worker_count; i++) {
 		const struct worker *worker = &c->shared->workers[i];

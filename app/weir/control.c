@@ -91,7 +91,7 @@ share_local_ports(struct control *c, struct config *config)
 static int
 control_start(struct control *c, struct config *config)
 {
-	unsigned int workers = (unsigned int)core_settings(config)->worker_processes;
+	struct worker_roles roles = core_roles(core_settings(config));
 	sigset_t set = handled_signals();
 	int result;
 
@@ -101,9 +101,9 @@ control_start(struct control *c, struct config *config)
 		log_error(LOG_EMERG, "signalfd() or eventfd() failed (%d: %s)", errno, strerror(errno));
 		return -errno;
 	}
-	result = qsbr_init(workers);
+	result = qsbr_init(roles.count);
 	if (result == 0)
-		result = topology_init(&c->topology, config, workers);
+		result = topology_init(&c->topology, config, roles.io);
 	if (result < 0) {
 		log_error(LOG_EMERG, "%s", c->topology.error[0] ? c->topology.error : "out of memory");
 		return result;
@@ -169,12 +169,12 @@ reload(struct control *c)
 		return;
 	now = core_settings(generations_config(&c->generations));
 	next = core_settings(config);
-	if (now->worker_processes != next->worker_processes || now->worker_poll != next->worker_poll ||
-	    now->tcp_congestion != next->tcp_congestion || now->tcp_syn_cookies != next->tcp_syn_cookies ||
-	    now->tcp_ecn != next->tcp_ecn ||
+	if (now->worker_processes != next->worker_processes || now->proxy_lcores != next->proxy_lcores ||
+	    now->worker_poll != next->worker_poll || now->tcp_congestion != next->tcp_congestion ||
+	    now->tcp_syn_cookies != next->tcp_syn_cookies || now->tcp_ecn != next->tcp_ecn ||
 	    core_events(config)->worker_connections !=
 		    core_events(generations_config(&c->generations))->worker_connections)
-		log_error(LOG_WARN, "worker_processes, worker_connections, worker_poll, tcp_congestion, "
+		log_error(LOG_WARN, "worker_processes, proxy_lcores, worker_connections, worker_poll, tcp_congestion, "
 				    "tcp_syn_cookies and tcp_ecn change with a restart only");
 	if (!bytes_equal(now->control, next->control) || now->control_off != next->control_off)
 		log_error(LOG_WARN, "\"control\" changes with a restart only");
@@ -240,7 +240,7 @@ sessions(const struct control *c)
 {
 	uint32_t sum = 0;
 
-	for (unsigned int i = 0; i < c->shared.worker_count; i++)
+	for (unsigned int i = 0; i < c->shared.roles.count; i++)
 		sum += proxy_worker_sessions(c->shared.workers[i].proxy);
 	return sum;
 }
@@ -251,7 +251,7 @@ connections(const struct control *c)
 	struct tcp_usage usage;
 	uint32_t sum = 0;
 
-	for (unsigned int i = 0; i < c->shared.worker_count; i++) {
+	for (unsigned int i = 0; i < c->shared.roles.count; i++) {
 		tcp_usage(c->shared.workers[i].tcp, &usage);
 		sum += usage.connections;
 	}
@@ -277,7 +277,7 @@ finish(struct control *c)
 	uint64_t start_ns = clock_monotonic_ns(), empty_ns = 0;
 
 	log_error(LOG_NOTICE, "gracefully shutting down");
-	for (unsigned int i = 0; i < c->shared.worker_count; i++)
+	for (unsigned int i = 0; i < c->shared.roles.count; i++)
 		while (loop_post(c->shared.workers[i].loop, drain, &c->shared.workers[i]) < 0)
 			usleep(1000);
 	for (;;) {

@@ -38,6 +38,65 @@ set_worker_processes(struct config_directive_call *call)
 	return 0;
 }
 
+/* "2,4-7" to one CPU per worker. */
+static int
+set_proxy_cpus(struct config_directive_call *call, struct core_settings *settings)
+{
+	struct bytes left = call->words[1];
+
+	settings->proxy_cpus = arena_alloc(config_arena(call->config), WORKERS_MAX);
+	settings->proxy_lcores = 0;
+	while (left.len) {
+		ptrdiff_t comma = bytes_index(left, ',');
+		struct bytes range = comma < 0 ? left : bytes_of(left.data, (size_t)comma);
+		ptrdiff_t dash = bytes_index(range, '-');
+		uint64_t first, last;
+
+		left = comma < 0 ? bytes_of(NULL, 0) : bytes_from(left, (size_t)comma + 1);
+		if (!bytes_parse_unsigned(dash < 0 ? range : bytes_of(range.data, (size_t)dash), 63, &first) ||
+		    !bytes_parse_unsigned(dash < 0 ? range : bytes_from(range, (size_t)dash + 1), 63, &last) ||
+		    last < first || (comma >= 0 && !left.len))
+			return config_fail(
+				call,
+				"invalid CPUs \"%s\" in \"proxy_lcores\", such as 2,4-7 of CPUs 0 to 63 are meant",
+				(const char *)call->words[1].data);
+		for (uint64_t cpu = first; cpu <= last; cpu++) {
+			if (settings->proxy_lcores == WORKERS_MAX ||
+			    memchr(settings->proxy_cpus, (int)cpu, (size_t)settings->proxy_lcores))
+				return config_fail(call, "CPU %d is listed twice in \"proxy_lcores\"", (int)cpu);
+			settings->proxy_cpus[settings->proxy_lcores++] = (uint8_t)cpu;
+		}
+	}
+	return 0;
+}
+
+static int
+set_proxy_lcores(struct config_directive_call *call)
+{
+	struct core_settings *settings = call->settings;
+	uint64_t number;
+
+	if (settings->proxy_lcores != CONFIG_UNSET)
+		return config_fail(call, "\"proxy_lcores\" directive is duplicate");
+	if (bytes_index(call->words[1], ',') >= 0 || bytes_index(call->words[1], '-') > 0)
+		return set_proxy_cpus(call, settings);
+	if (!bytes_parse_unsigned(call->words[1], WORKERS_MAX, &number))
+		return config_fail(call,
+				   "invalid value \"%s\" in \"proxy_lcores\" directive, it must be a number of lcores "
+				   "up to %d, or a list of CPUs",
+				   (const char *)call->words[1].data, WORKERS_MAX);
+	settings->proxy_lcores = (int64_t)number;
+	return 0;
+}
+
+struct worker_roles
+core_roles(const struct core_settings *settings)
+{
+	unsigned int io = (unsigned int)settings->worker_processes, proxy = (unsigned int)settings->proxy_lcores;
+
+	return (struct worker_roles){ .count = io + proxy, .io = io, .stack_first = proxy ? io : 0 };
+}
+
 static int
 set_affinity(struct config_directive_call *call)
 {
@@ -94,6 +153,8 @@ core_affinity(const struct core_settings *settings, unsigned int index)
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 	uint64_t all = cpus < 1 ? 1 : cpus >= 64 ? UINT64_MAX : (1ull << cpus) - 1;
 
+	if (settings->proxy_cpus && index >= settings->worker_processes)
+		return 1ull << settings->proxy_cpus[index - settings->worker_processes];
 	if (!settings->affinity_count)
 		return 0;
 	if (bytes_equal_string(settings->affinity[0], "auto"))
@@ -184,6 +245,7 @@ main_init(struct config *config, void *settings)
 
 	core->daemon = CONFIG_UNSET;
 	core->worker_processes = CONFIG_UNSET;
+	core->proxy_lcores = CONFIG_UNSET;
 	core->worker_poll = CONFIG_UNSET;
 	core->tcp_congestion = CONFIG_UNSET;
 	core->tcp_syn_cookies = CONFIG_UNSET;
@@ -200,6 +262,7 @@ main_merge(struct config *config, struct config_scope *scope, const void *parent
 
 	config_merge(core->daemon, CONFIG_UNSET, CONFIG_UNSET, 1);
 	config_merge(core->worker_processes, CONFIG_UNSET, CONFIG_UNSET, 1);
+	config_merge(core->proxy_lcores, CONFIG_UNSET, CONFIG_UNSET, 0);
 	config_merge(core->worker_poll, CONFIG_UNSET, CONFIG_UNSET, CORE_POLL_ADAPTIVE);
 	config_merge(core->tcp_congestion, CONFIG_UNSET, CONFIG_UNSET, TCP_CUBIC);
 	config_merge(core->tcp_syn_cookies, CONFIG_UNSET, CONFIG_UNSET, TCP_COOKIES_WHEN_FULL);
@@ -207,6 +270,11 @@ main_merge(struct config *config, struct config_scope *scope, const void *parent
 	config_merge(core->xdp_pin, CONFIG_UNSET, CONFIG_UNSET, 0);
 	config_merge(core->worker_shutdown_timeout_ms, CONFIG_UNSET, CONFIG_UNSET, 0);
 	core->pid = bytes_of_string(core->pid.data ? config_full_path(config, core->pid) : CMDLINE_PID);
+	if (core->worker_processes + core->proxy_lcores > WORKERS_MAX)
+		return config_fail_at(
+			config, NULL, 0,
+			"worker_processes %d and proxy_lcores %d are more than the %d lcores that weir has",
+			(int)core->worker_processes, (int)core->proxy_lcores, WORKERS_MAX);
 	if (!config_child(scope, CONFIG_EVENTS))
 		return config_fail_at(config, NULL, 0, "no \"events\" section in configuration");
 	return 0;
@@ -431,6 +499,7 @@ static const struct config_directive main_directives[] = {
 	{ "error_log", CONFIG_MAIN, 1, 255, 0, 0, set_error_log },
 	{ "worker_processes", CONFIG_MAIN, 1, 1, 0, 0, set_worker_processes },
 	{ "worker_cpu_affinity", CONFIG_MAIN, 1, 255, 0, 0, set_affinity },
+	{ "proxy_lcores", CONFIG_MAIN, 1, 1, 0, 0, set_proxy_lcores },
 	{ "worker_poll", CONFIG_MAIN, 1, 1, 0, 0, config_set_word, MAIN_FIELD(worker_poll), poll_words },
 	{ "tcp_congestion", CONFIG_MAIN, 1, 1, 0, 0, config_set_word, MAIN_FIELD(tcp_congestion), congestion_words },
 	{ "tcp_syn_cookies", CONFIG_MAIN, 1, 1, 0, 0, config_set_word, MAIN_FIELD(tcp_syn_cookies), cookie_words },

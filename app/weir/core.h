@@ -8,6 +8,7 @@
 #include "config/config.h"
 #include "net/net.h"
 #include "port/port.h"
+#include "weir/steering.h"
 
 #define WORKERS_MAX 64
 
@@ -29,11 +30,13 @@ struct core_settings {
 	bool worker_processes_auto;
 	struct bytes *affinity; /* masks as written, or one "auto" */
 	size_t affinity_count;
-	int worker_poll;     /* enum core_poll */
-	int tcp_congestion;  /* enum tcp_congestion_algorithm */
-	int tcp_syn_cookies; /* enum tcp_syn_cookies */
-	int tcp_ecn;         /* enum tcp_ecn */
-	int xdp_pin;         /* flag */
+	int64_t proxy_lcores; /* CONFIG_UNSET until merged; 0: workers do it themselves */
+	uint8_t *proxy_cpus;  /* of each of them, where the directive lists CPUs; else NULL */
+	int worker_poll;      /* enum core_poll */
+	int tcp_congestion;   /* enum tcp_congestion_algorithm */
+	int tcp_syn_cookies;  /* enum tcp_syn_cookies */
+	int tcp_ecn;          /* enum tcp_ecn */
+	int xdp_pin;          /* flag */
 	int64_t worker_shutdown_timeout_ms;
 	size_t packet_buffers; /* mbufs, in all; CONFIG_UNSET_SIZE: by worker_connections */
 	struct bytes pid;
@@ -60,6 +63,8 @@ extern const char *const core_unsupported[];
 const struct core_settings *core_settings(struct config *config);
 const struct core_events *core_events(struct config *config);
 
+/* Of worker_processes and proxy_lcores. */
+struct worker_roles core_roles(const struct core_settings *settings);
 /* CPUs of worker `index`, as a bit per CPU; 0: any. */
 uint64_t core_affinity(const struct core_settings *settings, unsigned int index);
 

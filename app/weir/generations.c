@@ -84,7 +84,7 @@ tell_workers(struct generations *g, struct news *news)
 	news->plans = g->held[g->count - 1].plans;
 	news->ports = g->topology->ports;
 	news->ports_to = g->topology->port_count;
-	for (unsigned int i = 0; i < g->shared->worker_count; i++)
+	for (unsigned int i = 0; i < g->shared->roles.count; i++)
 		while (!tell_worker(&g->shared->workers[i], news))
 			usleep(1000);
 	while (__atomic_load_n(&news->pending, __ATOMIC_ACQUIRE))
@@ -124,7 +124,7 @@ services_workers(struct generations *g, const struct l4_settings *settings)
 						 .start_ns = g->topology->start_ns };
 	int result = 0;
 
-	for (unsigned int i = 0; i < g->shared->worker_count && result == 0; i++)
+	for (unsigned int i = 0; i < g->shared->roles.io && result == 0; i++)
 		if (!g->shared->workers[i].l4_owned)
 			result = worker_l4_new(&g->shared->workers[i], &wanted);
 	return result;
@@ -215,9 +215,9 @@ services_collect(struct generations *g)
 
 	if (!g->registry)
 		return;
-	for (unsigned int i = 0; i < g->shared->worker_count; i++)
+	for (unsigned int i = 0; i < g->shared->roles.io; i++)
 		workers[i] = g->shared->workers[i].l4_owned;
-	l4_registry_collect(g->registry, workers, g->shared->worker_count);
+	l4_registry_collect(g->registry, workers, g->shared->roles.io);
 }
 
 /* ---- publishing ---- */
@@ -236,7 +236,7 @@ steering_for(struct generations *g, const struct proxy_generation *proxy)
 	uint32_t count;
 
 	listeners = proxy_generation_listeners(proxy, &count);
-	steering = steering_new(g->shared->worker_count, g->shared->hash_seed, g->local_port_first, g->local_port_last,
+	steering = steering_new(g->shared->roles, g->shared->hash_seed, g->local_port_first, g->local_port_last,
 				listeners, count);
 	if (!steering)
 		return NULL;
@@ -265,7 +265,7 @@ generations_publish(struct generations *g, struct config *config)
 			  GENERATIONS_MAX);
 		return -EBUSY;
 	}
-	proxy = proxy_generation_new(config, g->shared->worker_count, filters);
+	proxy = proxy_generation_new(config, g->shared->roles.count, filters);
 	plans = proxy ? proxy_plans_new(proxy, &g->http_weights) : NULL;
 	steering = plans ? steering_for(g, proxy) : NULL;
 	if (!steering) {

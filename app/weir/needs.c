@@ -47,6 +47,7 @@ uint32_t
 topology_packet_buffers(struct config *config)
 {
 	const struct core_settings *core = core_settings(config);
+	struct worker_roles roles = core_roles(core);
 	int64_t per_worker = core_events(config)->worker_connections * MBUFS_PER_CONNECTION;
 
 	if (core->packet_buffers != CONFIG_UNSET_SIZE)
@@ -55,7 +56,7 @@ topology_packet_buffers(struct config *config)
 		per_worker = MBUFS_PER_WORKER_MIN;
 	if (per_worker > MBUFS_PER_WORKER_MAX)
 		per_worker = MBUFS_PER_WORKER_MAX;
-	return (uint32_t)((per_worker + MBUFS_PER_QUEUE) * core->worker_processes);
+	return (uint32_t)(per_worker * (roles.count - roles.stack_first) + MBUFS_PER_QUEUE * roles.count);
 }
 
 unsigned long

@@ -7,14 +7,14 @@
 #include "base/hash.h"
 
 struct steering *
-steering_new(unsigned int workers, uint64_t hash_seed, uint16_t local_port_first, uint16_t local_port_last,
+steering_new(struct worker_roles roles, uint64_t hash_seed, uint16_t local_port_first, uint16_t local_port_last,
 	     const struct tcp_listener *listeners, uint32_t listener_count)
 {
 	struct steering *s = calloc(1, sizeof(*s));
 
 	if (!s)
 		return NULL;
-	s->workers = workers;
+	s->roles = roles;
 	flow_hash_key_init(&s->hash_key, hash_seed);
 	s->local_port_first = local_port_first;
 	s->local_port_last = local_port_last;
@@ -81,18 +81,19 @@ unsigned int
 steering_owner(const struct steering *s, unsigned int self, bool flow_stable, const struct endpoint *remote,
 	       const struct endpoint *local)
 {
+	unsigned int first = s->roles.stack_first, owners = s->roles.count - first;
 	uint16_t port = ntohs(local->port_be);
 	uint32_t hash;
 
-	if (s->workers == 1)
-		return 0;
+	if (owners == 1)
+		return first;
 	if (is_answer(s, remote, port))
-		return port % s->workers;
-	if (flow_stable)
+		return first + port % owners;
+	if (flow_stable && self >= first)
 		return self;
 	hash = flow_hash(remote->ip.halves, local->ip.halves, remote->port_be, local->port_be, IPPROTO_TCP,
 			 &s->hash_key);
-	return (unsigned int)(((uint64_t)hash * s->workers) >> 32);
+	return first + (unsigned int)(((uint64_t)hash * owners) >> 32);
 }
 
 bool

@@ -2,8 +2,8 @@
  * Whose is a packet: which worker owns its flow, and whether it is Weir's at all or the kernel's.
  *
  * Local ports of outgoing connections name their worker (port modulo the number of workers), so an answer needs no table.
- * A client's packets stay where the device's RSS puts them; where the device may put one flow on several queues, a hash
- * over the 4-tuple decides.
+ * A client's packets stay where the device's RSS puts them; where the device may put one flow on several queues, or where
+ * workers are set aside for connections, a hash over the 4-tuple decides.
  */
 #ifndef WEIR_STEERING_H
 #define WEIR_STEERING_H
@@ -13,9 +13,16 @@
 #include "port/port.h"
 #include "tcp/tcp.h"
 
+/* Who does what. Without `proxy_lcores` every worker does both, and the two ranges are the same. */
+struct worker_roles {
+	unsigned int count;
+	unsigned int io;          /* workers [0, io) have the ports' queues, and the flows of packet-level services */
+	unsigned int stack_first; /* workers [stack_first, count) have the connections that end here */
+};
+
 /* Immutable; built by control with every configuration. */
 struct steering {
-	unsigned int workers;
+	struct worker_roles roles;
 	struct flow_hash_key hash_key;
 	uint16_t local_port_first, local_port_last; /* host order */
 	const struct tcp_listener *listeners;       /* of the generation */
@@ -25,13 +32,14 @@ struct steering {
 	uint32_t server_count;
 };
 
-struct steering *steering_new(unsigned int workers, uint64_t hash_seed, uint16_t local_port_first,
+struct steering *steering_new(struct worker_roles roles, uint64_t hash_seed, uint16_t local_port_first,
 			      uint16_t local_port_last, const struct tcp_listener *listeners, uint32_t listener_count);
 /* Control, before it is published. 0 or -ENOMEM. */
 int steering_add_server(struct steering *steering, const struct endpoint *server);
 void steering_free(struct steering *steering);
 
-/* The worker that owns the flow between `remote` and `local`; `self` for a client's flow when the port is flow-stable. */
+/* The worker that owns the connection between `remote` and `local`; `self`, if it may have connections, for a client's when
+ * the port is flow-stable. */
 unsigned int steering_owner(const struct steering *steering, unsigned int self, bool flow_stable,
 			    const struct endpoint *remote, const struct endpoint *local);
 

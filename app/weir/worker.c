@@ -178,7 +178,7 @@ received(struct worker_port *wp, struct rte_mbuf **burst, uint16_t count, uint64
 	uint16_t left = services(worker, burst, count, arrival_of(worker, wp->port), now_ns);
 
 	for (uint16_t i = 0; i < left; i++)
-		packet(worker, burst[i], worker->shared->worker_count == 1);
+		packet(worker, burst[i], worker->shared->roles.count == 1);
 }
 
 /* Packet-level services forward what fits the next link: what a kernel has not cut up is cut up here. */
@@ -236,6 +236,7 @@ port_poll(void *context, uint64_t now_ns)
 	count = port_rx_burst(wp->port, queue, burst, PORT_BURST);
 	if (!count)
 		return 0;
+	worker->packets_wait |= count == PORT_BURST;
 	tcp_stack_time(worker->tcp, now_ns);
 	for (uint16_t i = 0; i < count; i++) {
 		struct packet_view *view = packet_view(burst[i]);
@@ -313,12 +314,13 @@ stack_poll(void *context, uint64_t now_ns)
 
 	tcp_stack_time(worker->tcp, now_ns);
 	done = tcp_timers(worker->tcp);
-	done += worker->user->run(worker->user_context, now_ns, clock_real_ns());
+	done += worker->user->run(worker->user_context, now_ns, clock_real_ns(), worker->packets_wait);
+	worker->packets_wait = false;
 	tcp_flush(worker->tcp);
 	if (worker->l4)
 		l4_worker_maintain(worker->l4, now_ns);
 	done += net_output_flush(worker->output, now_ns);
-	if (worker->shared->worker_count > 1)
+	if (worker->shared->roles.count > 1)
 		wake_others(worker, handover_flush(worker->shared->received, worker->index) |
 					    handover_flush(worker->shared->leaving, worker->index));
 	return done;
@@ -349,7 +351,7 @@ add_stack_source(struct worker *worker)
 		.name = "stack", .context = worker, .poll = stack_poll, .prepare_sleep = stack_prepare_sleep, .fd = -1
 	};
 
-	if (worker->shared->worker_count > 1)
+	if (worker->shared->roles.count > 1)
 		loop_source_add(worker->loop, &handover);
 	loop_source_add(worker->loop, &stack);
 }
@@ -469,12 +471,12 @@ worker_l4_new(struct worker *worker, const struct worker_l4_config *wanted)
 {
 	struct l4_worker_config config = {
 		.index = worker->index,
-		.workers = worker->shared->worker_count,
+		.workers = worker->shared->roles.io,
 		.targets = wanted->targets,
 		.output = worker->output,
 		.mirror = worker->shared->mirror,
 		.pool = worker->shared->pool,
-		.flows = worker_l4_flows(wanted->settings, worker->shared->worker_count),
+		.flows = worker_l4_flows(wanted->settings, worker->shared->roles.io),
 		.hash_seed = wanted->settings->hash_seed,
 		.local_port_first = wanted->local_port_first,
 		.local_port_last = wanted->local_port_last,
@@ -532,6 +534,7 @@ worker_init(struct worker *worker, struct worker_shared *shared, const struct wo
 	    size_t size)
 {
 	uint64_t now_ns = clock_monotonic_ns();
+	bool has_connections = config->index >= shared->roles.stack_first;
 	struct loop_config loop = { .index = config->index, .busy = config->busy, .spin_ns = SPIN_NS };
 	struct tcp_config tcp = {
 		.pool = shared->pool,
@@ -548,8 +551,8 @@ worker_init(struct worker *worker, struct worker_shared *shared, const struct wo
 		.syn_backlog = config->connections_max < 1024 ? 1024 : config->connections_max,
 		.port_first = config->local_port_first,
 		.port_last = config->local_port_last,
-		.port_modulus = (uint16_t)shared->worker_count,
-		.port_remainder = (uint16_t)config->index,
+		.port_modulus = (uint16_t)(shared->roles.count - shared->roles.stack_first),
+		.port_remainder = has_connections ? (uint16_t)(config->index - shared->roles.stack_first) : 0,
 	};
 	struct tcp_env env = { .context = worker, .send = send_packet, .route = route, .port_used = port_used };
 	const char *reason = "out of memory";
@@ -598,7 +601,8 @@ thread_prepare(struct worker *worker)
 	cpu_set_t cpus;
 	int result;
 
-	snprintf(name, sizeof(name), "weir-worker-%u", worker->index);
+	snprintf(name, sizeof(name), "weir-%s-%u", worker->index < worker->shared->roles.io ? "worker" : "proxy",
+		 worker->index);
 	prctl(PR_SET_NAME, name);
 	if (config->cpus) {
 		CPU_ZERO(&cpus);

@@ -42,8 +42,9 @@ struct proxy_worker;
 
 /* Who uses the TCP stack: called by the worker in every round, freed by control. `context` is worker->user_context. */
 struct worker_user {
-	/* The stack's events, and whatever else is due. Returns how much was done. */
-	unsigned int (*run)(void *context, uint64_t now_ns, uint64_t real_ns);
+	/* The stack's events, and whatever else is due. Returns how much was done. `packets_wait`: a port had a full burst,
+	 * and has perhaps more; what takes long should wait. */
+	unsigned int (*run)(void *context, uint64_t now_ns, uint64_t real_ns, bool packets_wait);
 	/* When run() is needed although no event has come; UINT64_MAX: never. */
 	uint64_t (*next_ns)(const void *context);
 	/* Before the stack goes. */
@@ -54,10 +55,10 @@ struct worker_config {
 	unsigned int index;
 	uint64_t cpus; /* a bit per CPU; 0: any */
 	bool busy;
-	uint32_t connections_max;
-	uint8_t tcp_congestion;  /* enum tcp_congestion_algorithm */
-	uint8_t tcp_syn_cookies; /* enum tcp_syn_cookies */
-	uint8_t tcp_ecn;         /* enum tcp_ecn */
+	uint32_t connections_max; /* of a worker that has no connections: next to none */
+	uint8_t tcp_congestion;   /* enum tcp_congestion_algorithm */
+	uint8_t tcp_syn_cookies;  /* enum tcp_syn_cookies */
+	uint8_t tcp_ecn;          /* enum tcp_ecn */
 	uint16_t local_port_first, local_port_last;
 	int user, group; /* ids to run as; -1: as control */
 };
@@ -85,6 +86,7 @@ struct worker {
 	struct xdp_memory shared_memory; /* with l4_owned; hops NULL: the XDP program does not forward */
 	const struct steering *steering; /* replaced by messages */
 	struct worker_port ports[PORTS_MAX];
+	bool packets_wait; /* for the user's run() of this round */
 	uint64_t verdicts[PACKET_VERDICT_COUNT];
 	uint64_t counters[WORKER_COUNTER_COUNT];
 	pthread_t thread;
@@ -97,7 +99,7 @@ struct worker_shared {
 	int (*user_new)(struct worker *worker, uint64_t now_ns);
 	void *user_new_context;
 	struct worker *workers;
-	unsigned int worker_count;
+	struct worker_roles roles;
 	struct handover *received; /* packets for the worker that owns their flow */
 	struct handover *leaving;  /* finished frames for the worker that has a queue of the port */
 	struct net_mirror *mirror;

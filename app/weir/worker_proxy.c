@@ -7,9 +7,9 @@
 #include "proxy/proxy.h"
 
 static unsigned int
-proxy_run(void *context, uint64_t now_ns, uint64_t real_ns)
+proxy_run(void *context, uint64_t now_ns, uint64_t real_ns, bool packets_wait)
 {
-	return proxy_worker_run(context, now_ns, real_ns);
+	return proxy_worker_run(context, now_ns, real_ns, packets_wait);
 }
 
 static uint64_t

@@ -45,7 +45,8 @@ int
 workers_new(struct worker_shared *shared, struct topology *topology, struct config *config, uint16_t first,
 	    uint16_t last)
 {
-	unsigned int count = (unsigned int)core_settings(config)->worker_processes;
+	struct worker_roles roles = core_roles(core_settings(config));
+	unsigned int count = roles.count;
 
 	shared->mirror = topology->mirror;
 	shared->pool = topology->pool;
@@ -60,12 +61,14 @@ workers_new(struct worker_shared *shared, struct topology *topology, struct conf
 		snprintf(topology->error, sizeof(topology->error), "out of memory");
 		return -ENOMEM;
 	}
-	shared->worker_count = count;
+	shared->roles = roles;
 	for (unsigned int i = 0; i < count; i++) {
 		struct worker_config wc;
 		int result;
 
 		config_fill(&wc, config, i);
+		if (i < roles.stack_first)
+			wc.connections_max = 1;
 		wc.local_port_first = first;
 		wc.local_port_last = last;
 		result = worker_init(&shared->workers[i], shared, &wc, topology->error, sizeof(topology->error));
@@ -78,7 +81,7 @@ workers_new(struct worker_shared *shared, struct topology *topology, struct conf
 int
 workers_start(struct worker_shared *shared, struct topology *topology)
 {
-	for (unsigned int i = 0; i < shared->worker_count; i++) {
+	for (unsigned int i = 0; i < shared->roles.count; i++) {
 		int result = worker_start(&shared->workers[i]);
 
 		if (result < 0) {
@@ -93,19 +96,19 @@ workers_start(struct worker_shared *shared, struct topology *topology)
 void
 workers_stop(struct worker_shared *shared)
 {
-	for (unsigned int i = 0; shared->workers && i < shared->worker_count; i++)
+	for (unsigned int i = 0; shared->workers && i < shared->roles.count; i++)
 		worker_stop(&shared->workers[i]);
 }
 
 void
 workers_free(struct worker_shared *shared)
 {
-	for (unsigned int i = 0; shared->workers && i < shared->worker_count; i++)
+	for (unsigned int i = 0; shared->workers && i < shared->roles.count; i++)
 		worker_fini(&shared->workers[i]);
 	handover_free(shared->received);
 	handover_free(shared->leaving);
 	free(shared->workers);
 	shared->workers = NULL;
 	shared->received = shared->leaving = NULL;
-	shared->worker_count = 0;
+	shared->roles = (struct worker_roles){ 0 };
 }

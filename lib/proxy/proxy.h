@@ -64,8 +64,9 @@ void proxy_worker_adopt(struct proxy_worker *worker, struct proxy_generation *ge
 /* On the lcore: of the generation in force. */
 void proxy_worker_adopt_plans(struct proxy_worker *worker, const struct proxy_plans *plans);
 
-/* One round: events of the stack, then timers. Returns how much was done. real_ns is for logs and Date. */
-unsigned int proxy_worker_run(struct proxy_worker *worker, uint64_t now_ns, uint64_t real_ns);
+/* One round: events of the stack, at most one step of a TLS handshake, then timers. Returns how much was done. real_ns is for
+ * logs and Date. `packets_wait`: the lcore has not kept up with its ports; what takes long may wait for some rounds. */
+unsigned int proxy_worker_run(struct proxy_worker *worker, uint64_t now_ns, uint64_t real_ns, bool packets_wait);
 uint64_t proxy_worker_next_ns(const struct proxy_worker *worker);
 
 /* Graceful stop: idle sessions are closed, others after the answer under way. */

@@ -151,7 +151,7 @@ proxy_session_events(struct proxy_session *session, uint32_t events)
 	struct proxy_exchange *x = session->exchange;
 
 	if (session->expects_tls) {
-		proxy_session_secure(session, events);
+		proxy_session_secure(session);
 		return;
 	}
 	events = proxy_transport_events(&session->transport, events);

@@ -2,6 +2,7 @@
 
 #define TLS_RECORD_HANDSHAKE 0x16 /* RFC 8446 section 5.1 */
 #define SSL_2_HELLO 0x80          /* left to OpenSSL to refuse */
+#define POSTPONED_MAX 64          /* rounds: 64 full bursts go first */
 
 void
 proxy_session_unsecured(struct proxy_session *session, const char *why)
@@ -56,7 +57,17 @@ begin(struct proxy_session *session, uint32_t events)
 }
 
 void
-proxy_session_secure(struct proxy_session *session, uint32_t events)
+proxy_session_secure(struct proxy_session *session)
+{
+	if (session->handshake_due)
+		return;
+	session->handshake_due = true;
+	list_remove(&session->node);
+	list_append(&session->worker->handshakes, &session->node);
+}
+
+static void
+step(struct proxy_session *session, uint32_t events)
 {
 	struct proxy_transport *transport = &session->transport;
 
@@ -79,4 +90,22 @@ proxy_session_secure(struct proxy_session *session, uint32_t events)
 	default:
 		give_up(session, tls_problem());
 	}
+}
+
+unsigned int
+proxy_session_handshakes(struct proxy_worker *worker, bool packets_wait)
+{
+	struct list *node = list_first(&worker->handshakes);
+	struct proxy_session *session;
+
+	if (!node || (packets_wait && worker->postponed++ < POSTPONED_MAX))
+		return 0;
+	worker->postponed = 0;
+	session = container_of(node, struct proxy_session, node);
+	session->handshake_due = false;
+	list_remove(node);
+	list_append(&worker->idle, node);
+	step(session, tcp_close_reason(session->transport.tcp) == TCP_OPEN ? TCP_READABLE : TCP_CLOSED);
+	proxy_sessions_reap(worker);
+	return 1;
 }

@@ -45,6 +45,7 @@ proxy_worker_new(const struct proxy_worker_config *config, uint64_t now_ns)
 	worker->random.state = config->random_seed | 1;
 	list_init(&worker->idle);
 	list_init(&worker->pipelined);
+	list_init(&worker->handshakes);
 	list_init(&worker->gone);
 	list_init(&worker->tls_writing);
 	list_init(&worker->tls_waking);
@@ -115,7 +116,7 @@ connection_events(struct tcp_connection *tcp, uint32_t events)
 }
 
 unsigned int
-proxy_worker_run(struct proxy_worker *worker, uint64_t now_ns, uint64_t real_ns)
+proxy_worker_run(struct proxy_worker *worker, uint64_t now_ns, uint64_t real_ns, bool packets_wait)
 {
 	struct tcp_connection *tcp;
 	unsigned int done = 0;
@@ -144,6 +145,7 @@ proxy_worker_run(struct proxy_worker *worker, uint64_t now_ns, uint64_t real_ns)
 			connection_events(container_of(node, struct proxy_tls, waking)->tcp, 0);
 		proxy_sessions_reap(worker);
 	}
+	done += proxy_session_handshakes(worker, packets_wait);
 	done += timer_wheel_advance(worker->session_timers, now_ns, TIMERS_PER_ROUND);
 	done += timer_wheel_advance(worker->link_timers, now_ns, TIMERS_PER_ROUND);
 	proxy_sessions_reap(worker);
@@ -156,7 +158,7 @@ proxy_worker_next_ns(const struct proxy_worker *worker)
 {
 	uint64_t a = timer_wheel_next_ns(worker->session_timers), b = timer_wheel_next_ns(worker->link_timers);
 
-	if (!list_empty(&worker->pipelined) || !list_empty(&worker->tls_waking))
+	if (!list_empty(&worker->pipelined) || !list_empty(&worker->tls_waking) || !list_empty(&worker->handshakes))
 		return 0;
 	return a < b ? a : b;
 }
@@ -168,7 +170,7 @@ proxy_worker_drain(struct proxy_worker *worker)
 
 	worker->draining = true;
 	/* Pipelined requests have been received: they are answered, with Connection: close. */
-	while ((node = list_first(&worker->idle)) != NULL)
+	while ((node = list_first(&worker->idle)) != NULL || (node = list_first(&worker->handshakes)) != NULL)
 		proxy_session_free(container_of(node, struct proxy_session, node));
 	proxy_sessions_reap(worker);
 	if (worker->share)

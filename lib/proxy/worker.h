@@ -26,8 +26,9 @@ struct proxy_session {
 	enum proxy_end end;
 	uint8_t state; /* enum proxy_session_state */
 	bool input_ended;
-	bool expects_tls;  /* the address is one of TLS, and the handshake is not done */
-	bool plain_on_tls; /* the client does not know that */
+	bool expects_tls;   /* the address is one of TLS, and the handshake is not done */
+	bool handshake_due; /* in worker->handshakes: there is a step to do */
+	bool plain_on_tls;  /* the client does not know that */
 	uint32_t requests;
 	struct proxy_worker *worker;
 	struct proxy_transport transport;
@@ -90,6 +91,8 @@ struct proxy_worker {
 	struct timer_wheel *session_timers, *link_timers;
 	struct list idle;                    /* sessions between requests */
 	struct list pipelined;               /* sessions whose next request is already here */
+	struct list handshakes;              /* sessions whose peer has said something more */
+	unsigned int postponed;              /* rounds in which these have waited */
 	struct list gone;                    /* sessions that have ended in this step */
 	struct list tls_writing, tls_waking; /* see transport.h */
 	struct random random;
@@ -123,7 +126,11 @@ void proxy_session_arm(struct proxy_session *session, int64_t ms);
 
 /* ---- session_tls.c: before the first request, where the address is one of TLS ---- */
 
-void proxy_session_secure(struct proxy_session *session, uint32_t events);
+/* There may be a step to do: in proxy_session_handshakes(). */
+void proxy_session_secure(struct proxy_session *session);
+/* At most one step of all that are due, as each may be a signature; none where packets wait for the lcore, but for so many
+ * rounds only. Returns how many. */
+unsigned int proxy_session_handshakes(struct proxy_worker *worker, bool packets_wait);
 /* It will not come to a request: the counter and the log say so. */
 void proxy_session_unsecured(struct proxy_session *session, const char *why);
 

@@ -1,4 +1,5 @@
-"""Several lcores: two workers over veth pairs of one queue and of two, with the right answers from each."""
+"""Several lcores: two workers over veth pairs of one queue and of two, and workers set aside for connections, with the right
+answers from each."""
 
 import os
 import threading
@@ -24,12 +25,13 @@ http {
 """
 
 
-@pytest.fixture(params=[1, 2], ids=["one queue", "two queues"])
+@pytest.fixture(params=[(1, ""), (2, ""), (2, "proxy_lcores 2;")], ids=["one queue", "two queues", "set aside"])
 def workers(net, request):
-    topology = net(servers=3, queues=request.param)
+    queues, main = request.param
+    topology = net(servers=3, queues=queues)
     topology.nginx()
     topology.running.append(Origin(topology.servers[0], "10.0.2.11", 8080, serving(lambda request: ok(request.body))))
-    with topology.balancer(CONFIG) as topology.weir:
+    with topology.balancer(main + CONFIG) as topology.weir:
         yield topology
 
 

@@ -201,7 +201,7 @@ round_of(struct host *host, uint64_t now_ns)
 			rte_pktmbuf_free(burst[i]);
 	tcp_timers(host->tcp);
 	if (host->proxy)
-		proxy_worker_run(host->proxy, now_ns, now_ns);
+		proxy_worker_run(host->proxy, now_ns, now_ns, false);
 	else if (host->load)
 		load_run(host->load, now_ns);
 	else if (host->blob)

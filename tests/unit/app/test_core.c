@@ -72,10 +72,35 @@ errors_are_nginxs(void **state)
 }
 
 static void
+workers_have_both_roles_unless_some_are_set_aside(void **state)
+{
+	struct worker_roles roles;
+
+	assert_error("worker_processes 3; events {}", NULL);
+	roles = core_roles(core_settings(config));
+	assert_int_equal(roles.count, 3);
+	assert_int_equal(roles.io, 3);
+	assert_int_equal(roles.stack_first, 0);
+	assert_error("worker_processes 3; proxy_lcores 2; events {}", NULL);
+	roles = core_roles(core_settings(config));
+	assert_int_equal(roles.count, 5);
+	assert_int_equal(roles.io, 3);
+	assert_int_equal(roles.stack_first, 3);
+}
+
+static void
 what_weir_has_not_or_bounds_is_said(void **state)
 {
 	assert_error("worker_processes 65; events {}", "\"worker_processes 65\" is more than the 64 that weir has");
 	assert_error("worker_processes 0; events {}", "\"worker_processes\" directive invalid value");
+	assert_error("proxy_lcores x; events {}", "invalid value \"x\" in \"proxy_lcores\" directive");
+	assert_error("proxy_lcores 1; proxy_lcores 1; events {}", "\"proxy_lcores\" directive is duplicate");
+	assert_error("proxy_lcores 3-2; events {}", "invalid CPUs \"3-2\" in \"proxy_lcores\"");
+	assert_error("proxy_lcores 1,; events {}", "invalid CPUs \"1,\" in \"proxy_lcores\"");
+	assert_error("proxy_lcores 1,64; events {}", "invalid CPUs \"1,64\" in \"proxy_lcores\"");
+	assert_error("proxy_lcores 1-3,2; events {}", "CPU 2 is listed twice in \"proxy_lcores\"");
+	assert_error("worker_processes 60; proxy_lcores 5; events {}",
+		     "worker_processes 60 and proxy_lcores 5 are more than the 64 lcores that weir has");
 	assert_error("events { worker_connections 0; }", "invalid number \"0\"");
 	assert_error("events { worker_connections x; }", "invalid number \"x\"");
 	assert_error("events { worker_connections 10000001; }", "invalid number \"10000001\"");
@@ -154,6 +179,11 @@ masks_are_bits_from_the_right_and_the_last_holds_for_the_rest(void **state)
 	assert_int_equal(core_affinity(core_settings(config), 1), 6);
 	assert_int_equal(core_affinity(core_settings(config), 2), 128);
 	assert_int_equal(core_affinity(core_settings(config), 9), 128);
+	assert_error("worker_processes 2; worker_cpu_affinity 0001; proxy_lcores 5,2-3; events {}", NULL);
+	assert_int_equal(core_affinity(core_settings(config), 1), 1);
+	assert_int_equal(core_affinity(core_settings(config), 2), 1 << 5);
+	assert_int_equal(core_affinity(core_settings(config), 3), 1 << 2);
+	assert_int_equal(core_affinity(core_settings(config), 4), 1 << 3);
 	assert_error("worker_cpu_affinity 1000000000000000000000000000000000000000000000000000000000000000; events {}",
 		     NULL);
 	assert_int_equal(core_affinity(core_settings(config), 0), 1ull << 63);
@@ -294,6 +324,7 @@ main(void)
 		cmocka_unit_test(errors_are_nginxs),
 		cmocka_unit_test(neighbors_are_taken_and_warned_of),
 		cmocka_unit_test(one_endpoint_is_not_http_and_packet_level),
+		cmocka_unit_test(workers_have_both_roles_unless_some_are_set_aside),
 		cmocka_unit_test(what_weir_has_not_or_bounds_is_said),
 		cmocka_unit_test(epoll_is_taken_with_a_warning),
 		cmocka_unit_test(defaults_are_nginxs),

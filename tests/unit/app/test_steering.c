@@ -27,12 +27,18 @@ listen_on(const char *text)
 }
 
 static struct steering *
-steering(unsigned int workers)
+steering_of(struct worker_roles roles)
 {
-	struct steering *s = steering_new(workers, 42, FIRST, LAST, listeners, listener_count);
+	struct steering *s = steering_new(roles, 42, FIRST, LAST, listeners, listener_count);
 
 	assert_non_null(s);
 	return s;
+}
+
+static struct steering *
+steering(unsigned int workers)
+{
+	return steering_of((struct worker_roles){ .count = workers, .io = workers });
 }
 
 static int
@@ -105,11 +111,41 @@ clients_spread_evenly_where_the_device_is_not_stable(void **state)
 }
 
 static void
+workers_set_aside_own_every_connection_and_no_other_does(void **state)
+{
+	struct endpoint client = endpoint("198.51.100.7:40000"), server = endpoint("10.0.0.1:80"), local;
+
+	listen_on("0.0.0.0:80");
+	for (unsigned int io = 1; io <= 3; io++)
+		for (unsigned int aside = 1; aside <= 5; aside++) {
+			struct steering *s =
+				steering_of((struct worker_roles){ .count = io + aside, .io = io, .stack_first = io });
+			uint64_t owners = 0;
+
+			for (unsigned int port = FIRST; port < FIRST + 1000; port++) {
+				unsigned int self = port % io, owner;
+
+				local = endpoint("192.0.2.1:80");
+				client.port_be = htons((uint16_t)port);
+				owner = steering_owner(s, self, true, &client, &local);
+				assert_in_range(owner, io, io + aside - 1);
+				assert_int_equal(owner, steering_owner(s, io - 1, false, &client, &local));
+				owners |= 1ull << owner;
+				local.port_be = htons((uint16_t)port);
+				assert_int_equal(steering_owner(s, self, true, &server, &local), io + port % aside);
+			}
+			assert_int_equal(owners, ((1ull << aside) - 1) << io);
+			steering_free(s);
+		}
+}
+
+static void
 seed_decides_so_that_clients_cannot(void **state)
 {
 	struct endpoint client = endpoint("198.51.100.7:1"), local = endpoint("192.0.2.1:80");
-	struct steering *a = steering_new(8, 1, FIRST, LAST, listeners, 0);
-	struct steering *b = steering_new(8, 2, FIRST, LAST, listeners, 0);
+	const struct worker_roles roles = { .count = 8, .io = 8 };
+	struct steering *a = steering_new(roles, 1, FIRST, LAST, listeners, 0);
+	struct steering *b = steering_new(roles, 2, FIRST, LAST, listeners, 0);
 	unsigned int same = 0;
 
 	for (uint16_t port = 1; port <= 1000; port++) {
@@ -188,6 +224,7 @@ main(void)
 		cmocka_unit_test_setup(every_local_port_of_a_worker_leads_its_answers_back_to_it, setup),
 		cmocka_unit_test_setup(client_stays_where_the_device_puts_it_when_that_is_stable, setup),
 		cmocka_unit_test_setup(clients_spread_evenly_where_the_device_is_not_stable, setup),
+		cmocka_unit_test_setup(workers_set_aside_own_every_connection_and_no_other_does, setup),
 		cmocka_unit_test_setup(seed_decides_so_that_clients_cannot, setup),
 		cmocka_unit_test_setup(port_that_is_listened_on_too_takes_answers_from_servers_only, setup),
 		cmocka_unit_test_setup(wildcard_takes_every_address_of_this_host_and_its_version, setup),

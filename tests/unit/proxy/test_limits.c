@@ -56,6 +56,53 @@ sessions_and_links_share_worker_connections(void **state)
 	world_stop(&w);
 }
 
+/* ---- handshakes ---- */
+
+static unsigned int
+handshakes_due(void)
+{
+	struct list *node;
+	unsigned int due = 0;
+
+	while ((node = list_first(&w.worker->idle)) != NULL) {
+		proxy_session_secure(container_of(node, struct proxy_session, node));
+		due++;
+	}
+	return due;
+}
+
+static void
+one_step_of_all_handshakes_is_done_in_a_round(void **state)
+{
+	unsigned int due;
+
+	start("server { listen 443 ssl; ssl_reject_handshake on; }");
+	for (int i = 0; i < 6; i++)
+		world_connect_to(&w, "192.0.2.1:443");
+	due = handshakes_due();
+	assert_int_equal(due, 6);
+	assert_int_equal(proxy_worker_next_ns(w.worker), 0);
+	for (; due > 0; due--)
+		assert_int_equal(proxy_session_handshakes(w.worker, false), 1);
+	assert_int_equal(proxy_session_handshakes(w.worker, false), 0);
+	world_stop(&w);
+}
+
+static void
+packets_go_before_handshakes_but_not_for_ever(void **state)
+{
+	start("server { listen 443 ssl; ssl_reject_handshake on; }");
+	for (int i = 0; i < 2; i++)
+		world_connect_to(&w, "192.0.2.1:443");
+	assert_int_equal(handshakes_due(), 2);
+	for (int step = 0; step < 2; step++) {
+		for (int round = 0; round < 64; round++)
+			assert_int_equal(proxy_session_handshakes(w.worker, true), 0);
+		assert_int_equal(proxy_session_handshakes(w.worker, true), 1);
+	}
+	world_stop(&w);
+}
+
 static void
 every_session_that_was_accepted_gets_its_link(void **state)
 {
@@ -491,6 +538,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sessions_and_links_share_worker_connections),
+		cmocka_unit_test(one_step_of_all_handshakes_is_done_in_a_round),
+		cmocka_unit_test(packets_go_before_handshakes_but_not_for_ever),
 		cmocka_unit_test(every_session_that_was_accepted_gets_its_link),
 		cmocka_unit_test(idle_link_to_another_server_gives_way_when_all_are_taken),
 		cmocka_unit_test(large_blocks_run_out_without_harm),

@@ -228,7 +228,7 @@ rounds_run(struct world *w)
 		}
 		moved |= peers_run(&w->sides[WORLD_CLIENTS]);
 		moved |= peers_run(&w->sides[WORLD_SERVERS]);
-		moved |= proxy_worker_run(w->worker, w->now_ns, WORLD_REAL_NS) > 0;
+		moved |= proxy_worker_run(w->worker, w->now_ns, WORLD_REAL_NS, false) > 0;
 		for (int i = 0; i < WORLD_SIDES; i++)
 			tcp_flush(w->sides[i].stack);
 		for (int i = 0; i < WORLD_SIDES; i++)
