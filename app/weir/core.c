@@ -253,6 +253,7 @@ main_init(struct config *config, void *settings)
 	core->xdp_pin = CONFIG_UNSET;
 	core->worker_shutdown_timeout_ms = CONFIG_UNSET;
 	core->packet_buffers = CONFIG_UNSET_SIZE;
+	core->rlimit_core = CONFIG_UNSET_SIZE;
 }
 
 static int
@@ -508,6 +509,7 @@ static const struct config_directive main_directives[] = {
 	{ "worker_shutdown_timeout", CONFIG_MAIN, 1, 1, 0, 0, config_set_milliseconds,
 	  MAIN_FIELD(worker_shutdown_timeout_ms) },
 	{ "packet_buffers", CONFIG_MAIN, 1, 1, 0, 0, config_set_size, MAIN_FIELD(packet_buffers) },
+	{ "worker_rlimit_core", CONFIG_MAIN, 1, 1, 0, 0, config_set_size, MAIN_FIELD(rlimit_core) },
 	{ "events", CONFIG_MAIN, 0, 0, CONFIG_BLOCK, CONFIG_EVENTS, open_events },
 	{ "interface", CONFIG_MAIN, 1, 1, CONFIG_BLOCK, CONFIG_INTERFACE, open_interface },
 	{ "driver", CONFIG_INTERFACE, 1, 1, 0, 0, set_driver },

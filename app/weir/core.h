@@ -39,6 +39,7 @@ struct core_settings {
 	int xdp_pin;          /* flag */
 	int64_t worker_shutdown_timeout_ms;
 	size_t packet_buffers; /* mbufs, in all; CONFIG_UNSET_SIZE: by worker_connections */
+	size_t rlimit_core;    /* bytes of a core dump; CONFIG_UNSET_SIZE: there is none */
 	struct bytes pid;
 	struct bytes control; /* full path of the control socket; NULL data: beside the pid file */
 	bool control_off;

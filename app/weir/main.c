@@ -15,6 +15,7 @@
 #include "weir/daemon.h"
 #include "weir/eal.h"
 #include "weir/modules.h"
+#include "weir/privileges.h"
 #include "weir/signal_command.h"
 #include "weir/topology.h"
 #include "weir/version.h"
@@ -113,6 +114,7 @@ serve(const struct cmdline *cmdline, struct config *config, const struct log_tar
 		return EXIT_FAILURE;
 	}
 	control_signals_block();
+	privileges_limit(config);
 	if (eal_start(config, cmdline->eal_argc, cmdline->eal_argv, error, sizeof(error)) < 0) {
 		log_error(LOG_EMERG, "%s", error);
 		return EXIT_FAILURE;

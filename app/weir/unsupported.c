@@ -9,8 +9,6 @@ const char *const core_unsupported[] = {
 	"weir is one process with a thread per worker",
 	"worker_rlimit_nofile",
 	"weir needs no file descriptor per connection; remove the line",
-	"worker_rlimit_core",
-	"set the limit where weir is started",
 	"worker_priority",
 	"set the priority where weir is started",
 	"load_module",

@@ -6,8 +6,6 @@
 #include <sched.h>
 #include <stdio.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/counter.h"
@@ -15,6 +13,7 @@
 #include "base/random.h"
 #include "packet/segment.h"
 #include "port/rss.h"
+#include "weir/privileges.h"
 
 /* Idle this long before the first sleep. Short: a sleep gathers packets, which then cost less each, and leaves the CPU to
  * those that send them; `worker_poll busy` is for CPUs that have nothing else to do. */
@@ -576,17 +575,6 @@ worker_init(struct worker *worker, struct worker_shared *shared, const struct wo
 	return 0;
 }
 
-/* Of this thread alone, unlike the C library's functions: control stays as it is, as nginx's master does. */
-static int
-drop_privileges(int user, int group)
-{
-	if (group >= 0 && (syscall(SYS_setgroups, 0, NULL) < 0 || syscall(SYS_setresgid, group, group, group) < 0))
-		return -errno;
-	if (user >= 0 && syscall(SYS_setresuid, user, user, user) < 0)
-		return -errno;
-	return 0;
-}
-
 struct start {
 	struct worker *worker;
 	pthread_barrier_t ready;
@@ -615,7 +603,7 @@ thread_prepare(struct worker *worker)
 	if (rte_thread_register() < 0)
 		return -rte_errno;
 	result = log_thread_attach(LOG_RING_BYTES);
-	return result < 0 ? result : drop_privileges(config->user, config->group);
+	return result < 0 ? result : privileges_limit_worker(config->user, config->group);
 }
 
 static void *

@@ -1,10 +1,13 @@
 """Weir as a process: what a kill leaves, how soon it is back, what it costs when nobody asks."""
 
+import os
+import re
 import time
 
 import pytest
 from weirtest import run, wait_for
 
+CAP_SYS_PTRACE, CAP_SYS_ADMIN = 19, 21
 CONFIG = """
 events { }
 http {
@@ -132,3 +135,30 @@ def test_sysctls_and_features_are_restored(served):
     with served.balancer(CONFIG):
         served.get("/")
     assert state() == before
+
+
+def limits_of(pid):
+    """Of every thread, by its name: effective capabilities, and whether system calls are filtered."""
+    limits = {}
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{task}/status") as file:
+            fields = dict(line.split(":\t", 1) for line in file.read().splitlines())
+        limits[fields["Name"]] = int(fields["CapEff"], 16), fields["Seccomp"], fields["Uid"].split()[0]
+    return limits
+
+
+@pytest.mark.weir_only
+@pytest.mark.parametrize("user, uid", [("", "0"), ("user nobody nogroup;", "65534")])
+def test_threads_keep_only_what_they_need(served, user, uid):
+    with served.balancer(f"{user} worker_rlimit_core 1m;" + CONFIG) as weir:
+        limits = limits_of(weir.pid)
+        assert limits["weir-worker-0"] == (0, "2", uid)
+        for name, (capabilities, filtered, _) in limits.items():
+            assert not capabilities >> CAP_SYS_ADMIN & 1 and not capabilities >> CAP_SYS_PTRACE & 1, name
+            assert filtered == "2", name
+        with open(f"/proc/{weir.pid}/limits") as file:
+            assert re.search(r"^Max core file size\s+1048576\s+1048576", file.read(), re.MULTILINE)
+        assert served.get("/").status == 200
+        weir.reload()
+        wait_for(lambda: "configuration is in force" in weir.error_log)
+        assert served.get("/").status == 200
