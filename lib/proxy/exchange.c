@@ -31,14 +31,16 @@ proxy_exchange_alloc(struct proxy_exchange *x, size_t size)
 /* ---- life ---- */
 
 struct proxy_exchange *
-proxy_exchange_new(struct proxy_session *session)
+proxy_exchange_new(struct proxy_client *client)
 {
+	struct proxy_session *session = client->session;
 	struct proxy_worker *worker = session->worker;
 	struct proxy_exchange *x = slab_get(worker->exchanges);
 
 	if (!x)
 		return NULL;
 	memset(x, 0, offsetof(struct proxy_exchange, request));
+	x->client = client;
 	x->session = session;
 	x->worker = worker;
 	x->share = worker->share;
@@ -57,7 +59,7 @@ proxy_exchange_new(struct proxy_session *session)
 	x->response.seen = 0;
 	x->response.field_count = 0;
 	x->share->references++;
-	session->exchange = x;
+	client->exchange = x;
 	session->requests++;
 	PROXY_COUNT(worker, REQUESTS);
 	return x;
@@ -77,25 +79,15 @@ proxy_exchange_free(struct proxy_exchange *x)
 void
 proxy_exchange_end(struct proxy_exchange *x)
 {
-	struct proxy_session *session = x->session;
-	bool keep_alive = x->keep_alive && x->request_done && !x->failed_under_way && !x->tunnel;
-	bool abort = x->closed_by_rule ||
-		     (x->failed_under_way && proxy_transport_close_reason(&session->transport) != TCP_OPEN);
-	bool linger = (!x->request_done || proxy_transport_readable(&session->transport)) && !x->failed_under_way;
-
-	/* A head that never ended was read, but not taken: left there, it would make a reset of the close. */
-	if (!x->head_parsed && proxy_transport_readable(&session->transport))
-		proxy_transport_consume(&session->transport,
-					x->head_copied < proxy_transport_readable(&session->transport)
-						? (uint32_t)x->head_copied
-						: proxy_transport_readable(&session->transport));
 	if (x->link)
 		proxy_upstream_release(x, UPSTREAM_ABANDONED, false);
 	for (const struct proxy_filter *const *f = x->share->generation->filters; *f; f++)
 		if ((*f)->log)
 			(*f)->log(x);
+	x->client->exchange = NULL;
+	proxy_client_disarm(x->client);
+	x->client->ops->ended(x->client, x);
 	proxy_exchange_free(x);
-	proxy_session_exchange_ended(session, keep_alive, abort, linger);
 }
 
 /* ---- the client's side ---- */
@@ -103,20 +95,17 @@ proxy_exchange_end(struct proxy_exchange *x)
 void
 proxy_exchange_client_input(struct proxy_exchange *x)
 {
-	struct proxy_session *session = x->session;
-
-	if (!x->head_parsed) {
+	if (!x->head_parsed)
 		proxy_request_head(x);
-		return;
-	}
-	if (x->tunnel || !x->request_done) {
+	else if (x->tunnel || !x->request_done)
 		proxy_request_body(x);
-		if (session->exchange != x)
-			return;
-	}
+}
+
+void
+proxy_exchange_client_closed(struct proxy_exchange *x)
+{
 	/* A client that closes while it waits has lost interest: nginx calls that 499. */
-	if (x->request_done && !x->local && !x->response_done && proxy_transport_at_end(&session->transport) &&
-	    !x->location->ignore_client_abort && !x->tunnel)
+	if (x->request_done && !x->local && !x->response_done && !x->location->ignore_client_abort && !x->tunnel)
 		proxy_exchange_client_gone(x);
 }
 

@@ -36,7 +36,8 @@ enum proxy_response_mode {
 };
 
 struct proxy_exchange {
-	struct proxy_session *session;
+	struct proxy_client *client;
+	struct proxy_session *session; /* the client's connection */
 	struct proxy_worker *worker;
 	struct proxy_share *share; /* of the generation that the request began under */
 	const struct proxy_address *address;
@@ -96,8 +97,10 @@ struct proxy_exchange {
 /* Bytes that live as long as the exchange; NULL when its bound is reached. */
 void *proxy_exchange_alloc(struct proxy_exchange *exchange, size_t size);
 
-/* Ready for the next bytes of its session: head, body or tunnel. */
+/* Ready for the next bytes of its client: head, body or tunnel. */
 void proxy_exchange_client_input(struct proxy_exchange *exchange);
+/* The client has closed its direction, and all of it has been read. */
+void proxy_exchange_client_closed(struct proxy_exchange *exchange);
 /* Space in the client's send queue. */
 void proxy_exchange_client_output(struct proxy_exchange *exchange);
 /* The client is gone (reset, timed out) or has closed while an answer was under way. */

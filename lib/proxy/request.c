@@ -90,7 +90,7 @@ proxy_request_head(struct proxy_exchange *x)
 	enum http1_result result;
 
 	if (x->head_copied == 0 && session->requests > 1)
-		proxy_session_arm(session, x->server->client_header_timeout_ms);
+		proxy_client_arm(x->client, x->server->client_header_timeout_ms);
 	for (;;) {
 		if (!head_room(x))
 			return;
@@ -105,11 +105,11 @@ proxy_request_head(struct proxy_exchange *x)
 	if (result == HTTP1_MORE) {
 		if (x->head_copied > line_limit && http1_start_line_len(x->head, x->head_copied) == 0)
 			head_too_large(x);
-		else if (session->input_ended)
+		else if (x->client->input_ended)
 			proxy_exchange_client_gone(x);
 		return;
 	}
-	timer_deadline_clear(&session->timeout);
+	proxy_client_disarm(x->client);
 	if (result == HTTP1_BAD) {
 		head_bad(x);
 		return;

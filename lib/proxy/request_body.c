@@ -33,15 +33,16 @@ body_bad(struct proxy_exchange *x, unsigned int status, enum http1_error error)
 static void
 tunnel_to_server(struct proxy_exchange *x)
 {
-	struct proxy_transport *from = &x->session->transport, *to = &x->link->transport;
+	struct proxy_client *from = x->client;
+	struct proxy_transport *to = &x->link->transport;
 
-	if (proxy_transport_readable(from)) {
-		proxy_transport_move(to, from, proxy_transport_readable(from));
+	if (proxy_client_readable(from)) {
+		from->ops->give(from, to, proxy_client_readable(from));
 		proxy_link_arm(x->link, x->location->read_timeout_ms);
 	}
-	if (proxy_transport_readable(from))
+	if (proxy_client_readable(from))
 		proxy_transport_want_writable(to);
-	else if (x->session->input_ended)
+	else if (from->input_ended)
 		proxy_transport_shutdown(to);
 }
 
@@ -51,8 +52,8 @@ enum step { STEP_MORE, STEP_WAIT, STEP_END };
 static enum step
 body_step(struct proxy_exchange *x)
 {
-	struct proxy_transport *from = &x->session->transport;
-	struct bytes run = proxy_transport_peek(from);
+	struct proxy_client *from = x->client;
+	struct bytes run = from->ops->peek(from);
 	size_t consumed, offset, size, limit = x->location->client_max_body_size;
 	enum http1_error error = HTTP1_NONE;
 	enum http1_result result;
@@ -75,10 +76,11 @@ body_step(struct proxy_exchange *x)
 		return STEP_END;
 	}
 	if (x->discard_body) {
-		proxy_transport_consume(from, (uint32_t)consumed);
+		from->ops->consume(from, (uint32_t)consumed);
 	} else {
 		x->body_sent = true;
-		if (!proxy_move_all(x, &x->link->transport, from, (uint32_t)consumed)) {
+		if (!proxy_moved_all(x, from->ops->give(from, &x->link->transport, (uint32_t)consumed),
+				     (uint32_t)consumed)) {
 			give_up(x, 500);
 			return STEP_END;
 		}
@@ -97,19 +99,18 @@ say_continue(struct proxy_exchange *x)
 	if (!x->request.expect_continue || x->continued || x->discard_body || x->request.version_minor == 0)
 		return;
 	x->continued = true;
-	if (!proxy_transport_readable(&x->session->transport) &&
-	    proxy_transport_writable(&x->session->transport) >= sizeof(text) - 1)
-		proxy_transport_write(&x->session->transport, text, sizeof(text) - 1);
+	if (!proxy_client_readable(x->client) && proxy_client_writable(x->client) >= sizeof(text) - 1)
+		proxy_client_write(x->client, text, sizeof(text) - 1);
 }
 
 /* More of the body is to come. The client's time runs while it is the client that is waited for. */
 static void
 await_body(struct proxy_exchange *x, bool moved)
 {
-	struct proxy_session *session = x->session;
-	bool client_is_awaited = !proxy_transport_readable(&session->transport);
+	struct proxy_client *client = x->client;
+	bool client_is_awaited = !proxy_client_readable(client);
 
-	if (client_is_awaited && session->input_ended) {
+	if (client_is_awaited && client->input_ended) {
 		if (x->local && !x->response_done)
 			x->keep_alive = false; /* it may still want the answer, which is on its way */
 		else
@@ -118,9 +119,9 @@ await_body(struct proxy_exchange *x, bool moved)
 	}
 	if (!x->client_blocked) { /* else send_timeout runs */
 		if (client_is_awaited)
-			proxy_session_arm(session, x->location->client_body_timeout_ms);
+			proxy_client_arm(client, x->location->client_body_timeout_ms);
 		else
-			timer_deadline_clear(&session->timeout);
+			proxy_client_disarm(client);
 	}
 	proxy_upstream_watch(x, moved);
 }
@@ -128,7 +129,6 @@ await_body(struct proxy_exchange *x, bool moved)
 void
 proxy_request_body(struct proxy_exchange *x)
 {
-	struct proxy_session *session = x->session;
 	enum step step = STEP_MORE;
 	bool moved = false;
 
@@ -155,6 +155,6 @@ proxy_request_body(struct proxy_exchange *x)
 		return;
 	}
 	if (!x->client_blocked)
-		timer_deadline_clear(&session->timeout);
+		proxy_client_disarm(x->client);
 	proxy_upstream_watch(x, moved);
 }

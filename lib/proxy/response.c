@@ -39,11 +39,11 @@ answer(struct proxy_exchange *x, struct bytes type, struct bytes body, struct by
 	x->local = x->discard_body = true;
 	x->has_response_head = false;
 	if (x->head_parsed && !x->request_done && !x->body_broken) {
-		struct proxy_session *session = x->session;
+		struct proxy_client *client = x->client;
 
 		/* What has come of the body goes first: where it is broken, that is the answer. */
 		proxy_request_body(x);
-		if (session->exchange != x || x->response_started)
+		if (client->exchange != x || x->response_started)
 			return;
 	}
 	x->response_started = true;
@@ -261,7 +261,7 @@ proxy_response_start(struct proxy_exchange *x)
 void
 proxy_response_input(struct proxy_exchange *x, uint32_t events)
 {
-	struct proxy_session *session = x->session;
+	struct proxy_client *client = x->client;
 
 	if (events & (TCP_END_OF_STREAM | TCP_CLOSED))
 		x->link_ended = true;
@@ -277,7 +277,7 @@ proxy_response_input(struct proxy_exchange *x, uint32_t events)
 			return;
 		}
 		proxy_response_start(x);
-		if (session->exchange != x || !x->link)
+		if (client->exchange != x || !x->link)
 			return;
 		if (x->tunnel) {
 			x->request_done = true;
@@ -293,9 +293,9 @@ proxy_response_input(struct proxy_exchange *x, uint32_t events)
 /* The body's decoder has moved on already: bytes that find no memory cannot wait. Relinked mbufs need none, so this is
  * rare; the exchange breaks off. */
 bool
-proxy_move_all(struct proxy_exchange *x, struct proxy_transport *to, struct proxy_transport *from, uint32_t len)
+proxy_moved_all(struct proxy_exchange *x, uint32_t moved, uint32_t len)
 {
-	if (proxy_transport_move(to, from, len) == len)
+	if (moved == len)
 		return true;
 	PROXY_COUNT(x->worker, OUT_OF_MEMORY);
 	return false;
@@ -330,12 +330,13 @@ bad_chunk(struct proxy_exchange *x)
 static enum pump
 pump_framed(struct proxy_exchange *x)
 {
-	struct proxy_transport *client = &x->session->transport, *server = &x->link->transport;
+	struct proxy_client *client = x->client;
+	struct proxy_transport *server = &x->link->transport;
 	struct bytes run = proxy_transport_peek(server);
 	size_t consumed, offset, size;
 	enum http1_error error;
 	enum http1_result result;
-	uint32_t room = proxy_transport_writable(client);
+	uint32_t room = proxy_client_writable(client);
 
 	if (!run.len)
 		return server_silent(x);
@@ -351,7 +352,7 @@ pump_framed(struct proxy_exchange *x)
 	}
 	if (offset)
 		proxy_transport_consume(server, (uint32_t)offset);
-	if (!proxy_move_all(x, client, server, (uint32_t)size))
+	if (!proxy_moved_all(x, client->ops->take(client, server, (uint32_t)size), (uint32_t)size))
 		return PUMP_BROKEN;
 	if (consumed > offset + size)
 		proxy_transport_consume(server, (uint32_t)(consumed - offset - size));
@@ -363,8 +364,9 @@ pump_framed(struct proxy_exchange *x)
 static enum pump
 pump_chunked(struct proxy_exchange *x)
 {
-	struct proxy_transport *client = &x->session->transport, *server = &x->link->transport;
-	uint32_t room = proxy_transport_writable(client), size = proxy_transport_readable(server);
+	struct proxy_client *client = x->client;
+	struct proxy_transport *server = &x->link->transport;
+	uint32_t room = proxy_client_writable(client), size = proxy_transport_readable(server);
 	uint8_t line[HTTP1_CHUNK_HEAD_MAX];
 	size_t line_len;
 	enum pump silent;
@@ -374,7 +376,7 @@ pump_chunked(struct proxy_exchange *x)
 	if (!size) {
 		silent = server_silent(x);
 		if (silent == PUMP_DONE) {
-			if (proxy_transport_write(client, "0\r\n\r\n", 5) < 5)
+			if (proxy_client_write(client, "0\r\n\r\n", 5) < 5)
 				return PUMP_BROKEN;
 			x->body_bytes += 5;
 		}
@@ -382,8 +384,9 @@ pump_chunked(struct proxy_exchange *x)
 	}
 	size = size < room - CHUNK_FRAMING ? size : room - CHUNK_FRAMING;
 	line_len = http1_chunk_head(line, size);
-	if (proxy_transport_write(client, line, (uint32_t)line_len) < line_len ||
-	    !proxy_move_all(x, client, server, size) || proxy_transport_write(client, "\r\n", 2) < 2)
+	if (proxy_client_write(client, line, (uint32_t)line_len) < line_len ||
+	    !proxy_moved_all(x, client->ops->take(client, server, size), size) ||
+	    proxy_client_write(client, "\r\n", 2) < 2)
 		return PUMP_BROKEN;
 	x->body_bytes += line_len + size + 2;
 	return PUMP_MORE;
@@ -392,8 +395,9 @@ pump_chunked(struct proxy_exchange *x)
 static enum pump
 pump_tunnel(struct proxy_exchange *x)
 {
-	struct proxy_transport *client = &x->session->transport, *server = &x->link->transport;
-	uint32_t moved = proxy_transport_move(client, server, proxy_transport_readable(server));
+	struct proxy_client *client = x->client;
+	struct proxy_transport *server = &x->link->transport;
+	uint32_t moved = client->ops->take(client, server, proxy_transport_readable(server));
 
 	x->body_bytes += moved;
 	if (proxy_transport_readable(server))
@@ -429,15 +433,15 @@ response_complete(struct proxy_exchange *x)
 		return;
 	}
 	/* The rest of a body that nobody wants comes first; then the connection can serve the next request. */
-	proxy_session_arm(x->session, x->location->lingering_timeout_ms);
+	proxy_client_arm(x->client, x->location->lingering_timeout_ms);
 }
 
 static void
 wait_for_client(struct proxy_exchange *x)
 {
-	proxy_transport_want_writable(&x->session->transport);
+	x->client->ops->want_writable(x->client);
 	x->client_blocked = true;
-	proxy_session_arm(x->session, x->location->send_timeout_ms);
+	proxy_client_arm(x->client, x->location->send_timeout_ms);
 	if (x->link)
 		timer_deadline_clear(&x->link->timeout);
 }
@@ -451,8 +455,7 @@ proxy_response_pump(struct proxy_exchange *x)
 	if (x->response_done)
 		return;
 	if (x->pending.len) {
-		uint32_t taken =
-			proxy_transport_write(&x->session->transport, x->pending.data, (uint32_t)x->pending.len);
+		uint32_t taken = proxy_client_write(x->client, x->pending.data, (uint32_t)x->pending.len);
 
 		x->pending = bytes_from(x->pending, taken);
 		if (x->pending.len) {
@@ -474,9 +477,9 @@ proxy_response_pump(struct proxy_exchange *x)
 	if (x->client_blocked) {
 		x->client_blocked = false;
 		if (x->request_done)
-			timer_deadline_clear(&x->session->timeout);
+			proxy_client_disarm(x->client);
 		else
-			proxy_session_arm(x->session, x->location->client_body_timeout_ms);
+			proxy_client_arm(x->client, x->location->client_body_timeout_ms);
 		if (result == PUMP_WAIT_SERVER)
 			proxy_link_arm(x->link, x->location->read_timeout_ms);
 	}

@@ -1,10 +1,11 @@
 #include "proxy/worker.h"
 
 void
-proxy_session_arm(struct proxy_session *session, int64_t ms)
+proxy_client_arm(struct proxy_client *client, int64_t ms)
 {
-	timer_deadline_set(session->worker->session_timers, &session->timeout,
-			   session->worker->now_ns + (uint64_t)ms * NS_PER_MS);
+	struct proxy_worker *worker = client->session->worker;
+
+	timer_deadline_set(worker->client_timers, &client->timeout, worker->now_ns + (uint64_t)ms * NS_PER_MS);
 }
 
 /* The settings that hold before a request names its server: those of the endpoint's default server. */
@@ -20,7 +21,7 @@ session_server(const struct proxy_session *session)
 static void
 session_bury(struct proxy_session *session)
 {
-	timer_deadline_cancel(session->worker->session_timers, &session->timeout);
+	timer_deadline_cancel(session->worker->client_timers, &session->client.timeout);
 	list_remove(&session->node);
 	list_append(&session->worker->gone, &session->node);
 }
@@ -41,6 +42,8 @@ proxy_session_free(struct proxy_session *session)
 	session_bury(session);
 }
 
+static const struct proxy_client_ops http1;
+
 void
 proxy_session_accept(struct proxy_worker *worker, struct tcp_connection *tcp, uint32_t events)
 {
@@ -60,10 +63,11 @@ proxy_session_accept(struct proxy_worker *worker, struct tcp_connection *tcp, ui
 		.state = PROXY_SESSION_IDLE,
 		.worker = worker,
 		.transport.tcp = tcp,
+		.client = { .ops = &http1, .session = session },
 		.number = ++worker->sessions_made,
 		.started_ns = worker->now_ns,
 	};
-	timer_deadline_init(&session->timeout);
+	timer_deadline_init(&session->client.timeout);
 	list_init(&session->node);
 	list_append(&worker->idle, &session->node);
 	tcp_set_user(tcp, session);
@@ -74,7 +78,7 @@ proxy_session_accept(struct proxy_worker *worker, struct tcp_connection *tcp, ui
 		return;
 	}
 	session->expects_tls = address->ssl;
-	proxy_session_arm(session, address->fallback->client_header_timeout_ms);
+	proxy_client_arm(&session->client, address->fallback->client_header_timeout_ms);
 	events &= ~(uint32_t)TCP_ACCEPTED;
 	if (events)
 		proxy_session_events(session, events);
@@ -93,7 +97,7 @@ session_discard(struct proxy_session *session, uint32_t events)
 			((int64_t)session->linger_until_ns - (int64_t)session->worker->now_ns) / (int64_t)NS_PER_MS;
 
 		if (left_ms > 0) {
-			proxy_session_arm(session, ms < left_ms ? ms : left_ms);
+			proxy_client_arm(&session->client, ms < left_ms ? ms : left_ms);
 			return false;
 		}
 	}
@@ -125,6 +129,16 @@ session_close(struct proxy_session *session, bool abort, bool linger)
 }
 
 static void
+exchange_input(struct proxy_session *session, struct proxy_exchange *x)
+{
+	bool was_waiting = x->head_parsed; /* a FIN that comes with the request is no word against the answer */
+
+	proxy_exchange_client_input(x);
+	if (was_waiting && session->client.exchange == x && proxy_transport_at_end(&session->transport))
+		proxy_exchange_client_closed(x);
+}
+
+static void
 session_begin(struct proxy_session *session)
 {
 	struct proxy_exchange *x;
@@ -133,7 +147,7 @@ session_begin(struct proxy_session *session)
 		session_close(session, true, false);
 		return;
 	}
-	x = proxy_exchange_new(session);
+	x = proxy_exchange_new(&session->client);
 	if (!x) {
 		/* Nothing to answer with: the client sees a reset, the counter says why. */
 		PROXY_COUNT(session->worker, OUT_OF_MEMORY);
@@ -142,13 +156,13 @@ session_begin(struct proxy_session *session)
 	}
 	list_remove(&session->node);
 	session->state = PROXY_SESSION_EXCHANGE;
-	proxy_exchange_client_input(x);
+	exchange_input(session, x);
 }
 
 void
 proxy_session_events(struct proxy_session *session, uint32_t events)
 {
-	struct proxy_exchange *x = session->exchange;
+	struct proxy_exchange *x = session->client.exchange;
 
 	if (session->expects_tls) {
 		proxy_session_secure(session);
@@ -156,7 +170,7 @@ proxy_session_events(struct proxy_session *session, uint32_t events)
 	}
 	events = proxy_transport_events(&session->transport, events);
 	if (events & TCP_END_OF_STREAM)
-		session->input_ended = true;
+		session->client.input_ended = true;
 	switch ((enum proxy_session_state)session->state) {
 	case PROXY_SESSION_LINGER:
 		session_discard(session, events);
@@ -177,18 +191,20 @@ proxy_session_events(struct proxy_session *session, uint32_t events)
 	}
 	if (events & TCP_WRITABLE) {
 		proxy_exchange_client_output(x);
-		if (session->exchange != x)
+		if (session->client.exchange != x)
 			return;
 	}
 	if (events & (TCP_READABLE | TCP_END_OF_STREAM))
-		proxy_exchange_client_input(x);
+		exchange_input(session, x);
 }
 
-void
-proxy_session_timeout(struct proxy_session *session)
+static void
+timed_out(struct proxy_client *client)
 {
+	struct proxy_session *session = client->session;
+
 	if (session->state == PROXY_SESSION_EXCHANGE) {
-		proxy_exchange_client_timeout(session->exchange);
+		proxy_exchange_client_timeout(client->exchange);
 		return;
 	}
 	if (session->expects_tls)
@@ -199,23 +215,32 @@ proxy_session_timeout(struct proxy_session *session)
 	proxy_session_free(session);
 }
 
-void
-proxy_session_exchange_ended(struct proxy_session *session, bool keep_alive, bool abort, bool linger)
+/* Next request, lingering close (where more is to come that nobody wants) or close. */
+static void
+exchange_ended(struct proxy_client *client, const struct proxy_exchange *x)
 {
+	struct proxy_session *session = client->session;
 	struct proxy_worker *worker = session->worker;
+	struct proxy_transport *transport = &session->transport;
 	const struct proxy_server *server = session_server(session);
+	bool is_open = proxy_transport_close_reason(transport) == TCP_OPEN;
+	bool keep_alive = x->keep_alive && x->request_done && !x->failed_under_way && !x->tunnel;
+	bool abort = x->closed_by_rule || (x->failed_under_way && !is_open);
+	bool linger = (!x->request_done || proxy_transport_readable(transport)) && !x->failed_under_way;
 
-	session->exchange = NULL;
-	timer_deadline_clear(&session->timeout);
-	if (abort || !keep_alive || worker->draining || !server ||
-	    proxy_transport_close_reason(&session->transport) != TCP_OPEN) {
+	/* A head that never ended was read, but not taken: left there, it would make a reset of the close. */
+	if (!x->head_parsed && proxy_transport_readable(transport))
+		proxy_transport_consume(transport, x->head_copied < proxy_transport_readable(transport)
+							   ? (uint32_t)x->head_copied
+							   : proxy_transport_readable(transport));
+	if (abort || !keep_alive || worker->draining || !server || !is_open) {
 		session_close(session, abort, linger);
 		return;
 	}
 	session->state = PROXY_SESSION_IDLE;
 	if (proxy_transport_readable(&session->transport)) {
 		/* Pipelined: in a later step, so that a thousand small requests do not nest a thousand calls. */
-		proxy_session_arm(session, server->client_header_timeout_ms);
+		proxy_client_arm(&session->client, server->client_header_timeout_ms);
 		list_append(&worker->pipelined, &session->node);
 		return;
 	}
@@ -223,7 +248,7 @@ proxy_session_exchange_ended(struct proxy_session *session, bool keep_alive, boo
 	if (proxy_transport_at_end(&session->transport))
 		proxy_session_free(session);
 	else
-		proxy_session_arm(session, server->root->keepalive_timeout_ms);
+		proxy_client_arm(&session->client, server->root->keepalive_timeout_ms);
 }
 
 void
@@ -233,3 +258,66 @@ proxy_session_next(struct proxy_session *session)
 	list_append(&session->worker->idle, &session->node);
 	proxy_session_events(session, TCP_READABLE);
 }
+
+/* ---- the client of an exchange: bytes as they come and go ---- */
+
+static uint32_t
+readable(const struct proxy_client *client)
+{
+	return proxy_transport_readable(&client->session->transport);
+}
+
+static struct bytes
+peek(const struct proxy_client *client)
+{
+	return proxy_transport_peek(&client->session->transport);
+}
+
+static void
+consume(struct proxy_client *client, uint32_t len)
+{
+	proxy_transport_consume(&client->session->transport, len);
+}
+
+static uint32_t
+give(struct proxy_client *client, struct proxy_transport *server, uint32_t len)
+{
+	return proxy_transport_move(server, &client->session->transport, len);
+}
+
+static uint32_t
+writable(const struct proxy_client *client)
+{
+	return proxy_transport_writable(&client->session->transport);
+}
+
+static void
+want_writable(struct proxy_client *client)
+{
+	proxy_transport_want_writable(&client->session->transport);
+}
+
+static uint32_t
+write_bytes(struct proxy_client *client, const void *data, uint32_t len)
+{
+	return proxy_transport_write(&client->session->transport, data, len);
+}
+
+static uint32_t
+take(struct proxy_client *client, struct proxy_transport *server, uint32_t len)
+{
+	return proxy_transport_move(&client->session->transport, server, len);
+}
+
+static const struct proxy_client_ops http1 = {
+	.readable = readable,
+	.peek = peek,
+	.consume = consume,
+	.give = give,
+	.writable = writable,
+	.want_writable = want_writable,
+	.write = write_bytes,
+	.take = take,
+	.ended = exchange_ended,
+	.timed_out = timed_out,
+};

@@ -394,7 +394,7 @@ proxy_upstream_watch(struct proxy_exchange *x, bool moved)
 	} else if (x->response_started || x->discard_body) {
 		if (!timer_deadline_pending(&link->timeout))
 			proxy_link_arm(link, x->location->read_timeout_ms);
-	} else if (proxy_transport_readable(&x->session->transport)) {
+	} else if (proxy_client_readable(x->client)) {
 		if (moved || !timer_deadline_pending(&link->timeout))
 			proxy_link_arm(link, x->location->send_timeout_upstream_ms);
 	} else {
@@ -416,7 +416,7 @@ connect_error(enum tcp_close_reason reason)
 void
 proxy_exchange_link_events(struct proxy_exchange *x, uint32_t events)
 {
-	struct proxy_session *session = x->session;
+	struct proxy_client *client = x->client;
 	struct proxy_link *link = x->link;
 
 	if ((events & TCP_CLOSED) && !link->connected) {
@@ -434,7 +434,7 @@ proxy_exchange_link_events(struct proxy_exchange *x, uint32_t events)
 	} else if (events & TCP_WRITABLE) {
 		proxy_upstream_send(x);
 	}
-	if (session->exchange != x || x->link != link)
+	if (client->exchange != x || x->link != link)
 		return;
 	if (events & (TCP_READABLE | TCP_END_OF_STREAM | TCP_CLOSED))
 		proxy_response_input(x, events);

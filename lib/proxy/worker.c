@@ -13,12 +13,12 @@ const char *const proxy_counter_names[PROXY_COUNTER_COUNT] = {
 };
 
 static void
-session_expired(void *owner, struct timer *timer, uint64_t now_ns)
+client_expired(void *owner, struct timer *timer, uint64_t now_ns)
 {
-	struct proxy_session *session = container_of(timer, struct proxy_session, timeout.timer);
+	struct proxy_client *client = container_of(timer, struct proxy_client, timeout.timer);
 
-	if (timer_deadline_met(session->worker->session_timers, &session->timeout, now_ns))
-		proxy_session_timeout(session);
+	if (timer_deadline_met(client->session->worker->client_timers, &client->timeout, now_ns))
+		client->ops->timed_out(client);
 }
 
 static void
@@ -54,10 +54,10 @@ proxy_worker_new(const struct proxy_worker_config *config, uint64_t now_ns)
 	worker->exchanges = slab_new(sizeof(struct proxy_exchange), 64, n);
 	worker->large = slab_new(PROXY_LARGE_SIZE, 64, n / 16 > 64 ? n / 16 : 64);
 	worker->tls = slab_new(sizeof(struct proxy_tls), 64, n);
-	worker->session_timers = timer_wheel_new(TIMER_TICK_NS, now_ns, session_expired, worker);
+	worker->client_timers = timer_wheel_new(TIMER_TICK_NS, now_ns, client_expired, worker);
 	worker->link_timers = timer_wheel_new(TIMER_TICK_NS, now_ns, link_expired, worker);
 	if (worker->sessions && worker->links && worker->exchanges && worker->large && worker->tls &&
-	    worker->session_timers && worker->link_timers)
+	    worker->client_timers && worker->link_timers)
 		return worker;
 	proxy_worker_free(worker);
 	return NULL;
@@ -73,7 +73,7 @@ proxy_worker_free(struct proxy_worker *worker)
 	slab_free(worker->exchanges);
 	slab_free(worker->large);
 	slab_free(worker->tls);
-	timer_wheel_free(worker->session_timers);
+	timer_wheel_free(worker->client_timers);
 	timer_wheel_free(worker->link_timers);
 	free(worker);
 }
@@ -146,7 +146,7 @@ proxy_worker_run(struct proxy_worker *worker, uint64_t now_ns, uint64_t real_ns,
 		proxy_sessions_reap(worker);
 	}
 	done += proxy_session_handshakes(worker, packets_wait);
-	done += timer_wheel_advance(worker->session_timers, now_ns, TIMERS_PER_ROUND);
+	done += timer_wheel_advance(worker->client_timers, now_ns, TIMERS_PER_ROUND);
 	done += timer_wheel_advance(worker->link_timers, now_ns, TIMERS_PER_ROUND);
 	proxy_sessions_reap(worker);
 	proxy_transports_flush(worker);
@@ -156,7 +156,7 @@ proxy_worker_run(struct proxy_worker *worker, uint64_t now_ns, uint64_t real_ns,
 uint64_t
 proxy_worker_next_ns(const struct proxy_worker *worker)
 {
-	uint64_t a = timer_wheel_next_ns(worker->session_timers), b = timer_wheel_next_ns(worker->link_timers);
+	uint64_t a = timer_wheel_next_ns(worker->client_timers), b = timer_wheel_next_ns(worker->link_timers);
 
 	if (!list_empty(&worker->pipelined) || !list_empty(&worker->tls_waking) || !list_empty(&worker->handshakes))
 		return 0;

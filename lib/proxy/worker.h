@@ -8,6 +8,7 @@
 #include "base/list.h"
 #include "base/random.h"
 #include "base/slab.h"
+#include "proxy/client.h"
 #include "proxy/exchange.h"
 #include "proxy/transport.h"
 #include "run/timer.h"
@@ -24,18 +25,16 @@ enum proxy_session_state {
 /* A client's connection: small, since most are idle. */
 struct proxy_session {
 	enum proxy_end end;
-	uint8_t state; /* enum proxy_session_state */
-	bool input_ended;
+	uint8_t state;      /* enum proxy_session_state */
 	bool expects_tls;   /* the address is one of TLS, and the handshake is not done */
 	bool handshake_due; /* in worker->handshakes: there is a step to do */
 	bool plain_on_tls;  /* the client does not know that */
 	uint32_t requests;
 	struct proxy_worker *worker;
 	struct proxy_transport transport;
-	struct proxy_exchange *exchange;
-	struct timer_deadline timeout;
-	struct list node; /* in one of the worker's lists, while idle */
-	uint64_t number;  /* "*N" of the error log, $connection */
+	struct proxy_client client; /* of HTTP/1 */
+	struct list node;           /* in one of the worker's lists, while idle */
+	uint64_t number;            /* "*N" of the error log, $connection */
 	uint64_t started_ns, linger_until_ns;
 };
 
@@ -88,7 +87,7 @@ struct proxy_worker {
 	uint64_t now_ns, real_ns, sessions_made;
 	struct slab *sessions, *links, *exchanges, *large, *tls;
 	uint32_t connections_max;
-	struct timer_wheel *session_timers, *link_timers;
+	struct timer_wheel *client_timers, *link_timers;
 	struct list idle;                    /* sessions between requests */
 	struct list pipelined;               /* sessions whose next request is already here */
 	struct list handshakes;              /* sessions whose peer has said something more */
@@ -108,9 +107,6 @@ struct proxy_worker {
 
 void proxy_session_accept(struct proxy_worker *worker, struct tcp_connection *tcp, uint32_t events);
 void proxy_session_events(struct proxy_session *session, uint32_t events);
-void proxy_session_timeout(struct proxy_session *session);
-/* The exchange has ended: next request, lingering close (`linger`: more is to come that nobody wants) or close. */
-void proxy_session_exchange_ended(struct proxy_session *session, bool keep_alive, bool abort, bool linger);
 /* A session of worker->pipelined: its next request has come with the last. */
 void proxy_session_next(struct proxy_session *session);
 void proxy_session_free(struct proxy_session *session);
@@ -122,7 +118,6 @@ proxy_session_address(const struct proxy_session *session)
 }
 /* After every step: the memory of sessions that have ended. */
 void proxy_sessions_reap(struct proxy_worker *worker);
-void proxy_session_arm(struct proxy_session *session, int64_t ms);
 
 /* ---- session_tls.c: before the first request, where the address is one of TLS ---- */
 
@@ -136,9 +131,9 @@ void proxy_session_unsecured(struct proxy_session *session, const char *why);
 
 /* ---- exchange.c ---- */
 
-struct proxy_exchange *proxy_exchange_new(struct proxy_session *session);
+struct proxy_exchange *proxy_exchange_new(struct proxy_client *client);
 void proxy_exchange_free(struct proxy_exchange *exchange);
-/* Writes the log, frees, and tells the session. */
+/* Writes the log, tells the client, and frees. */
 void proxy_exchange_end(struct proxy_exchange *exchange);
 
 /* The attempt under way, or the last; there must have been one. */
@@ -189,9 +184,9 @@ bool proxy_upstream_head(struct proxy_exchange *exchange);
 void proxy_response_input(struct proxy_exchange *exchange, uint32_t events);
 /* Moves what there is and fits. Ends the exchange when all is written. */
 void proxy_response_pump(struct proxy_exchange *exchange);
+/* True when all was moved: what has been decoded cannot wait for memory. */
+bool proxy_moved_all(struct proxy_exchange *exchange, uint32_t moved, uint32_t len);
 /* Starts the response to the client from the server's head in exchange->response. */
-bool proxy_move_all(struct proxy_exchange *exchange, struct proxy_transport *to, struct proxy_transport *from,
-		    uint32_t len);
 void proxy_response_start(struct proxy_exchange *exchange);
 
 /* ---- response_head.c: into memory of the exchange; false when it does not fit ---- */
