@@ -5,7 +5,6 @@ serial line. Its NICs hang on taps in a namespace, each a port of a bridge there
 the machine, on any machine.
 """
 
-import base64
 import os
 import shlex
 import socket
@@ -86,27 +85,38 @@ class Guest:
         connection.close()
         self._answer()
 
+    def _silence(self):
+        return AssertionError(f"the guest is silent for {PATIENCE} s\n{self.story()}")
+
     def _answer(self):
         try:
             line = self.line.readline()
         except TimeoutError:
-            raise AssertionError(f"the guest is silent for {PATIENCE} s\n{self.story()}") from None
+            raise self._silence() from None
         assert line, f"the guest has gone: {self.process.wait(10)}\n{self.story()}"
         return line
+
+    def _ask(self, text):
+        """As init reads it: one line, every byte that may mean something to a terminal or a shell in octal."""
+        word = "".join(chr(byte) if chr(byte).isalnum() or chr(byte) in " /.,:-_=" else f"\\{byte:03o}" for byte in text.encode())
+        self.line.write(f"$'{word}'\n".encode())
+        self.line.flush()
 
     def run(self, *words, check=True):
         """A command in the guest, to its end. One word alone is a line for bash."""
         text = words[0] if len(words) == 1 else shlex.join(map(str, words))
-        self.line.write(base64.b64encode(text.encode()) + b"\n")
-        self.line.flush()
-        output = base64.b64decode(self._answer()).decode(errors="replace")
-        code = int(self._answer())
+        self._ask(text)
+        code, length = map(int, self._answer().split())
+        try:
+            output = self.line.read(length).decode(errors="replace")
+        except TimeoutError:
+            raise self._silence() from None
         if check and code != 0:
             raise AssertionError(f"{text}: exit {code}\n{output}")
         return subprocess.CompletedProcess(text, code, output)
 
     def write(self, path, text):
-        self.run(f"echo {base64.b64encode(text.encode()).decode()} | base64 -d >{path}")
+        self.run(f"printf %s {shlex.quote(text)} >{path}")
 
     def story(self):
         """What was said on the console, and by QEMU."""
@@ -118,8 +128,7 @@ class Guest:
 
     def power_off(self, seconds=60):
         """As the guest's own `poweroff` does it; QEMU ends with it."""
-        self.line.write(base64.b64encode(b"echo o >/proc/sysrq-trigger") + b"\n")
-        self.line.flush()
+        self._ask("echo o >/proc/sysrq-trigger")
         return self.process.wait(seconds)
 
     def close(self):

@@ -40,17 +40,18 @@ class World:
         self.net, self.guest = topology, guest
         self.lan, self.dmz, self.spare = guest.nics
 
-    def interface(self, nic):
-        """What the guest's kernel calls it; None while the kernel has it not."""
-        links = self.guest.run("ip", "-br", "link").stdout
-        found = [line.split()[0] for line in links.splitlines() if nic.mac in line and not line.startswith(("lan", "dmz "))]
-        return found[0] if found else None
+    def interfaces(self):
+        """What the guest's kernel calls each NIC; None while the kernel has it not."""
+        lines = self.guest.run("ip", "-br", "link").stdout.splitlines()
+        named = [line.split() for line in lines if not line.startswith(("lan", "dmz "))]
+        return [next((words[0] for words in named if nic.mac in words), None) for nic in self.guest.nics]
 
     def script(self, name, *words, check=True):
         return self.guest.run(f"{SCRIPTS}/{name}", *words, check=check)
 
-    def driver(self, nic):
-        return self.guest.run(f"basename $(readlink /sys/bus/pci/devices/{nic.address}/driver)").stdout.strip()
+    def drivers(self):
+        links = [f"/sys/bus/pci/devices/{nic.address}/driver" for nic in self.guest.nics]
+        return [line.rsplit("/", 1)[1] for line in self.guest.run("readlink", *links).stdout.splitlines()]
 
     def start(self, text):
         self.guest.write("/run/weir.conf", text)
@@ -82,19 +83,23 @@ def world():
 
 def test_kernel_first(world):
     """As an administrator finds it: each NIC has an interface with an address and the kernel's driver."""
-    wait_for(lambda: all(world.interface(nic) for nic in world.guest.nics), 60, "three interfaces")
-    assert [world.driver(nic) for nic in world.guest.nics] == ["e1000e", "virtio-pci", "vmxnet3"]
-    for nic, address in ((world.lan, "10.0.1.1/24"), (world.dmz, "10.0.2.1/24"), (world.spare, "10.0.3.3/24")):
-        name = world.interface(nic)
-        world.guest.run(f"ip address add {address} dev {name} && ip link set {name} up")
-    world.guest.run(f"ip route add 10.77.0.0/16 via 10.0.1.2 && ip route add default via 10.0.3.254 dev {world.interface(world.spare)}")
+    wait_for(lambda: all(world.interfaces()), 60, "three interfaces")
+    assert world.drivers() == ["e1000e", "virtio-pci", "vmxnet3"]
+    lan, dmz, spare = world.interfaces()
+    world.guest.run(f"""set -e
+        for it in "{lan} 10.0.1.1/24" "{dmz} 10.0.2.1/24" "{spare} 10.0.3.3/24"; do
+            ip address add ${{it#* }} dev ${{it% *}}
+            ip link set ${{it% *}} up
+        done
+        ip route add 10.77.0.0/16 via 10.0.1.2
+        ip route add default via 10.0.3.254 dev {spare}""")
     wait_for(lambda: world.net.client.run("ping", "-c1", "-W1", "10.0.1.1", check=False).returncode == 0, 30, "an answer to ping")
 
 
 def test_the_last_default_route_is_kept(world):
-    done = world.script("bind", world.interface(world.spare), check=False)
+    done = world.script("bind", world.interfaces()[2], check=False)
     assert done.returncode == 1 and "the last default route" in done.stdout, done.stdout
-    assert world.driver(world.spare) == "vmxnet3"
+    assert world.drivers()[2] == "vmxnet3"
 
 
 def test_hugepages(world):
@@ -102,9 +107,9 @@ def test_hugepages(world):
 
 
 def test_bind(world):
-    world.script("bind", world.interface(world.lan), world.dmz.address)
-    assert [world.driver(nic) for nic in world.guest.nics] == ["vfio-pci", "vfio-pci", "vmxnet3"]
-    assert world.interface(world.lan) is None and world.interface(world.dmz) is None
+    world.script("bind", world.interfaces()[0], world.dmz.address)
+    assert world.drivers() == ["vfio-pci", "vfio-pci", "vmxnet3"]
+    assert world.interfaces()[:2] == [None, None]
 
 
 def test_the_doctor_finds_it_well(world):
@@ -112,7 +117,7 @@ def test_the_doctor_finds_it_well(world):
     said = world.guest.run(WEIRCTL, "doctor", "-c", "/run/weir.conf").stdout
     for text in (f"{world.lan.address} (8086:10d3): under vfio-pci, for DPDK's net_e1000_em",
                  f"{world.dmz.address} (1af4:1041): under vfio-pci, for DPDK's net_virtio",
-                 f"{world.spare.address} (15ad:07b0, {world.interface(world.spare)}): the kernel's vmxnet3 has it"):
+                 f"{world.spare.address} (15ad:07b0, {world.interfaces()[2]}): the kernel's vmxnet3 has it"):
         assert text in said, said
 
 
@@ -163,7 +168,7 @@ def test_unbind(world):
     assert refused.returncode == 1 and "in use by process" in refused.stdout, refused.stdout
     world.stop()
     world.script("unbind", world.lan.address, world.dmz.address)
-    assert [world.driver(nic) for nic in world.guest.nics] == ["e1000e", "virtio-pci", "vmxnet3"]
+    assert world.drivers() == ["e1000e", "virtio-pci", "vmxnet3"]
     addresses = world.guest.run("ip -br address; ip route").stdout
     for text in ("10.0.1.1/24", "10.0.2.1/24", "10.77.0.0/16 via 10.0.1.2"):
         assert text in addresses, addresses
