@@ -5,6 +5,7 @@
 #include <rte_tcp.h>
 
 #include "l4/rewrite_inline.h"
+#include "packet/proxy_protocol.h"
 
 /* flow->origin. */
 #define ORIGIN_FIRST 0x7fffffffu
@@ -38,26 +39,15 @@ struct toa_v6 {
 	uint8_t ip[16];
 } __attribute__((packed));
 
-/* The PROXY protocol, section 2.2. */
-struct proxy_header {
-	uint8_t signature[12];
-	uint8_t version_command; /* version 2, PROXY */
-	uint8_t family;
-	uint16_t len_be;
-	uint8_t rest[36]; /* addresses and ports: 12 bytes, or 36 */
-} __attribute__((packed));
-
-#define PROXY_LEN(ipv6) (16u + ((ipv6) ? 36u : 12u))
 #define TOA_LEN(ipv6) ((ipv6) ? sizeof(struct toa_v6) : sizeof(struct toa_v4))
 
 static_assert(sizeof(struct toa_v4) == 8 && sizeof(struct toa_v6) == 20, "as the toa modules have it");
-static_assert(sizeof(struct proxy_header) == 52, "the longest");
 
 uint16_t
 l4_origin_len(uint8_t options, bool ipv6)
 {
 	return (uint16_t)((options & L4_OPTION_TOA ? TOA_LEN(ipv6) : 0) +
-			  (options & L4_OPTION_PROXY_PROTOCOL ? PROXY_LEN(ipv6) : 0));
+			  (options & L4_OPTION_PROXY_PROTOCOL ? packet_proxy_v2_len(ipv6) : 0));
 }
 
 /* ---- growing ---- */
@@ -141,24 +131,19 @@ toa_insert(struct l4_packet *p)
 static enum l4_verdict
 proxy_insert(struct l4_packet *p, const struct l4_flow *flow)
 {
-	struct proxy_header header = { .signature = "\r\n\r\n\0\r\nQUIT\n", .version_command = 0x21 };
 	bool v6 = p->flags & L4_PACKET_IPV6;
-	uint32_t addresses_len = v6 ? 32 : 8;
+	struct packet_proxy_v2 header;
 	uint8_t *l4;
 
-	header.family = v6 ? 0x21 : 0x11; /* TCP over IPv6, IPv4 */
-	header.len_be = htons((uint16_t)(addresses_len + 4));
-	/* Source and destination, in the order of the IP header. */
-	memcpy(header.rest, p->l3 + (v6 ? L4_IPV6_ADDRESSES_AT : L4_IPV4_ADDRESSES_AT), addresses_len);
-	memcpy(header.rest + addresses_len, &p->source_port_be, 2);
-	memcpy(header.rest + addresses_len + 2, &flow->service_port_be, 2);
+	packet_proxy_v2_fill(&header, v6, p->l3 + (v6 ? L4_IPV6_ADDRESSES_AT : L4_IPV4_ADDRESSES_AT), p->source_port_be,
+			     flow->service_port_be);
 	l4 = l4_packet_l4(p);
 	if (p->tcp_flags & RTE_TCP_URG_FLAG)
-		l4_checksum_adjust(
-			p, 0,
-			l4_tcp_replace_16(p, l4 + URGENT_AT,
-					  htons((uint16_t)(ntohs(l4_load_16(l4 + URGENT_AT)) + PROXY_LEN(v6)))));
-	return insert(p, tcp_header_len(p), &header, (uint16_t)PROXY_LEN(v6));
+		l4_checksum_adjust(p, 0,
+				   l4_tcp_replace_16(p, l4 + URGENT_AT,
+						     htons((uint16_t)(ntohs(l4_load_16(l4 + URGENT_AT)) +
+								      packet_proxy_v2_len(v6)))));
+	return insert(p, tcp_header_len(p), &header, packet_proxy_v2_len(v6));
 }
 
 /* ---- sequence numbers ---- */
@@ -252,7 +237,7 @@ proxy_apply(struct l4_packet *p, struct l4_flow *flow, bool behind, bool at_firs
 	uint8_t *sequence = l4_packet_l4(p) + SEQUENCE_AT;
 
 	if (behind) {
-		int32_t by = PROXY_LEN(p->flags & L4_PACKET_IPV6);
+		int32_t by = packet_proxy_v2_len(p->flags & L4_PACKET_IPV6);
 
 		l4_checksum_adjust(p, 0, sequence_move(p, sequence, by));
 		return L4_FORWARDED;
@@ -315,7 +300,7 @@ mss_make_room(struct l4_packet *p, const struct l4_target *target)
 void
 l4_origin_to_client(struct l4_packet *packet, const struct l4_target *target, const struct l4_flow *flow)
 {
-	int32_t by = -(int32_t)PROXY_LEN(packet->flags & L4_PACKET_IPV6);
+	int32_t by = -(int32_t)packet_proxy_v2_len(packet->flags & L4_PACKET_IPV6);
 
 	if (packet->flags & L4_PACKET_LATER_FRAGMENT)
 		return;
