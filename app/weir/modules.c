@@ -5,6 +5,7 @@
 #include "filter/filters.h"
 #include "l4/l4.h"
 #include "proxy/proxy.h"
+#include "proxy/real_ip.h"
 #include "proxy/settings.h"
 #include "tls/settings.h"
 #include "upstream/upstream.h"
@@ -18,7 +19,7 @@ weir_modules(void)
 {
 	static struct config_module *modules[MODULES_MAX] = {
 		&core_module, &events_module,       &upstream_module,       &l4_module,
-		&tls_module,  &proxy_server_module, &proxy_location_module,
+		&tls_module,  &proxy_server_module, &proxy_location_module, &proxy_real_ip_module,
 	};
 	size_t count = 0;
 

@@ -149,8 +149,6 @@ const char *const core_unsupported[] = {
 	"there is no kernel socket to probe from",
 	"proxy_protocol_timeout",
 	"packets are forwarded as they come",
-	"set_real_ip_from",
-	"packets are forwarded as they come",
 	"resolver_timeout",
 	"names are resolved when the configuration is read",
 	NULL,

@@ -45,6 +45,7 @@ proxy_exchange_new(struct proxy_client *client)
 	x->worker = worker;
 	x->share = worker->share;
 	x->started_ns = worker->now_ns;
+	x->remote = *tcp_remote(session->transport.tcp);
 	x->server_index = -1;
 	x->address = proxy_address_find(x->share->generation->addresses, tcp_local(session->transport.tcp));
 	if (!x->address) {
@@ -184,10 +185,8 @@ proxy_exchange_log(const struct proxy_exchange *x, enum log_level level, const c
 	written = vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
 	len = written < 0 ? 0 : (size_t)written;
-	len = trailer(
-		text, sizeof(text), len, "client",
-		bytes_of(client, ip_address_format(&tcp_remote(x->session->transport.tcp)->ip, client, sizeof(client))),
-		false);
+	len = trailer(text, sizeof(text), len, "client",
+		      bytes_of(client, ip_address_format(&x->remote.ip, client, sizeof(client))), false);
 	len = trailer(text, sizeof(text), len, "server", x->server->name, false);
 	if (x->head_parsed) {
 		host = http_message_field(&x->request, HTTP_FIELD_HOST);

@@ -44,6 +44,7 @@ struct proxy_exchange {
 	const struct proxy_server *server;
 	const struct proxy_location *location; /* the server's own settings until one is found */
 	struct proxy_link *link;               /* NULL when no server is at work */
+	struct endpoint remote;                /* who asks: the connection's other end, or whom that speaks for */
 	uint64_t started_ns;
 
 	/* request */
@@ -75,6 +76,7 @@ struct proxy_exchange {
 	size_t used_before, large_used_before; /* memory in use before the first attempt: a retry starts from there */
 
 	/* flags */
+	bool real_ip_found;
 	bool head_parsed, request_done, body_sent, body_broken, keep_alive;
 	bool response_started, response_done, local, discard_body, upgrade_asked, tunnel, closed_by_rule,
 		has_response_head, continued;

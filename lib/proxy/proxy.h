@@ -82,6 +82,7 @@ uint32_t proxy_worker_sessions(const struct proxy_worker *worker);
 	ROW(TLS_RESUMED, "tls_handshakes_resumed")                                                                     \
 	ROW(TLS_FAILED, "tls_handshakes_failed")                                                                       \
 	ROW(TLS_PLAIN, "plain_requests_to_tls")                                                                        \
+	ROW(BAD_PROXY_HEADER, "bad_proxy_headers")                                                                     \
 	ROW(BAD_REQUEST, "bad_requests")                                                                               \
 	ROW(HEAD_TOO_LARGE, "request_head_too_large")                                                                  \
 	ROW(BODY_TOO_LARGE, "request_body_too_large")                                                                  \

@@ -3,6 +3,7 @@
 #include "http/error_page.h"
 #include "http/uri.h"
 #include "proxy/location.h"
+#include "proxy/real_ip.h"
 #include "proxy/types.h"
 #include "proxy/worker.h"
 
@@ -372,6 +373,7 @@ run_content(struct proxy_exchange *x)
 	}
 	if (answer_by_return(x))
 		return;
+	proxy_real_ip_apply(x); /* where the location trusts others than its server */
 	for (const struct proxy_filter *const *f = x->share->generation->filters; *f; f++) {
 		int status = (*f)->access ? (*f)->access(x) : 0;
 
@@ -395,6 +397,7 @@ proxy_request_handle(struct proxy_exchange *x)
 		proxy_exchange_answer(x, 500);
 		return;
 	}
+	proxy_real_ip_apply(x);
 	decide_keep_alive(x);
 	if (is_misdirected(x)) {
 		proxy_exchange_log(x, LOG_INFO,

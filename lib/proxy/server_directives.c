@@ -14,7 +14,6 @@ static const struct {
 	{ "http2", "HTTP/2 is not part of this version" },
 	{ "quic", "HTTP/3 is not part of this version" },
 	{ "spdy", "SPDY is gone" },
-	{ "proxy_protocol", "the PROXY protocol is not part of this version" },
 	{ "deferred", "there is no kernel socket to defer" },
 	{ "bind", "there is no kernel socket to bind" },
 	{ "reuseport", "every worker listens on every address already" },
@@ -37,6 +36,10 @@ listen_option(struct config_directive_call *call, struct proxy_listen *listen, s
 	}
 	if (bytes_equal_string(word, "ssl")) {
 		listen->ssl = true;
+		return 0;
+	}
+	if (bytes_equal_string(word, "proxy_protocol")) {
+		listen->proxy_protocol = true;
 		return 0;
 	}
 	if (bytes_equal_string(word, "ipv6only=on"))

@@ -31,8 +31,13 @@ proxy_sessions_reap(struct proxy_worker *worker)
 {
 	struct list *node;
 
-	while ((node = list_take_first(&worker->gone)) != NULL)
-		slab_put(worker->sessions, container_of(node, struct proxy_session, node));
+	while ((node = list_take_first(&worker->gone)) != NULL) {
+		struct proxy_session *session = container_of(node, struct proxy_session, node);
+
+		if (session->origin)
+			slab_put(worker->origins, session->origin);
+		slab_put(worker->sessions, session);
+	}
 }
 
 void
@@ -77,6 +82,7 @@ proxy_session_accept(struct proxy_worker *worker, struct tcp_connection *tcp, ui
 		proxy_session_free(session);
 		return;
 	}
+	session->expects_origin = address->proxy_protocol;
 	session->expects_tls = address->ssl;
 	proxy_client_arm(&session->client, address->fallback->client_header_timeout_ms);
 	events &= ~(uint32_t)TCP_ACCEPTED;
@@ -164,6 +170,10 @@ proxy_session_events(struct proxy_session *session, uint32_t events)
 {
 	struct proxy_exchange *x = session->client.exchange;
 
+	if (session->expects_origin) {
+		proxy_session_introduce(session, events);
+		return;
+	}
 	if (session->expects_tls) {
 		proxy_session_secure(session);
 		return;
@@ -207,7 +217,7 @@ timed_out(struct proxy_client *client)
 		proxy_exchange_client_timeout(client->exchange);
 		return;
 	}
-	if (session->expects_tls)
+	if (session->expects_tls && !session->expects_origin)
 		proxy_session_unsecured(session, "client timed out (110: Connection timed out)");
 	/* Idle too long, or lingered long enough: no answer, as there is no request. */
 	if (session->state == PROXY_SESSION_LINGER)

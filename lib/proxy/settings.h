@@ -18,7 +18,7 @@ extern struct config_module proxy_location_module;
 
 struct proxy_listen {
 	struct endpoint endpoint;
-	bool default_server, ssl;
+	bool default_server, ssl, proxy_protocol;
 	const char *file;
 	unsigned int line;
 	struct proxy_listen *next;

@@ -166,7 +166,7 @@ balance_key(struct proxy_exchange *x, const struct upstream_group *group, uint8_
 
 	switch (upstream_group_key(group)) {
 	case UPSTREAM_KEY_ADDRESS:
-		return upstream_key_of_address(&tcp_remote(x->session->transport.tcp)->ip);
+		return upstream_key_of_address(&x->remote.ip);
 	case UPSTREAM_KEY_VALUE:
 		len = config_value_write(group->key, x, buffer, size, CONFIG_MISSING_EMPTY, NULL);
 		return bytes_of(buffer, len == SIZE_MAX ? 0 : len);

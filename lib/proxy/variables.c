@@ -197,38 +197,81 @@ GETTER(get_remote_user)
 
 /* ---- connection ---- */
 
+static bool
+print_address(const struct ip_address *ip, uint8_t *out, size_t size, struct bytes *value)
+{
+	*value = bytes_of(out, ip_address_format(ip, (char *)out, size));
+	return true;
+}
+
 GETTER(get_remote_addr)
 {
 	EXCHANGE;
 
-	*value = bytes_of(scratch,
-			  ip_address_format(&tcp_remote(x->session->transport.tcp)->ip, (char *)scratch, scratch_size));
-	return true;
+	return print_address(&x->remote.ip, scratch, scratch_size, value);
 }
 
 GETTER(get_binary_remote_addr)
 {
 	EXCHANGE;
-	const struct ip_address *ip = &tcp_remote(x->session->transport.tcp)->ip;
+	const struct ip_address *ip = &x->remote.ip;
 
 	*value = ip_address_is_v4(ip) ? bytes_of(ip->bytes + 12, 4) : bytes_of(ip->bytes, 16);
 	return true;
 }
 
+/* Empty where the real client's is not known, as nginx has it. */
 GETTER(get_remote_port)
+{
+	EXCHANGE;
+	unsigned int port = ntohs(x->remote.port_be);
+
+	return port ? print(scratch, scratch_size, value, "%u", port) : print(scratch, scratch_size, value, "%s", "");
+}
+
+/* The other end of the connection, whoever that speaks for. */
+GETTER(get_realip_remote_addr)
+{
+	EXCHANGE;
+
+	return print_address(&tcp_remote(x->session->transport.tcp)->ip, scratch, scratch_size, value);
+}
+
+GETTER(get_realip_remote_port)
 {
 	EXCHANGE;
 
 	return print(scratch, scratch_size, value, "%u", ntohs(tcp_remote(x->session->transport.tcp)->port_be));
 }
 
+/* `data`: which endpoint of struct packet_proxy. */
+static const struct endpoint *
+said_endpoint(const struct proxy_exchange *x, const struct config_variable *variable)
+{
+	const struct packet_proxy *origin = x->session->origin;
+
+	return origin ? (const struct endpoint *)(const void *)((const char *)origin + (size_t)variable->data) : NULL;
+}
+
+GETTER(get_proxy_protocol_addr)
+{
+	const struct endpoint *endpoint = said_endpoint(subject, variable);
+
+	return endpoint && print_address(&endpoint->ip, scratch, scratch_size, value);
+}
+
+GETTER(get_proxy_protocol_port)
+{
+	const struct endpoint *endpoint = said_endpoint(subject, variable);
+
+	return endpoint && print(scratch, scratch_size, value, "%u", ntohs(endpoint->port_be));
+}
+
 GETTER(get_server_addr)
 {
 	EXCHANGE;
 
-	*value = bytes_of(scratch,
-			  ip_address_format(&tcp_local(x->session->transport.tcp)->ip, (char *)scratch, scratch_size));
-	return true;
+	return print_address(&tcp_local(x->session->transport.tcp)->ip, scratch, scratch_size, value);
 }
 
 GETTER(get_server_port)
@@ -283,7 +326,7 @@ GETTER(get_forwarded_for)
 	memcpy(text, field->value.data, field->value.len);
 	memcpy(text + field->value.len, ", ", 2);
 	len = field->value.len + 2;
-	len += ip_address_format(&tcp_remote(x->session->transport.tcp)->ip, (char *)text + len, ENDPOINT_TEXT_MAX);
+	len += ip_address_format(&x->remote.ip, (char *)text + len, ENDPOINT_TEXT_MAX);
 	*value = bytes_of(text, len);
 	return true;
 }
@@ -525,6 +568,7 @@ capture(void *subject, unsigned int number, struct bytes *value)
 
 #define SLICE(member) (const void *)offsetof(struct proxy_exchange, member)
 #define FIELD(id) (const void *)(size_t)HTTP_FIELD_##id
+#define ORIGIN(member) (const void *)offsetof(struct packet_proxy, member)
 #define TLS_FACT(fact) (const void *)(size_t)TLS_FACT_##fact
 #define PART(part) (const void *)(size_t)ATTEMPT_##part
 
@@ -551,7 +595,13 @@ static const struct config_variable variables[] = {
 	{ "proxy_add_x_forwarded_for", get_forwarded_for },
 	{ "proxy_host", get_proxy_host },
 	{ "proxy_port", get_proxy_port },
+	{ "proxy_protocol_addr", get_proxy_protocol_addr, ORIGIN(source) },
+	{ "proxy_protocol_port", get_proxy_protocol_port, ORIGIN(source) },
+	{ "proxy_protocol_server_addr", get_proxy_protocol_addr, ORIGIN(destination) },
+	{ "proxy_protocol_server_port", get_proxy_protocol_port, ORIGIN(destination) },
 	{ "query_string", get_args },
+	{ "realip_remote_addr", get_realip_remote_addr },
+	{ "realip_remote_port", get_realip_remote_port },
 	{ "remote_addr", get_remote_addr },
 	{ "remote_port", get_remote_port },
 	{ "remote_user", get_remote_user },

@@ -203,6 +203,7 @@ address_add(struct config *config, struct proxy_addresses *addresses, const stru
 		address->fallback = server;
 	}
 	address->ssl |= listen->ssl;
+	address->proxy_protocol |= listen->proxy_protocol;
 	index = (uint32_t)(address - addresses->all);
 	if (listen->default_server) {
 		if (explicit_default[index]) {

@@ -54,9 +54,10 @@ proxy_worker_new(const struct proxy_worker_config *config, uint64_t now_ns)
 	worker->exchanges = slab_new(sizeof(struct proxy_exchange), 64, n);
 	worker->large = slab_new(PROXY_LARGE_SIZE, 64, n / 16 > 64 ? n / 16 : 64);
 	worker->tls = slab_new(sizeof(struct proxy_tls), 64, n);
+	worker->origins = slab_new(sizeof(struct packet_proxy), 16, n);
 	worker->client_timers = timer_wheel_new(TIMER_TICK_NS, now_ns, client_expired, worker);
 	worker->link_timers = timer_wheel_new(TIMER_TICK_NS, now_ns, link_expired, worker);
-	if (worker->sessions && worker->links && worker->exchanges && worker->large && worker->tls &&
+	if (worker->sessions && worker->links && worker->exchanges && worker->large && worker->tls && worker->origins &&
 	    worker->client_timers && worker->link_timers)
 		return worker;
 	proxy_worker_free(worker);
@@ -73,6 +74,7 @@ proxy_worker_free(struct proxy_worker *worker)
 	slab_free(worker->exchanges);
 	slab_free(worker->large);
 	slab_free(worker->tls);
+	slab_free(worker->origins);
 	timer_wheel_free(worker->client_timers);
 	timer_wheel_free(worker->link_timers);
 	free(worker);

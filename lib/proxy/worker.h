@@ -8,6 +8,7 @@
 #include "base/list.h"
 #include "base/random.h"
 #include "base/slab.h"
+#include "packet/proxy_protocol.h"
 #include "proxy/client.h"
 #include "proxy/exchange.h"
 #include "proxy/transport.h"
@@ -25,16 +26,18 @@ enum proxy_session_state {
 /* A client's connection: small, since most are idle. */
 struct proxy_session {
 	enum proxy_end end;
-	uint8_t state;      /* enum proxy_session_state */
-	bool expects_tls;   /* the address is one of TLS, and the handshake is not done */
-	bool handshake_due; /* in worker->handshakes: there is a step to do */
-	bool plain_on_tls;  /* the client does not know that */
+	uint8_t state;       /* enum proxy_session_state */
+	bool expects_origin; /* the address is one of the PROXY protocol, and its header has not come */
+	bool expects_tls;    /* the address is one of TLS, and the handshake is not done */
+	bool handshake_due;  /* in worker->handshakes: there is a step to do */
+	bool plain_on_tls;   /* the client does not know that */
 	uint32_t requests;
 	struct proxy_worker *worker;
 	struct proxy_transport transport;
-	struct proxy_client client; /* of HTTP/1 */
-	struct list node;           /* in one of the worker's lists, while idle */
-	uint64_t number;            /* "*N" of the error log, $connection */
+	struct proxy_client client;  /* of HTTP/1 */
+	struct packet_proxy *origin; /* what the PROXY protocol has said; NULL: nothing */
+	struct list node;            /* in one of the worker's lists, while idle */
+	uint64_t number;             /* "*N" of the error log, $connection */
 	uint64_t started_ns, linger_until_ns;
 };
 
@@ -85,7 +88,7 @@ struct proxy_worker {
 	struct proxy_share *share; /* of the generation in force */
 	bool draining;
 	uint64_t now_ns, real_ns, sessions_made;
-	struct slab *sessions, *links, *exchanges, *large, *tls;
+	struct slab *sessions, *links, *exchanges, *large, *tls, *origins;
 	uint32_t connections_max;
 	struct timer_wheel *client_timers, *link_timers;
 	struct list idle;                    /* sessions between requests */
@@ -118,6 +121,10 @@ proxy_session_address(const struct proxy_session *session)
 }
 /* After every step: the memory of sessions that have ended. */
 void proxy_sessions_reap(struct proxy_worker *worker);
+
+/* ---- session_origin.c: before anything else, where the address is one of the PROXY protocol ---- */
+
+void proxy_session_introduce(struct proxy_session *session, uint32_t events);
 
 /* ---- session_tls.c: before the first request, where the address is one of TLS ---- */
 

@@ -13,6 +13,7 @@
 #include "packet/build.h"
 #include "packet/checksum.h"
 #include "packet/parse.h"
+#include "proxy/real_ip.h"
 #include "proxy/worker.h"
 #include "support/dpdk.h"
 
@@ -293,8 +294,8 @@ struct config_module *const *
 world_modules(const struct world *w)
 {
 	static struct config_module *modules[16] = { &upstream_module, &tls_module, &proxy_server_module,
-						     &proxy_location_module };
-	size_t count = 4;
+						     &proxy_location_module, &proxy_real_ip_module };
+	size_t count = 5;
 
 	for (struct config_module *const *m = w->more_modules; m && *m; m++)
 		modules[count++] = *m;
@@ -462,7 +463,7 @@ unsigned int
 world_in_use(const struct world *w)
 {
 	return slab_in_use(w->worker->sessions) + slab_in_use(w->worker->links) + slab_in_use(w->worker->exchanges) +
-	       slab_in_use(w->worker->large);
+	       slab_in_use(w->worker->large) + slab_in_use(w->worker->origins);
 }
 
 static void
