@@ -7,6 +7,7 @@
 #include "proxy/proxy.h"
 #include "proxy/real_ip.h"
 #include "proxy/settings.h"
+#include "stream/stream.h"
 #include "tls/settings.h"
 #include "upstream/upstream.h"
 #include "weir/core.h"
@@ -18,7 +19,7 @@ struct config_module *const *
 weir_modules(void)
 {
 	static struct config_module *modules[MODULES_MAX] = {
-		&core_module, &events_module,       &upstream_module,       &l4_module,
+		&core_module, &events_module,       &upstream_module,       &stream_module,        &l4_module,
 		&tls_module,  &proxy_server_module, &proxy_location_module, &proxy_real_ip_module,
 	};
 	size_t count = 0;

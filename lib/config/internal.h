@@ -37,6 +37,7 @@ struct config_row_table {
 struct config_local_variable {
 	struct config_local_variable *next;
 	struct config_variable variable;
+	enum config_context space;
 	struct bytes name;
 	bool capture; /* a named group: other expressions may have it too */
 	uint8_t slot;
@@ -45,6 +46,7 @@ struct config_local_variable {
 /* A use of a variable that was not defined yet when its text was compiled. */
 struct config_variable_use {
 	struct config_variable_use *next;
+	enum config_context space;
 	struct bytes name;
 	const struct config_variable **variable;
 	struct bytes *suffix;
@@ -94,11 +96,13 @@ int config_finish_all(struct config *config);
 
 /* value.c: variables that were used before they were defined. -EINVAL after config_fail_at(). */
 int config_variables_resolve(struct config *config);
-/* variable.c: exact names first, then prefixes. NULL when there is none. */
-const struct config_variable *config_variable_find(const struct config *config, struct bytes name,
-						   struct bytes *suffix);
+/* variable.c: the space that a statement is in. */
+enum config_context config_variable_space(const struct config_directive_call *call);
+/* Exact names first, then prefixes. NULL when there is none. */
+const struct config_variable *config_variable_find(const struct config *config, enum config_context space,
+						   struct bytes name, struct bytes *suffix);
 /* The slot of a named group, defining its variable at first sight. -EINVAL after config_fail(). */
 int config_variable_add_capture(struct config_directive_call *call, struct bytes name, uint8_t *slot);
-config_capture_fn *config_capture_getter(void);
+config_capture_fn *config_capture_getter(enum config_context space);
 
 #endif

@@ -10,6 +10,7 @@ struct config_part {
 };
 
 struct config_value {
+	enum config_context space;
 	size_t count;
 	struct config_part parts[];
 };
@@ -24,16 +25,18 @@ static void
 variable_refer(struct config_directive_call *call, struct bytes written, struct config_part *part)
 {
 	struct config *config = call->config;
+	enum config_context space = config_variable_space(call);
 	struct bytes name = arena_copy(config->arena, written);
 	struct config_variable_use *use;
 
 	for (size_t i = 0; i < name.len; i++)
 		((uint8_t *)(uintptr_t)name.data)[i] = byte_lower(name.data[i]);
-	part->variable = config_variable_find(config, name, &part->text);
+	part->variable = config_variable_find(config, space, name, &part->text);
 	if (part->variable)
 		return;
 	use = arena_alloc(config->arena, sizeof(*use));
 	*use = (struct config_variable_use){ .next = config->undefined,
+					     .space = space,
 					     .name = name,
 					     .variable = &part->variable,
 					     .suffix = &part->text,
@@ -49,7 +52,7 @@ config_variables_resolve(struct config *config)
 
 	/* The list has the last use first; the message is about the first one in the file. */
 	for (struct config_variable_use *use = config->undefined; use; use = use->next) {
-		*use->variable = config_variable_find(config, use->name, use->suffix);
+		*use->variable = config_variable_find(config, use->space, use->name, use->suffix);
 		if (!*use->variable)
 			first = use;
 	}
@@ -106,6 +109,7 @@ config_value_compile(struct config_directive_call *call, struct bytes text)
 	size_t parts_size = count_parts_at_most(text) * sizeof(struct config_part), literal_start = 0, at = 0;
 	struct config_value *value = arena_alloc(arena, sizeof(*value) + parts_size);
 
+	value->space = config_variable_space(call);
 	text = arena_copy(arena, text);
 	while (at < text.len) {
 		struct config_part part = { 0 };
@@ -152,9 +156,10 @@ config_value_constant(const struct config_value *value, struct bytes *text)
 
 /* The bytes of a variable or capture; false when it has none. */
 static bool
-part_get(const struct config_part *part, void *subject, uint8_t *scratch, struct bytes *bytes)
+part_get(const struct config_value *value, const struct config_part *part, void *subject, uint8_t *scratch,
+	 struct bytes *bytes)
 {
-	config_capture_fn *capture = config_capture_getter();
+	config_capture_fn *capture = config_capture_getter(value->space);
 
 	if (part->capture)
 		return capture && capture(subject, part->capture, bytes);
@@ -185,7 +190,7 @@ config_value_write(const struct config_value *value, void *subject, uint8_t *out
 
 		if (!part->variable && !part->capture)
 			added = copy_out(out + len, size - len, part->text);
-		else if (part_get(part, subject, scratch, &bytes))
+		else if (part_get(value, part, subject, scratch, &bytes))
 			added = escape ? escape(out + len, size - len, bytes) : copy_out(out + len, size - len, bytes);
 		else if (missing == CONFIG_MISSING_DASH)
 			added = copy_out(out + len, size - len, dash);

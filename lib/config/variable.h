@@ -25,19 +25,24 @@ struct config_variable {
 	bool changeable; /* a configuration (`map`, a named group) may define a variable of this name */
 };
 
+/*
+ * As in nginx, http and stream have variables of their own: a name may stand in both, for different subjects. A value belongs to
+ * the space that it is compiled in (`call->scope`: below stream it is CONFIG_STREAM, everywhere else CONFIG_HTTP).
+ */
+
 /* Makes variables known to all parses that follow; the array is static, ended by a NULL name. At most
  * CONFIG_VARIABLE_SETS calls with different arrays (the same one again changes nothing). */
 #define CONFIG_VARIABLE_SETS 16
-void config_variables_define(const struct config_variable *variables);
+void config_variables_define(enum config_context space, const struct config_variable *variables);
 
-/* Defines a variable for one configuration: the copy in its arena shadows program-wide ones. -EINVAL after config_fail()
- * with nginx's `the duplicate "NAME" variable` when one of that name exists that is not changeable. */
+/* Defines a variable for one configuration, in the space of `call`: the copy in its arena shadows program-wide ones. -EINVAL
+ * after config_fail() with nginx's `the duplicate "NAME" variable` when one of that name exists that is not changeable. */
 int config_variable_add(struct config_directive_call *call, const struct config_variable *variable);
 
 struct config_value; /* compiled text */
 
 /*
- * Compiles `text`; of `call` only config, file and line are used. Names are as nginx has them: letters, digits and '_',
+ * Compiles `text`; of `call` only config, scope, file and line are used. Names are as nginx has them: letters, digits and '_',
  * in any case; $1..$9 are captures. As a variable may be defined further down in the file, `unknown "NAME" variable` (with
  * the place of its first use) is told when the whole file is read. NULL after config_fail() for a missing bracket.
  *
@@ -63,13 +68,13 @@ size_t config_value_write(const struct config_value *value, void *subject, uint8
 /*
  * Captures of the last regular expression that matched for a subject: $1..$9. Groups with a name, (?<name>), are
  * variables that keep their value when another expression matches: each name of a configuration has a slot, and is asked
- * for as number CONFIG_CAPTURE_NAMED + slot. The subject keeps both; the function is bound once by the room that owns
+ * for as number CONFIG_CAPTURE_NAMED + slot. The subject keeps both; a function per space is bound once by the room that owns
  * subjects (proxy/).
  */
 #define CONFIG_CAPTURE_NAMED 256
 #define CONFIG_NAMED_CAPTURES_MAX 32 /* names in one configuration */
 typedef bool config_capture_fn(void *subject, unsigned int number, struct bytes *value);
-void config_captures_bind(config_capture_fn *get);
+void config_captures_bind(enum config_context space, config_capture_fn *get);
 
 /*
  * ---- regular expressions: PCRE2, JIT compiled at parse time ----

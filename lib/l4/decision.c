@@ -120,7 +120,7 @@ print_tcp_flags(struct line *line, const struct l4_decision *d)
 static void
 print_service(struct line *line, const struct l4_service *service)
 {
-	char text[L4_LISTEN_TEXT_MAX];
+	char text[STREAM_LISTEN_TEXT_MAX];
 
 	if (!service) {
 		print_text(line, "service", NULL);
@@ -128,10 +128,10 @@ print_service(struct line *line, const struct l4_service *service)
 		print_text(line, "forward", NULL);
 		return;
 	}
-	l4_listen_format(&(struct l4_listen){ .ip = service->ip,
-					      .port_first = service->port_first,
-					      .port_last = service->port_last },
-			 text, sizeof(text));
+	stream_listen_format(&(struct stream_listen){ .ip = service->ip,
+						      .port_first = service->port_first,
+						      .port_last = service->port_last },
+			     text, sizeof(text));
 	print_text(line, "service", text);
 	print_name(line, "group", service->group->name);
 	print_text(line, "forward", service->forwarder->name);

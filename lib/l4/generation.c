@@ -203,18 +203,19 @@ hold_targets(struct builder *b, const struct l4_stream_settings *server, struct 
 static uint8_t
 options_of(const struct l4_stream_settings *server, uint8_t ip_protocol)
 {
-	uint32_t options = (server->toa ? L4_OPTION_TOA : 0) | (server->proxy_protocol ? L4_OPTION_PROXY_PROTOCOL : 0) |
+	uint32_t options = (server->toa ? L4_OPTION_TOA : 0) |
+			   (server->stream->proxy_protocol ? L4_OPTION_PROXY_PROTOCOL : 0) |
 			   (server->mss_clamp != L4_MSS_CLAMP_OFF ? L4_OPTION_MSS_CLAMP : 0);
 
 	return ip_protocol == IPPROTO_TCP ? (uint8_t)options : 0;
 }
 
 static int
-add_service(struct builder *b, const struct l4_stream_settings *server, const struct l4_listen *listen)
+add_service(struct builder *b, const struct l4_stream_settings *server, const struct stream_listen *listen)
 {
 	struct l4_generation *g = b->g;
 	struct l4_service *service = &g->services[g->service_count];
-	const struct upstream_group *group = b->groups[server->group->index];
+	const struct upstream_group *group = b->groups[server->stream->group->index];
 	const struct choice *choice = &b->choices[group->index];
 	struct l4_service_key key = { listen->ip, listen->port_first, listen->port_last, listen->ip_protocol };
 
@@ -236,7 +237,7 @@ add_service(struct builder *b, const struct l4_stream_settings *server, const st
 		.usable = choice->usable,
 		.quic = server->quic_affinity ? l4_quic_ids_build(g->arena, group) : NULL,
 		.syn_rate = (uint32_t)server->syn_rate,
-		.timeout_s = (uint32_t)(server->timeout_ms / 1000),
+		.timeout_s = (uint32_t)(server->stream->timeout_ms / 1000),
 		.options = options_of(server, listen->ip_protocol),
 		.file = listen->file,
 		.line = listen->line,
@@ -318,9 +319,9 @@ generation_alloc(struct l4_registry *registry, const struct l4_stream_settings *
 	if (!g)
 		return NULL;
 	for (uint32_t i = 0; stream && i < stream->server_count; i++)
-		for (const struct l4_listen *l = stream->servers[i]->listens; l; l = l->next) {
+		for (const struct stream_listen *l = stream->servers[i]->stream->listens; l; l = l->next) {
 			services++;
-			targets += upstream_server_count(stream->servers[i]->group);
+			targets += upstream_server_count(stream->servers[i]->stream->group);
 		}
 	g->registry = registry;
 	g->arena = arena_new();
@@ -337,7 +338,7 @@ build(struct builder *b, const struct l4_stream_settings *stream)
 	int error;
 
 	for (uint32_t i = 0; stream && i < stream->server_count; i++)
-		for (const struct l4_listen *l = stream->servers[i]->listens; l; l = l->next) {
+		for (const struct stream_listen *l = stream->servers[i]->stream->listens; l; l = l->next) {
 			error = add_service(b, stream->servers[i], l);
 			if (error < 0)
 				return error;

@@ -1,10 +1,7 @@
-/* The directives of `stream` and of its servers. */
+/* The words of packet-level servers in `stream`; those that all servers have are stream/'s. */
 #include <errno.h>
 
 #include "l4/settings.h"
-
-/* nginx's. */
-#define TIMEOUT_DEFAULT_MS 600000
 
 #define FLOWS_DEFAULT (256u << 10)
 /* Few enough for every lcore to have a table worth the name; so many that numbers of entries fit in memory's arithmetic. */
@@ -17,7 +14,6 @@
 #define MSS_MIN 536
 #define MSS_MAX 65495
 
-/* Timeouts are compared modulo 2^16 seconds, with room for a sweep to come by. */
 #define TIMEOUT_MAX_S 43200
 
 #define SYN_RATE_MAX 100000000
@@ -33,24 +29,6 @@ fail_value(struct config_directive_call *call)
 {
 	return config_fail(call, "invalid value \"%s\" in \"%s\" directive", (const char *)call->words[1].data,
 			   call->directive->name);
-}
-
-static int
-open_stream(struct config_directive_call *call)
-{
-	if (config_child(call->scope, CONFIG_STREAM) != call->block)
-		return fail_duplicate(call);
-	return 0;
-}
-
-static int
-open_server(struct config_directive_call *call)
-{
-	struct l4_stream_settings *server = config_settings(call->block, &l4_module);
-
-	server->file = call->file;
-	server->line = call->line;
-	return 0;
 }
 
 /* ---- stream ---- */
@@ -86,21 +64,6 @@ set_hash_seed(struct config_directive_call *call)
 }
 
 /* ---- server ---- */
-
-static int
-set_proxy_pass(struct config_directive_call *call)
-{
-	struct l4_stream_settings *server = call->settings;
-
-	if (server->group)
-		return fail_duplicate(call);
-	if (bytes_index(call->words[1], '$') >= 0)
-		return config_fail(call,
-				   "variables in \"proxy_pass\" are not supported in stream: of a packet there are "
-				   "none");
-	server->group = upstream_group_refer(call, call->words[1], 0);
-	return server->group ? 0 : -EINVAL;
-}
 
 static const char *
 forwarder_names(struct config_directive_call *call)
@@ -139,6 +102,7 @@ set_forward(struct config_directive_call *call)
 	if (!server->forwarder)
 		return config_fail(call, "invalid value \"%s\" in \"forward\" directive, it must be one of %s", word,
 				   forwarder_names(call));
+	stream_server(call->scope)->forward = server->forwarder->name;
 	if (server->forwarder->properties & L4_TUNNEL_PORT)
 		server->gue_port = GUE_PORT_DEFAULT;
 	return call->word_count > 2 ? set_forward_port(call, server, call->words[2]) : 0;
@@ -166,27 +130,6 @@ set_mss_clamp(struct config_directive_call *call)
 	return 0;
 }
 
-static int
-set_timeout(struct config_directive_call *call)
-{
-	struct l4_stream_settings *settings = call->settings;
-
-	if (config_set_milliseconds(call) < 0)
-		return -EINVAL;
-	if (settings->timeout_ms < 1000 || settings->timeout_ms > TIMEOUT_MAX_S * 1000ll)
-		return config_fail(call,
-				   "invalid value \"%s\" in \"proxy_timeout\" directive, it must be between 1s and 12h",
-				   (const char *)call->words[1].data);
-	return 0;
-}
-
-static int
-refuse(struct config_directive_call *call)
-{
-	return config_fail(call, "\"%s\" directive is not supported in stream: %s", call->directive->name,
-			   (const char *)call->directive->extra);
-}
-
 /* ---- module ---- */
 
 static void
@@ -194,39 +137,70 @@ settings_init(struct config *config, void *settings)
 {
 	struct l4_stream_settings *s = settings;
 
-	s->proxy_protocol = s->toa = s->quic_affinity = CONFIG_UNSET;
-	s->mss_clamp = s->syn_rate = s->timeout_ms = CONFIG_UNSET;
-	s->listens_end = &s->listens;
+	s->toa = s->quic_affinity = CONFIG_UNSET;
+	s->mss_clamp = s->syn_rate = CONFIG_UNSET;
 }
 
 static void
 merge_inherited(struct l4_stream_settings *s, const struct l4_stream_settings *outer)
 {
-	static const struct l4_stream_settings unset = { .proxy_protocol = CONFIG_UNSET,
-							 .toa = CONFIG_UNSET,
-							 .quic_affinity = CONFIG_UNSET,
-							 .mss_clamp = CONFIG_UNSET,
-							 .syn_rate = CONFIG_UNSET,
-							 .timeout_ms = CONFIG_UNSET };
+	static const struct l4_stream_settings unset = {
+		.toa = CONFIG_UNSET, .quic_affinity = CONFIG_UNSET, .mss_clamp = CONFIG_UNSET, .syn_rate = CONFIG_UNSET
+	};
 
 	if (!outer)
 		outer = &unset;
-	config_merge(s->proxy_protocol, outer->proxy_protocol, CONFIG_UNSET, 0);
 	config_merge(s->toa, outer->toa, CONFIG_UNSET, 0);
 	config_merge(s->quic_affinity, outer->quic_affinity, CONFIG_UNSET, 0);
 	config_merge(s->mss_clamp, outer->mss_clamp, CONFIG_UNSET, L4_MSS_CLAMP_OFF);
 	config_merge(s->syn_rate, outer->syn_rate, CONFIG_UNSET, 0);
-	config_merge(s->timeout_ms, outer->timeout_ms, CONFIG_UNSET, TIMEOUT_DEFAULT_MS);
 }
 
-static uint32_t
-count_servers(const struct config_scope *stream)
+/* Timeouts are compared modulo 2^16 seconds, with room for a sweep to come by. */
+static int
+check_timeout(struct config *config, const struct stream_settings *server)
 {
-	uint32_t count = 0;
+	if (server->timeout_ms >= 1000 && server->timeout_ms <= TIMEOUT_MAX_S * 1000ll)
+		return 0;
+	return config_fail_at(config, server->file, server->line,
+			      "\"proxy_timeout\" must be between 1s and 12h with \"forward %s\"", server->forward);
+}
 
-	for (const struct config_scope *child = stream->children; child; child = child->next)
-		count += child->context == CONFIG_STREAM_SERVER;
-	return count;
+/* What listeners of connections have, and what of packets has no meaning. */
+static int
+check_terminating(struct config *config, const struct stream_settings *server)
+{
+	for (const struct stream_listen *l = server->listens; l; l = l->next)
+		if (l->ssl || l->proxy_protocol)
+			return config_fail_at(
+				config, l->file, l->line,
+				"the \"%s\" parameter of \"listen\" cannot be used with \"forward %s\": %s",
+				l->ssl ? "ssl" : "proxy_protocol", server->forward,
+				l->ssl ? "TLS is not terminated here" : "packets are forwarded as they come");
+	if (server->pass)
+		return config_fail_at(
+			config, server->file, server->line,
+			"variables in \"proxy_pass\" cannot be used with \"forward %s\": of a packet there "
+			"are none",
+			server->forward);
+	return 0;
+}
+
+/* Words of packets in a server of connections. `s` is as written, nothing inherited yet. */
+static int
+refuse_words(struct config *config, const struct config_scope *scope, const struct l4_stream_settings *s)
+{
+	const char *word = s->toa != CONFIG_UNSET             ? "toa"
+			   : s->mss_clamp != CONFIG_UNSET     ? "mss_clamp"
+			   : s->syn_rate != CONFIG_UNSET      ? "syn_rate"
+			   : s->quic_affinity != CONFIG_UNSET ? "quic_affinity"
+							      : NULL;
+
+	if (!word)
+		return 0;
+	return config_fail_at(
+		config, scope->file, scope->line,
+		"\"%s\" needs \"forward\": without it connections are terminated, and no packets forwarded", word);
 }
 
 static int
@@ -234,15 +208,10 @@ merge_server(struct config *config, const struct config_scope *scope, struct l4_
 {
 	struct l4_stream_settings *stream = config_settings(scope->parent, &l4_module);
 
-	if (!server->listens)
-		return config_fail_at(config, server->file, server->line, "no \"listen\" is defined for server");
-	if (!server->group)
-		return config_fail_at(config, server->file, server->line, "no handler for server");
 	if (!server->forwarder)
-		return config_fail_at(
-			config, server->file, server->line,
-			"no \"forward\" is defined for server: terminated TCP is not there yet; \"forward\" "
-			"makes the service packet-level");
+		return 0;
+	if (check_timeout(config, server->stream) < 0 || check_terminating(config, server->stream) < 0)
+		return -EINVAL;
 	stream->servers[stream->server_count++] = server;
 	return 0;
 }
@@ -252,11 +221,14 @@ settings_merge(struct config *config, struct config_scope *scope, const void *pa
 {
 	struct l4_stream_settings *s = settings;
 
+	s->stream = config_settings(scope, &stream_module);
+	if (scope->context == CONFIG_STREAM_SERVER && !s->forwarder && refuse_words(config, scope, s) < 0)
+		return -EINVAL;
 	merge_inherited(s, parent);
 	if (scope->context == CONFIG_STREAM_SERVER)
 		return merge_server(config, scope, s);
-	s->servers =
-		arena_alloc(config_arena(config), (count_servers(scope) + 1) * sizeof(struct l4_stream_settings *));
+	s->servers = arena_alloc(config_arena(config),
+				 (stream_server_count(scope) + 1) * sizeof(struct l4_stream_settings *));
 	if (!s->process.flows)
 		s->process.flows = FLOWS_DEFAULT;
 	return 0;
@@ -272,39 +244,16 @@ settings_finish(struct config *config, struct config_scope *scope, void *setting
 
 #define IN_BOTH (CONFIG_STREAM | CONFIG_STREAM_SERVER)
 #define FIELD(name) offsetof(struct l4_stream_settings, name)
-#define REFUSED(word, reason)                                                                                          \
-	{                                                                                                              \
-		.name = word, .contexts = IN_BOTH, .arguments_max = 255, .set = refuse, .extra = reason                \
-	}
-#define NO_CONNECTION "packets are forwarded, no connection to the server is made"
-#define NO_SESSION "packets are forwarded, there is no session to log"
-
 static const struct config_limits syn_rate_limits = { .least = 0, .most = SYN_RATE_MAX };
 
 static const struct config_directive directives[] = {
-	{ "stream", CONFIG_MAIN, 0, 0, CONFIG_BLOCK, CONFIG_STREAM, open_stream },
 	{ "flows", CONFIG_STREAM, 1, 1, 0, 0, set_flows },
 	{ "hash_seed", CONFIG_STREAM, 1, 1, 0, 0, set_hash_seed },
-	{ "server", CONFIG_STREAM, 0, 0, CONFIG_BLOCK, CONFIG_STREAM_SERVER, open_server },
-	{ "listen", CONFIG_STREAM_SERVER, 1, 255, 0, 0, l4_listen_set },
-	{ "proxy_pass", CONFIG_STREAM_SERVER, 1, 1, 0, 0, set_proxy_pass },
 	{ "forward", CONFIG_STREAM_SERVER, 1, 2, 0, 0, set_forward },
 	{ "quic_affinity", CONFIG_STREAM_SERVER, 1, 1, CONFIG_FLAG, 0, config_set_flag, FIELD(quic_affinity) },
-	{ "proxy_protocol", IN_BOTH, 1, 1, CONFIG_FLAG, 0, config_set_flag, FIELD(proxy_protocol) },
 	{ "toa", IN_BOTH, 1, 1, CONFIG_FLAG, 0, config_set_flag, FIELD(toa) },
 	{ "mss_clamp", IN_BOTH, 1, 1, 0, 0, set_mss_clamp },
 	{ "syn_rate", IN_BOTH, 1, 1, 0, 0, config_set_number, FIELD(syn_rate), &syn_rate_limits },
-	{ "proxy_timeout", IN_BOTH, 1, 1, 0, 0, set_timeout, FIELD(timeout_ms) },
-	/* What http has, and nginx's stream too. Names that neither has here are in the program's list. */
-	REFUSED("proxy_connect_timeout", NO_CONNECTION),
-	REFUSED("proxy_next_upstream", NO_CONNECTION),
-	REFUSED("proxy_next_upstream_tries", NO_CONNECTION),
-	REFUSED("proxy_next_upstream_timeout", NO_CONNECTION),
-	REFUSED("proxy_buffer_size", NO_CONNECTION),
-	REFUSED("access_log", NO_SESSION),
-	REFUSED("log_format", NO_SESSION),
-	REFUSED("error_log", "it stands in the main context"),
-	REFUSED("return", NO_CONNECTION),
 	{ 0 },
 };
 

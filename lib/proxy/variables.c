@@ -646,6 +646,6 @@ static const struct config_variable variables[] = {
 void
 proxy_variables_define(void)
 {
-	config_variables_define(variables);
-	config_captures_bind(capture);
+	config_variables_define(CONFIG_HTTP, variables);
+	config_captures_bind(CONFIG_HTTP, capture);
 }

@@ -176,6 +176,59 @@ upstream_groups_finish(struct config *config, struct upstream_settings *space)
 	return 0;
 }
 
+/* ---- views for terminated connections ---- */
+
+static struct upstream_group *
+session_group_new(struct config *config, const struct upstream_group *group)
+{
+	struct upstream_group *view = arena_alloc(config_arena(config), sizeof(*view));
+	struct config_directive_call call = { .config = config,
+					      .scope = config_child(config_root(config), CONFIG_STREAM),
+					      .file = group->file,
+					      .line = group->line };
+
+	*view = *group;
+	if (!group->method_said)
+		view->method = balance_methods[0];
+	if (view->method->properties & BALANCE_NEEDS_KEY || group->key_text.data)
+		view->key = config_value_compile(&call, group->key_text.data ? group->key_text
+									     : (struct bytes)BYTES("$remote_addr"));
+	if (config_error(config) || plan_by_configuration(config, view, &view->plan) < 0)
+		return NULL;
+	return view;
+}
+
+struct upstream_group *
+upstream_session_group(struct config *config, const struct upstream_group *group)
+{
+	struct upstream_settings *space = upstream_space_settings(config_child(config_root(config), CONFIG_STREAM));
+	struct upstream_group *view;
+
+	for (uint32_t i = 0; i < space->session_count; i++)
+		if (space->sessions[i]->servers == group->servers)
+			return space->sessions[i];
+	view = session_group_new(config, group);
+	if (!view)
+		return NULL;
+	if (!space->sessions)
+		space->sessions = arena_alloc(config_arena(config), space->group_count * sizeof(*space->sessions));
+	view->index = space->session_count;
+	space->sessions[space->session_count++] = view;
+	return view;
+}
+
+struct upstream_group **
+upstream_session_groups(struct config *config, uint32_t *count)
+{
+	const struct upstream_settings *space =
+		upstream_space_settings(config_child(config_root(config), CONFIG_STREAM));
+
+	*count = space ? space->session_count : 0;
+	return space ? space->sessions : NULL;
+}
+
+/* ---- finding ---- */
+
 static struct upstream_group **
 groups_of(struct config *config, enum config_context context, uint32_t *count)
 {
@@ -213,6 +266,18 @@ struct upstream_group **
 upstream_stream_groups(struct config *config, uint32_t *count)
 {
 	return groups_of(config, CONFIG_STREAM, count);
+}
+
+struct upstream_group *
+upstream_session_group_find(struct config *config, struct bytes name)
+{
+	uint32_t count;
+	struct upstream_group **groups = upstream_session_groups(config, &count);
+
+	for (uint32_t i = 0; i < count; i++)
+		if (bytes_equal_ignoring_case(groups[i]->name, name))
+			return groups[i];
+	return NULL;
 }
 
 struct upstream_group *

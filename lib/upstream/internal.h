@@ -29,6 +29,8 @@ struct upstream_settings {
 	struct upstream_entry *referred, **referred_end;
 	struct upstream_group **groups; /* when finished */
 	uint32_t group_count;
+	struct upstream_group **sessions; /* views of them, in stream */
+	uint32_t session_count;
 	/* in upstream */
 	struct upstream_entry *entry;
 	int64_t keepalive, keepalive_requests, keepalive_timeout_ms, keepalive_time_ms;

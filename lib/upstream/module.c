@@ -36,14 +36,12 @@ set_upstream(struct config_directive_call *call)
 	return 0;
 }
 
-/* Of a packet there is nothing but its addresses and ports. */
+/* What it means depends on who refers to the group: of a packet there is nothing but its addresses and ports. */
 static int
-set_stream_key(struct config_directive_call *call, struct upstream_group *group, struct bytes key)
+set_stream_key(struct upstream_group *group, struct bytes key)
 {
-	if (!bytes_equal_string(key, "$remote_addr") && !bytes_equal_string(key, "${remote_addr}"))
-		return config_fail(call, "the key \"%s\" of \"%s\" is not supported in stream: it may be $remote_addr",
-				   (const char *)key.data, call->directive->name);
-	group->by_address = true;
+	group->key_text = key;
+	group->by_address = bytes_equal_string(key, "$remote_addr") || bytes_equal_string(key, "${remote_addr}");
 	return 0;
 }
 
@@ -56,7 +54,7 @@ set_key(struct config_directive_call *call, struct upstream_group *group)
 	if (written)
 		key = call->words[1];
 	if (call->scope->context == CONFIG_STREAM_UPSTREAM)
-		return written ? set_stream_key(call, group, key) : 0;
+		return written ? set_stream_key(group, key) : 0;
 	group->key = config_value_compile(call, key);
 	return group->key ? 0 : -EINVAL;
 }
@@ -93,6 +91,8 @@ set_method(struct config_directive_call *call)
 	group->method = call->directive->extra;
 	group->method_options = 0;
 	group->key = NULL;
+	group->key_text = (struct bytes){ 0 };
+	group->method_said = true;
 	return set_method_words(call, group);
 }
 

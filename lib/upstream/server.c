@@ -4,10 +4,6 @@
 
 #include "upstream/internal.h"
 
-/* nginx's defaults. */
-#define MAX_FAILS_DEFAULT 1
-#define FAIL_TIMEOUT_DEFAULT_MS 10000
-
 static int
 fail_parameter(struct config_directive_call *call, struct bytes word)
 {
@@ -134,9 +130,10 @@ set_parameter(struct config_directive_call *call, struct upstream_server *server
 struct upstream_server
 upstream_server_default(struct bytes name)
 {
-	return (struct upstream_server){
-		.name = name, .weight = 1, .max_fails = MAX_FAILS_DEFAULT, .fail_timeout_ms = FAIL_TIMEOUT_DEFAULT_MS
-	};
+	return (struct upstream_server){ .name = name,
+					 .weight = 1,
+					 .max_fails = UPSTREAM_MAX_FAILS_DEFAULT,
+					 .fail_timeout_ms = UPSTREAM_FAIL_TIMEOUT_DEFAULT_MS };
 }
 
 /* A place for `count` more, growing by doubling: the old array stays in the arena, which is half of the new one. */
@@ -186,19 +183,6 @@ upstream_servers_add(struct arena *arena, struct upstream_entry *entry, const st
 	return 0;
 }
 
-/* What a packet-level service cannot know: whether connections are open, and whether they failed. */
-static int
-check_stream(struct config_directive_call *call, const struct upstream_server *server)
-{
-	if (server->max_conns)
-		return config_fail(call, "parameter \"max_conns\" is not supported in stream: packets are forwarded, "
-					 "connections are not counted");
-	if (server->max_fails != MAX_FAILS_DEFAULT || server->fail_timeout_ms != FAIL_TIMEOUT_DEFAULT_MS)
-		config_warn(call, "\"max_fails\" and \"fail_timeout\" have no effect in stream: packets are forwarded, "
-				  "failures are not seen");
-	return 0;
-}
-
 int
 upstream_server_set(struct config_directive_call *call)
 {
@@ -216,8 +200,6 @@ upstream_server_set(struct config_directive_call *call)
 	for (size_t i = 2; i < call->word_count; i++)
 		if (set_parameter(call, &model, call->words[i]) < 0)
 			return -EINVAL;
-	if (stream && check_stream(call, &model) < 0)
-		return -EINVAL;
 	/* Only where the method is named first, as in nginx. */
 	if (model.backup && entry->group.method && entry->group.method->properties & BALANCE_NO_BACKUP)
 		return config_fail(call, "balancing method does not support parameter \"backup\"");

@@ -18,6 +18,10 @@
 /* So that the sums of round robin over all servers of a group fit in 32 bits. */
 #define UPSTREAM_WEIGHT_MAX 1000000
 
+/* nginx's. */
+#define UPSTREAM_MAX_FAILS_DEFAULT 1
+#define UPSTREAM_FAIL_TIMEOUT_DEFAULT_MS 10000
+
 /* Octets of `quic_id`. */
 #define UPSTREAM_QUIC_ID_MAX 8
 
@@ -50,7 +54,9 @@ struct upstream_group {
 	uint16_t default_port;
 	const struct balance_method *method;
 	uint32_t method_options, method_size;
-	struct config_value *key; /* of hash and maglev; NULL otherwise, and in stream */
+	bool method_said;         /* else it is what the groups of its space have without being told */
+	struct config_value *key; /* of hash and maglev; NULL otherwise, and in stream but for sessions */
+	struct bytes key_text;    /* stream: as written; data NULL: none is */
 	bool by_address;          /* stream: the client's address alone decides (`KEY` is $remote_addr, or ip_hash) */
 	/* Peers: first the primary servers, then the backups; each part has its own table. The backups of a method with
 	 * BALANCE_NO_BACKUP (written before the method, which nginx accepts) take turns. */
@@ -67,9 +73,10 @@ struct upstream_group {
 extern struct config_module upstream_module;
 
 /*
- * http and stream have groups of their own, as in nginx: a name may stand in both. What differs in stream: packets, not
- * requests, are given to servers, so that `maglev` (the 5-tuple decides) is what a group has without being told, keys are
- * $remote_addr or nothing, there is no `keepalive`, and a server has no default port.
+ * http and stream have groups of their own, as in nginx: a name may stand in both. What differs in stream: there is no
+ * `keepalive`, a server has no default port, and a group may serve two kinds of `server`. Where packets are forwarded, `maglev`
+ * (the 5-tuple decides) is what it has without being told, and keys are $remote_addr or nothing; l4/ holds it to that. Where
+ * connections are terminated, it is as a group of http is, and there is a second view of it for that.
  */
 
 /* All groups of http, in order of definition, implicit ones last; for sizing per-lcore state. */
@@ -79,6 +86,13 @@ struct upstream_group *upstream_group_find(struct config *config, struct bytes n
 /* The same for stream. */
 struct upstream_group **upstream_stream_groups(struct config *config, uint32_t *count);
 struct upstream_group *upstream_stream_group_find(struct config *config, struct bytes name);
+
+/* A complete group of stream as terminated connections have it: round robin unless it says otherwise, its key compiled, tables
+ * made. The same view for the same group each time, with `index` among these. In finish() of modules behind this one; NULL after
+ * config_fail_at(). */
+struct upstream_group *upstream_session_group(struct config *config, const struct upstream_group *group);
+struct upstream_group **upstream_session_groups(struct config *config, uint32_t *count);
+struct upstream_group *upstream_session_group_find(struct config *config, struct bytes name);
 /* The group for "host:port" or "host" in a proxy_pass (nothing of the URI): an `upstream` of that name, wherever in the
  * file it is defined, or an implicit one whose host is resolved at config_parse()'s end. What the pointer shows is valid
  * when this module's finish() of the http or stream scope has run. `default_port` 0: there is none, and a host that is no

@@ -8,6 +8,7 @@
 
 #include "l4/l4.h"
 #include "sample.h"
+#include "stream/stream.h"
 
 /* In place of the C library's. */
 int
@@ -82,7 +83,7 @@ use_services(struct config *config)
 static void
 parse_stream(struct bytes text)
 {
-	static struct config_module *const modules[] = { &upstream_module, &l4_module, NULL };
+	static struct config_module *const modules[] = { &upstream_module, &stream_module, &l4_module, NULL };
 	struct config_source source = { .path = "fuzz", .text = text, .without_files = true };
 	struct config *config = config_parse(&source, modules);
 	size_t seen = 0;
@@ -113,7 +114,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		source.globals = bytes_from(source.text, 1);
 		source.text = (struct bytes)BYTES("events {}");
 	}
-	config_variables_define(sample_variables);
+	config_variables_define(CONFIG_HTTP, sample_variables);
 	sample_captures_bind();
 	config = config_parse(&source, sample_modules);
 	if (!config_error(config))

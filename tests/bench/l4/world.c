@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "packet/view.h"
+#include "stream/stream.h"
 
 /* Two bursts and the pool's cache are in use; more only makes start-up slower. */
 #define PACKET_BUFFERS 4096
@@ -56,7 +57,7 @@ configuration_text(const struct world_options *o)
 static int
 parse(struct world *w)
 {
-	static struct config_module *const modules[] = { &upstream_module, &l4_module, NULL };
+	static struct config_module *const modules[] = { &upstream_module, &stream_module, &l4_module, NULL };
 	char *text = configuration_text(&w->options);
 	struct config_source source = { .path = "bench.conf" };
 

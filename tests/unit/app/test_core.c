@@ -6,12 +6,14 @@
 #include "l4/l4.h"
 #include "proxy/proxy.h"
 #include "proxy/settings.h"
+#include "stream/stream.h"
 #include "tcp/tcp.h"
 #include "weir/core.h"
 
-static struct config_module *const modules[] = { &core_module, &events_module,       &upstream_module,
-						 &l4_module,   &proxy_server_module, &proxy_location_module,
-						 NULL };
+static struct config_module *const modules[] = {
+	&core_module, &events_module,       &upstream_module,       &stream_module,
+	&l4_module,   &proxy_server_module, &proxy_location_module, NULL
+};
 static struct config *config;
 
 static const char *

@@ -272,7 +272,7 @@ get_capture(void *subject, unsigned int number, struct bytes *value)
 void
 sample_captures_bind(void)
 {
-	config_captures_bind(get_capture);
+	config_captures_bind(CONFIG_HTTP, get_capture);
 }
 
 struct config *
@@ -282,6 +282,6 @@ sample_parse(const char *text)
 		.path = "t.conf", .text = bytes_of(text, strlen(text)), .prefix = "", .unsupported = sample_unsupported
 	};
 
-	config_variables_define(sample_variables);
+	config_variables_define(CONFIG_HTTP, sample_variables);
 	return config_parse(&source, sample_modules);
 }

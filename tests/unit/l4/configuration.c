@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "stream/stream.h"
 #include "support/cmocka.h"
 
 static char warnings[4096];
@@ -10,7 +11,7 @@ static char warnings[4096];
 struct config *
 configuration_parse(const char *text)
 {
-	static struct config_module *const modules[] = { &upstream_module, &l4_module, NULL };
+	static struct config_module *const modules[] = { &upstream_module, &stream_module, &l4_module, NULL };
 	struct config_source source = { .path = "t.conf", .text = bytes_of_string(text) };
 
 	return config_parse(&source, modules);

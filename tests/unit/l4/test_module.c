@@ -136,9 +136,8 @@ errors_are_nginxs(void **state)
 static void
 what_is_no_packet_level_service_is_said(void **state)
 {
-	FAILS(SERVER("listen 80; proxy_pass 10.0.2.1:80;"),
-	      "no \"forward\" is defined for server: terminated TCP is not there yet; \"forward\" makes the service "
-	      "packet-level in t.conf:2");
+	FAILS(SERVER("listen 80; proxy_pass 10.0.2.1:80; toa on;"),
+	      "\"toa\" needs \"forward\": without it connections are terminated, and no packets forwarded in t.conf:2");
 	FAILS(SERVER("forward l2;"), "invalid value \"l2\" in \"forward\" directive, it must be one of full_nat, nat, "
 				     "dsr, ipip, gue in t.conf:2");
 	FAILS(SERVER("forward nat; forward nat;"), "\"forward\" directive is duplicate in t.conf:2");
@@ -160,13 +159,13 @@ what_is_no_packet_level_service_is_said(void **state)
 	      "the host is no numeric address in \"localhost:80\" of the \"listen\" directive in t.conf:2");
 	FAILS(SERVER("listen unix:/tmp/a;"),
 	      "\"unix:/tmp/a\" is not supported: weir listens on IP addresses in t.conf:2");
-	FAILS(SERVER("listen 10.0.1.1:80 ssl;"),
-	      "the \"ssl\" parameter of \"listen\" is not supported in stream: TLS is not terminated here in t.conf:2");
-	FAILS(SERVER("proxy_pass $name;"),
-	      "variables in \"proxy_pass\" are not supported in stream: of a packet there are none in t.conf:2");
-	FAILS(SERVER("proxy_connect_timeout 5s;"),
-	      "\"proxy_connect_timeout\" directive is not supported in stream: packets are forwarded, no connection to "
-	      "the server is made in t.conf:2");
+	FAILS(SERVER("listen 10.0.1.1:80 ssl; proxy_pass 10.0.2.1:80; forward nat;"),
+	      "the \"ssl\" parameter of \"listen\" cannot be used with \"forward nat\": TLS is not terminated here in "
+	      "t.conf:2");
+	FAILS(SERVER("listen 10.0.1.1:80 proxy_protocol; proxy_pass 10.0.2.1:80; forward nat;"),
+	      "the \"proxy_protocol\" parameter of \"listen\" cannot be used with \"forward nat\": packets are "
+	      "forwarded "
+	      "as they come in t.conf:2");
 	FAILS("stream { flows 1023; }",
 	      "invalid value \"1023\" in \"flows\" directive, it must be between 1024 and 4294967296 in t.conf:1");
 	FAILS("stream { flows many; }", "invalid value \"many\" in \"flows\" directive in t.conf:1");
@@ -176,24 +175,26 @@ what_is_no_packet_level_service_is_said(void **state)
 	FAILS("stream { mss_clamp 535; }",
 	      "invalid value \"535\" in \"mss_clamp\" directive, it must be \"on\", \"off\" "
 	      "or a number between 536 and 65495 in t.conf:1");
-	FAILS("stream { proxy_timeout 500ms; }",
-	      "invalid value \"500ms\" in \"proxy_timeout\" directive, it must be between 1s and 12h in t.conf:1");
-	FAILS("stream { proxy_timeout 13h; }",
-	      "invalid value \"13h\" in \"proxy_timeout\" directive, it must be between 1s and 12h in t.conf:1");
+	FAILS(SERVER(WELL "proxy_timeout 500ms;"),
+	      "\"proxy_timeout\" must be between 1s and 12h with \"forward full_nat\" in t.conf:2");
+	FAILS(SERVER(WELL "proxy_timeout 13h;"),
+	      "\"proxy_timeout\" must be between 1s and 12h with \"forward full_nat\" in t.conf:2");
 }
 
+#define PASSING_TO_A "server { listen 10.0.1.1:80; proxy_pass a; forward nat; } }"
+
 static void
-groups_of_stream_have_their_own_rules(void **state)
+groups_of_packets_have_their_own_rules(void **state)
 {
-	FAILS("stream { upstream a { hash $uri; } }",
-	      "the key \"$uri\" of \"hash\" is not supported in stream: it may be $remote_addr in t.conf:1");
-	FAILS("stream { upstream a { maglev x; } }",
-	      "the key \"x\" of \"maglev\" is not supported in stream: it may be $remote_addr in t.conf:1");
+	FAILS("stream { upstream a { hash $uri; server 10.0.0.1:80; }\n" PASSING_TO_A,
+	      "the key \"$uri\" of \"hash\" is not supported with \"forward nat\": it may be $remote_addr in t.conf:1");
+	FAILS("stream { upstream a { maglev x; server 10.0.0.1:80; }\n" PASSING_TO_A,
+	      "the key \"x\" of \"maglev\" is not supported with \"forward nat\": it may be $remote_addr in t.conf:1");
 	FAILS("stream { upstream a { keepalive 5; } }", "\"keepalive\" directive is not allowed here in t.conf:1");
-	FAILS("stream { upstream a { server 10.0.0.1:80 max_conns=5; } }",
-	      "parameter \"max_conns\" is not supported in stream: packets are forwarded, connections are not counted "
-	      "in "
-	      "t.conf:1");
+	FAILS("stream { upstream a { server 10.0.0.1:80 max_conns=5; }\n" PASSING_TO_A,
+	      "parameter \"max_conns\" is not supported with \"forward nat\": packets are forwarded, connections are "
+	      "not "
+	      "counted in t.conf:1");
 	FAILS("stream { upstream a { ip_hash; server 10.0.0.1:80 backup; } }",
 	      "balancing method does not support parameter \"backup\" in t.conf:1");
 }
@@ -336,11 +337,13 @@ an_address_of_no_interface_is_noted_once(void **state)
 static void
 thresholds_that_cannot_work_are_warned_of(void **state)
 {
-	struct config *config = configuration_parse_well("stream { upstream a { server 10.0.0.1:80 max_fails=3; } }");
+	struct config *config =
+		configuration_parse_well("stream { upstream a { server 127.0.0.1:80 max_fails=3; }\n"
+					 "server { listen 127.0.0.1:80; proxy_pass a; forward nat; } }");
 
 	assert_string_equal(configuration_warnings(config),
-			    "\"max_fails\" and \"fail_timeout\" have no effect in stream: packets are forwarded, "
-			    "failures are not seen in t.conf:1\n");
+			    "\"max_fails\" and \"fail_timeout\" have no effect with \"forward nat\": packets are "
+			    "forwarded, failures are not seen in t.conf:1\n");
 	config_free(config);
 }
 
@@ -376,7 +379,7 @@ main(void)
 		cmocka_unit_test(settings_are_taken_and_inherited),
 		cmocka_unit_test(errors_are_nginxs),
 		cmocka_unit_test(what_is_no_packet_level_service_is_said),
-		cmocka_unit_test(groups_of_stream_have_their_own_rules),
+		cmocka_unit_test(groups_of_packets_have_their_own_rules),
 		cmocka_unit_test(servers_must_fit_the_mode),
 		cmocka_unit_test(connection_ids_must_tell_servers_apart),
 		cmocka_unit_test(a_group_with_ids_may_serve_tcp_too),

@@ -62,7 +62,7 @@ parse_in(const char *block, const char *text)
 	char *whole;
 
 	if (!defined)
-		config_variables_define(variables);
+		config_variables_define(CONFIG_HTTP, variables);
 	defined = true;
 	passed_count = 0;
 	assert_true(asprintf(&whole, "%s {\n%s\n}\n", block, text) > 0);
