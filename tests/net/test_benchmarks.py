@@ -72,11 +72,13 @@ def test_bench_tcp_measures_what_it_says(tmp_path):
 
 def test_every_packet_of_bench_xdp_does_what_is_measured(tmp_path):
     report = tmp_path / "report.json"
-    done = run(f"{SCRIPTS}/bench-xdp", "--build", BUILD, "--flows", "1000", "--repeats", "20000", "--json", str(report))
+    done = run(f"{SCRIPTS}/bench-xdp", "--build", BUILD, "--flows", "1000", "--repeats", "20000", "--idle-seconds", "0.5",
+               "--json", str(report))
     assert done.returncode == 0, done.stdout + done.stderr
     rows = json.loads(report.read_text())
     assert {row["mode"] for row in rows if row["case"] == "hit"} == set(MODES)
-    assert {row["case"] for row in rows} == {"hit", "miss", "new"}
+    assert {row["case"] for row in rows} == {"hit", "miss", "new", "live", "idle"}
+    assert {row["mode"] for row in rows if row["case"] == "live"} == set(MODES)
 
 
 @pytest.mark.parametrize("profile", ["single_flow", "many_flows", "syn_flood", "imix"])

@@ -7,6 +7,7 @@
 #include <linux/in.h>
 #include <linux/ip.h>
 #include <linux/tcp.h>
+#include <stdbool.h>
 
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
@@ -61,23 +62,46 @@ write(void *data, __u32 number)
 	tcp->check = 0x1234;
 }
 
-SEC("xdp.frags")
-int
-generate(struct xdp_md *context)
+/* False when there is no frame of that length. */
+static __always_inline bool
+make_next(struct xdp_md *context)
 {
 	int longer = (int)(context->data_end - context->data) - FRAME_LEN;
 	__u32 number = next;
 	void *data;
 
 	if (longer && bpf_xdp_adjust_head(context, longer))
-		return XDP_ABORTED;
+		return false;
 	data = (void *)(long)context->data;
 	if (data + FRAME_LEN > (void *)(long)context->data_end)
-		return XDP_ABORTED;
+		return false;
 	next = number + step >= flow_count ? number + step - flow_count : number + step;
 	write(data, number);
-	bpf_tail_call(context, &under_test, 0);
+	return true;
+}
+
+SEC("xdp.frags")
+int
+generate(struct xdp_md *context)
+{
+	if (make_next(context))
+		bpf_tail_call(context, &under_test, 0);
 	return XDP_ABORTED;
+}
+
+/* Of live frames: out of the interface that they are said to come from, or nowhere. */
+SEC("xdp.frags")
+int
+send(struct xdp_md *context)
+{
+	return make_next(context) ? XDP_TX : XDP_ABORTED;
+}
+
+SEC("xdp.frags")
+int
+make(struct xdp_md *context)
+{
+	return make_next(context) ? XDP_DROP : XDP_ABORTED;
 }
 
 SEC("xdp.frags")
@@ -85,6 +109,20 @@ int
 nothing(struct xdp_md *context)
 {
 	return XDP_PASS;
+}
+
+SEC("xdp.frags")
+int
+drop(struct xdp_md *context)
+{
+	return XDP_DROP;
+}
+
+SEC("xdp.frags")
+int
+bounce(struct xdp_md *context)
+{
+	return XDP_TX;
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

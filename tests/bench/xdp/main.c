@@ -2,17 +2,19 @@
  * What a packet costs in the XDP program: BPF_PROG_TEST_RUN over frames that a program in front of it makes, less the same
  * with a program that does nothing. One line of JSON per case.
  *
- *     bench-xdp PACKETS MODE FLOWS [miss|new]      PACKETS: per window; MODE: dsr, ipip, gue, nat, full_nat
+ *     bench-xdp PACKETS MODE FLOWS [miss|new|live]      PACKETS: per window; MODE: dsr, ipip, gue, nat, full_nat
  *
  * 64 servers; established flows, put into the table as a worker does. `miss`: clients that have none, so that the packet is
  * handed up (there is no socket: it ends there). `new`: the same in a table with room for FLOWS, where the program places
- * them: each packet a flow, a quarter of FLOWS per window, which begins with an empty table.
+ * them: each packet a flow, a quarter of FLOWS per window, which begins with an empty table. `live`: frames on a wire (live.h),
+ * with windows of this program, of a bare XDP_DROP and of a bare XDP_TX taking turns.
  */
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <linux/bpf.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +24,7 @@
 #include "generate.skel.h"
 #include "l4/flow.h"
 #include "l4/l4.h"
+#include "live.h"
 #include "xdp/xdp.h"
 
 #define SERVERS 64
@@ -32,8 +35,8 @@
 #define HOP 1
 #define SERVICE 1
 
-enum what { HIT, MISS, NEW };
-static const char *const words[] = { [HIT] = "hit", [MISS] = "miss", [NEW] = "new" };
+enum what { HIT, MISS, NEW, LIVE };
+static const char *const words[] = { [HIT] = "hit", [MISS] = "miss", [NEW] = "new", [LIVE] = "live" };
 
 static uint32_t repeats;
 static struct xdp_program *program;
@@ -71,12 +74,12 @@ load(uint64_t flows)
 }
 
 static void
-targets_set(const struct l4_forwarder *forwarder, const struct xdp_memory *memory)
+targets_set(const struct l4_forwarder *forwarder, const struct xdp_memory *memory, unsigned int ifindex)
 {
 	memory->hops[HOP] = (struct xdp_hop){ .header = { 2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1 },
-					      .ifindex = 7,
+					      .ifindex = ifindex,
 					      .mtu = 1500,
-					      .flags = XDP_HOP_KNOWN | XDP_HOP_READY };
+					      .flags = XDP_HOP_KNOWN | XDP_HOP_READY | XDP_HOP_BOUNCES };
 	memory->lane->hop_generation = 1;
 	for (uint32_t i = 1; i <= SERVERS; i++) {
 		struct xdp_target shared;
@@ -189,10 +192,63 @@ measure(const char *mode, uint64_t flows, enum what what, uint64_t inserted)
 	       (unsigned long)repeats * WINDOWS, (unsigned long)inserted);
 }
 
+/* ---- on a wire ---- */
+
+struct live_case {
+	const char *name;
+	int program_fd;
+	double ns[WINDOWS];
+	uint64_t arrived;
+};
+
+static void
+live_case_run(struct live *live, struct live_case *c, int window)
+{
+	uint64_t arrived = 0;
+
+	c->ns[window] = live_window(live, c->program_fd, repeats, &arrived);
+	if (c->ns[window] < 0)
+		die(c->name, strerror((int)-c->ns[window]));
+	c->arrived += arrived;
+}
+
+static void
+live_case_print(struct live_case *c)
+{
+	qsort(c->ns, WINDOWS, sizeof(c->ns[0]), compare);
+	printf("\"%s\":{\"ns\":%.0f,\"least\":%.0f,\"most\":%.0f,\"arrived\":%lu},", c->name, c->ns[WINDOWS / 2],
+	       c->ns[0], c->ns[WINDOWS - 1], (unsigned long)c->arrived);
+}
+
+static void
+measure_live(const char *mode, uint64_t flows, uint64_t inserted)
+{
+	struct live_case cases[] = { { .name = "made", .program_fd = -1 },
+				     { .name = "drop", .program_fd = bpf_program__fd(generator->progs.drop) },
+				     { .name = "tx", .program_fd = bpf_program__fd(generator->progs.bounce) },
+				     { .name = "weir", .program_fd = xdp_program_fd(program) } };
+	const unsigned int count = sizeof(cases) / sizeof(cases[0]);
+	struct live *live = live_new(generator);
+	uint64_t counters[XDP_COUNTER_COUNT];
+
+	if (!live)
+		die("live frames", strerror(errno));
+	for (int window = 0; window < WINDOWS; window++)
+		for (unsigned int i = 0; i < count; i++)
+			live_case_run(live, &cases[i], window);
+	live_free(live);
+	xdp_program_counters(program, counters);
+	printf("{\"mode\":\"%s\",\"flows\":%lu,\"case\":\"live\",", mode, (unsigned long)flows);
+	for (unsigned int i = 0; i < count; i++)
+		live_case_print(&cases[i]);
+	printf("\"forwarded\":%lu,\"packets\":%lu,\"inserted\":%lu}\n", (unsigned long)counters[XDP_COUNT_FORWARDED],
+	       (unsigned long)repeats * WINDOWS, (unsigned long)inserted);
+}
+
 static enum what
 what_of(const char *word)
 {
-	for (enum what what = MISS; word && what <= NEW; what++)
+	for (enum what what = MISS; word && what <= LIVE; what++)
 		if (strcmp(word, words[what]) == 0)
 			return what;
 	return HIT;
@@ -209,11 +265,11 @@ main(int argc, char **argv)
 
 	repeats = argc > 3 ? (uint32_t)strtoul(argv[1], NULL, 10) : 0;
 	if (!forwarder || !flows || !repeats)
-		die("usage", "bench-xdp PACKETS MODE FLOWS [miss|new]");
+		die("usage", "bench-xdp PACKETS MODE FLOWS [miss|new|live]");
 	load(flows);
 	if (!xdp_program_memory(program, 0, &memory))
 		die("XDP", "does not forward");
-	targets_set(forwarder, &memory);
+	targets_set(forwarder, &memory, what == LIVE ? if_nametoindex(LIVE_TESTED) : 7);
 	table = l4_flows_new_in(memory.flows, memory.lane, flows, targets, memory.uses);
 	if (!table)
 		die("the flow table", strerror(ENOMEM));
@@ -230,7 +286,10 @@ main(int argc, char **argv)
 	generator->bss->step = flows > 1000 ? 7919 % (uint32_t)flows : 1;
 	generator->bss->first_client = FIRST_CLIENT + (what == MISS ? 0x1000000 : 0);
 	generator->bss->vip_be = htonl(VIP);
-	measure(argv[2], flows, what, inserted);
+	if (what == LIVE)
+		measure_live(argv[2], flows, inserted);
+	else
+		measure(argv[2], flows, what, inserted);
 	l4_flows_free(table);
 	generate_bpf__destroy(generator);
 	xdp_program_free(program);
