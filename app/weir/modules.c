@@ -19,8 +19,8 @@ struct config_module *const *
 weir_modules(void)
 {
 	static struct config_module *modules[MODULES_MAX] = {
-		&core_module, &events_module,       &upstream_module,       &stream_module,        &l4_module,
-		&tls_module,  &proxy_server_module, &proxy_location_module, &proxy_real_ip_module,
+		&core_module, &events_module,     &upstream_module,     &stream_module,         &l4_module,
+		&tls_module,  &tls_client_module, &proxy_server_module, &proxy_location_module, &proxy_real_ip_module,
 	};
 	size_t count = 0;
 

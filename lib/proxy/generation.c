@@ -3,10 +3,22 @@
 #include "base/random.h"
 #include "proxy/virtual_host.h"
 #include "proxy/worker.h"
+#include "tls/sessions.h"
+
+/* To any server. */
+static bool
+speaks_tls(const struct proxy_generation *g)
+{
+	struct config_scope *http = config_child(config_root(g->config), CONFIG_HTTP);
+
+	return http && ((struct tls_client_settings *)config_settings(http, &tls_client_module))->clients;
+}
 
 static int
 share_init(struct proxy_generation *g, struct proxy_share *share)
 {
+	uint32_t servers = 0;
+
 	share->generation = g;
 	share->states = calloc(g->group_count + 1, sizeof(*share->states));
 	share->pools = calloc(g->group_count + 1, sizeof(*share->pools));
@@ -20,8 +32,10 @@ share_init(struct proxy_generation *g, struct proxy_share *share)
 		share->states[i] = upstream_state_new(g->groups[i], seed);
 		if (!share->states[i])
 			return -1;
+		servers += upstream_server_count(g->groups[i]);
 	}
-	return 0;
+	share->sessions = speaks_tls(g) ? tls_sessions_new(servers) : NULL;
+	return share->sessions || !speaks_tls(g) ? 0 : -1;
 }
 
 static void
@@ -31,6 +45,7 @@ share_fini(struct proxy_generation *g, struct proxy_share *share)
 		upstream_state_free(share->states[i]);
 	free(share->states);
 	free(share->pools);
+	tls_sessions_free(share->sessions);
 }
 
 struct proxy_generation *

@@ -1,3 +1,5 @@
+#include <errno.h>
+
 #include "proxy/worker.h"
 
 void
@@ -6,14 +8,24 @@ proxy_link_arm(struct proxy_link *link, int64_t ms)
 	timer_deadline_set(link->worker->link_timers, &link->timeout, link->worker->now_ns + (uint64_t)ms * NS_PER_MS);
 }
 
+/* With TLS, a connection is as good as what was asked of the server when it was made: another location may trust others, or
+ * want another name. */
+static bool
+serves(const struct proxy_link *link, const struct tls_client *client, struct bytes name)
+{
+	if (link->client != client)
+		return false;
+	return !client || tls_serves(link->transport.tls->session, client, name);
+}
+
 /* An idle connection to that very server, the warmest first. */
 static struct proxy_link *
-pool_take(struct proxy_pool *pool, uint32_t server_index)
+pool_take(struct proxy_pool *pool, uint32_t server_index, const struct tls_client *client, struct bytes name)
 {
 	for (struct list *node = pool->idle.prev; node != &pool->idle; node = node->prev) {
 		struct proxy_link *link = container_of(node, struct proxy_link, node);
 
-		if (link->server_index != server_index)
+		if (link->server_index != server_index || !serves(link, client, name))
 			continue;
 		list_remove(node);
 		pool->count--;
@@ -41,8 +53,16 @@ struct proxy_link *
 proxy_link_open(struct proxy_exchange *x, const struct upstream_group *group, uint32_t server_index, int *error)
 {
 	struct proxy_worker *worker = x->worker;
-	struct proxy_link *link = pool_take(&x->share->pools[group->index], server_index);
+	const struct tls_client *client = x->location->client;
+	uint8_t buffer[TLS_NAME_MAX];
+	struct bytes name = { 0 };
+	struct proxy_link *link;
 
+	if (client && !proxy_link_name(x, buffer, &name)) {
+		*error = -ENAMETOOLONG;
+		return NULL;
+	}
+	link = pool_take(&x->share->pools[group->index], server_index, client, name);
 	if (link) {
 		timer_deadline_clear(&link->timeout);
 		link->reused = true;
@@ -64,6 +84,7 @@ proxy_link_open(struct proxy_exchange *x, const struct upstream_group *group, ui
 		.exchange = x,
 		.share = x->share,
 		.group = group,
+		.client = client,
 		.server_index = server_index,
 		.started_ns = worker->now_ns,
 	};
@@ -83,13 +104,14 @@ proxy_link_close(struct proxy_link *link)
 {
 	struct proxy_worker *worker = link->worker;
 
-	if (!link->exchange && !list_empty(&link->node)) {
-		list_remove(&link->node);
+	if (!link->exchange && !list_empty(&link->node))
 		link->share->pools[link->group->index].count--;
-	}
+	list_remove(&link->node);
 	timer_deadline_cancel(worker->link_timers, &link->timeout);
-	/* Nobody waits for what the server may still send: a reset spares it the work, and us a FIN-WAIT. */
-	if (!link->connected || proxy_transport_readable(&link->transport) || !proxy_transport_at_end(&link->transport))
+	/* Nobody waits for what the server may still send: a reset spares it the work, and us a FIN-WAIT. With TLS there is
+	 * a last word to be said, an alert or close_notify (RFC 8446 section 6). */
+	if (proxy_transport_readable(&link->transport) ||
+	    (!link->transport.tls && (!link->connected || !proxy_transport_at_end(&link->transport))))
 		proxy_transport_abort(&link->transport);
 	else
 		proxy_transport_close(&link->transport);
@@ -121,6 +143,13 @@ proxy_link_park(struct proxy_link *link)
 void
 proxy_link_events(struct proxy_link *link, uint32_t events)
 {
+	if (link->client && !link->connected) {
+		proxy_link_secure(link, events);
+		return;
+	}
+	events = proxy_transport_events(&link->transport, events);
+	if (!events)
+		return; /* the server spoke of TLS alone */
 	if (link->exchange)
 		proxy_exchange_link_events(link->exchange, events);
 	else

@@ -259,6 +259,11 @@ location_finish(struct config *config, struct config_scope *scope, void *setting
 {
 	struct proxy_location *location = settings;
 
+	if (location->pass_secure) {
+		location->client = tls_client_get(config, scope);
+		if (!location->client)
+			return -EINVAL;
+	}
 	return scope->context == CONFIG_LOCATION ? proxy_locations_build(config, scope, &location->locations) : 0;
 }
 

@@ -59,15 +59,15 @@ port_at(struct bytes host)
 static void
 pass_names(struct config_directive_call *call, struct proxy_location *location, struct bytes host)
 {
-	struct bytes port;
+	struct bytes port, scheme_port = bytes_of_string(location->pass_secure ? "443" : "80");
 	size_t at;
 
 	location->pass_host = arena_copy(config_arena(call->config), host);
 	at = port_at(location->pass_host);
 	port = bytes_from(location->pass_host, at + 1);
-	location->pass_port = port.len ? port : (struct bytes)BYTES("80");
+	location->pass_port = port.len ? port : scheme_port;
 	location->pass_authority = location->pass_host;
-	if (bytes_equal_string(location->pass_port, "80"))
+	if (bytes_equal(location->pass_port, scheme_port))
 		location->pass_authority.len = at;
 }
 
@@ -75,17 +75,15 @@ int
 proxy_set_pass(struct config_directive_call *call)
 {
 	struct proxy_location *location = call->settings;
-	struct bytes url = call->words[1];
+	struct bytes url = call->words[1], plain = BYTES("http://"), secure = BYTES("https://");
 	size_t host_len = 0;
 
 	if (location->group)
 		return config_fail(call, "\"proxy_pass\" directive is duplicate");
-	if (bytes_start_with(url, (struct bytes)BYTES("https://")))
-		return config_fail(call, "\"proxy_pass https://\" is not supported by this version of weir: "
-					 "TLS is not part of it");
-	if (!bytes_start_with(url, (struct bytes)BYTES("http://")))
+	location->pass_secure = bytes_start_with(url, secure);
+	if (!location->pass_secure && !bytes_start_with(url, plain))
 		return config_fail(call, "invalid URL prefix");
-	url = bytes_from(url, 7);
+	url = bytes_from(url, location->pass_secure ? secure.len : plain.len);
 	while (host_len < url.len && url.data[host_len] != '/' && url.data[host_len] != '?')
 		host_len++;
 	if (bytes_index(bytes_of(url.data, host_len), '$') >= 0)
@@ -94,7 +92,7 @@ proxy_set_pass(struct config_directive_call *call)
 	if (host_len == 0)
 		return config_fail(call, "no host in upstream \"%s\"", (const char *)url.data);
 	pass_names(call, location, bytes_of(url.data, host_len));
-	location->group = upstream_group_refer(call, location->pass_host, 80);
+	location->group = upstream_group_refer(call, location->pass_host, location->pass_secure ? 443 : 80);
 	if (!location->group)
 		return -EINVAL;
 	return pass_uri(call, location, url, host_len);

@@ -64,7 +64,7 @@ void proxy_worker_adopt(struct proxy_worker *worker, struct proxy_generation *ge
 /* On the lcore: of the generation in force. */
 void proxy_worker_adopt_plans(struct proxy_worker *worker, const struct proxy_plans *plans);
 
-/* One round: events of the stack, at most one step of a TLS handshake, then timers. Returns how much was done. real_ns is for
+/* One round: events of the stack, at most one step of a TLS handshake on either side, then timers. Returns how much was done. real_ns is for
  * logs and Date. `packets_wait`: the lcore has not kept up with its ports; what takes long may wait for some rounds. */
 unsigned int proxy_worker_run(struct proxy_worker *worker, uint64_t now_ns, uint64_t real_ns, bool packets_wait);
 uint64_t proxy_worker_next_ns(const struct proxy_worker *worker);
@@ -90,6 +90,9 @@ uint32_t proxy_worker_sessions(const struct proxy_worker *worker);
 	ROW(CLIENT_TIMEOUT, "client_timeouts")                                                                         \
 	ROW(UPSTREAM_CONNECTED, "upstream_connections")                                                                \
 	ROW(UPSTREAM_REUSED, "upstream_reused")                                                                        \
+	ROW(UPSTREAM_TLS_HANDSHAKES, "upstream_tls_handshakes")                                                        \
+	ROW(UPSTREAM_TLS_RESUMED, "upstream_tls_handshakes_resumed")                                                   \
+	ROW(UPSTREAM_TLS_FAILED, "upstream_tls_handshakes_failed")                                                     \
 	ROW(UPSTREAM_CONNECT_FAILED, "upstream_connect_failed")                                                        \
 	ROW(UPSTREAM_CLOSED_EARLY, "upstream_closed_early")                                                            \
 	ROW(UPSTREAM_TIMEOUT, "upstream_timeouts")                                                                     \

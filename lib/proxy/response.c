@@ -118,8 +118,12 @@ bad_response(struct proxy_exchange *x, const char *what)
 }
 
 static const char *
-closed_how(enum tcp_close_reason reason)
+closed_how(const struct proxy_transport *server)
 {
+	enum tcp_close_reason reason = proxy_transport_close_reason(server);
+
+	if (server->tls && server->tls->failed)
+		return tls_problem();
 	return reason == TCP_RESET       ? "recv() failed (104: Connection reset by peer)"
 	       : reason == TCP_TIMED_OUT ? "recv() failed (110: Connection timed out)"
 					 : "upstream prematurely closed connection";
@@ -202,8 +206,7 @@ read_head(struct proxy_exchange *x, uint32_t events)
 		bad_response(x, "too big header");
 	} else if ((events & TCP_CLOSED) || x->link_ended) {
 		PROXY_COUNT(x->worker, UPSTREAM_CLOSED_EARLY);
-		proxy_exchange_log(x, LOG_ERR, "%s while reading response header from upstream",
-				   closed_how(proxy_transport_close_reason(server)));
+		proxy_exchange_log(x, LOG_ERR, "%s while reading response header from upstream", closed_how(server));
 		proxy_upstream_failed(x, PROXY_NEXT_ERROR, 502);
 	} else if (x->request_done) {
 		proxy_link_arm(x->link, x->location->read_timeout_ms);
@@ -314,7 +317,7 @@ server_silent(struct proxy_exchange *x)
 	if ((reason == TCP_OPEN || reason == TCP_FINISHED) && http1_body_may_end(&x->response_body))
 		return PUMP_DONE;
 	PROXY_COUNT(x->worker, UPSTREAM_CLOSED_EARLY);
-	proxy_exchange_log(x, LOG_ERR, "%s while reading upstream", closed_how(reason));
+	proxy_exchange_log(x, LOG_ERR, "%s while reading upstream", closed_how(&x->link->transport));
 	return PUMP_BROKEN;
 }
 

@@ -92,11 +92,11 @@ write_location(const struct proxy_exchange *x, struct proxy_head_writer *head, s
 	proxy_head_literal(head, "\r\n");
 }
 
-/* `proxy_redirect default`: what the server calls "http://group/uri" is what clients call the location's name. */
+/* `proxy_redirect default`: what the server calls "http://group/uri", or https, is what clients call the location's name. */
 static bool
 redirect_default(const struct proxy_location *location, struct bytes *value, struct bytes *prefix)
 {
-	struct bytes scheme = BYTES("http://"), slash = BYTES("/");
+	struct bytes scheme = bytes_of_string(location->pass_secure ? "https://" : "http://"), slash = BYTES("/");
 	struct bytes uri = location->pass_uri.data ? location->pass_uri : slash;
 	struct bytes rest = *value;
 

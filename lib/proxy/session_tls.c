@@ -2,7 +2,6 @@
 
 #define TLS_RECORD_HANDSHAKE 0x16 /* RFC 8446 section 5.1 */
 #define SSL_2_HELLO 0x80          /* left to OpenSSL to refuse */
-#define POSTPONED_MAX 64          /* rounds: 64 full bursts go first */
 
 void
 proxy_session_unsecured(struct proxy_session *session, const char *why)
@@ -93,14 +92,13 @@ step(struct proxy_session *session, uint32_t events)
 }
 
 unsigned int
-proxy_session_handshakes(struct proxy_worker *worker, bool packets_wait)
+proxy_session_handshake(struct proxy_worker *worker)
 {
 	struct list *node = list_first(&worker->handshakes);
 	struct proxy_session *session;
 
-	if (!node || (packets_wait && worker->postponed++ < POSTPONED_MAX))
+	if (!node)
 		return 0;
-	worker->postponed = 0;
 	session = container_of(node, struct proxy_session, node);
 	session->handshake_due = false;
 	list_remove(node);

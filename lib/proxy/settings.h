@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "config/config.h"
 #include "config/variable.h"
+#include "tls/settings.h"
 #include "upstream/upstream.h"
 
 extern struct config_module proxy_server_module;
@@ -118,10 +119,12 @@ struct proxy_location {
 
 	/* `proxy_pass` of this very block: not inherited */
 	struct upstream_group *group;
-	struct bytes pass_host;      /* as written behind http:// */
-	struct bytes pass_authority; /* $proxy_host and the Host field: without the port where it is 80 */
-	struct bytes pass_port;      /* $proxy_port */
-	struct bytes pass_uri;       /* replaces the location's prefix; data NULL: the request's own target goes on */
+	bool pass_secure;                /* https:// */
+	const struct tls_client *client; /* what is spoken then; NULL: no TLS */
+	struct bytes pass_host;          /* as written behind http:// or https:// */
+	struct bytes pass_authority;     /* $proxy_host and the Host field: without the port where it is the scheme's */
+	struct bytes pass_port;          /* $proxy_port */
+	struct bytes pass_uri; /* replaces the location's prefix; data NULL: the request's own target goes on */
 	struct config_value *pass_value; /* a URI with variables: goes to the server as it comes out */
 	/* the rest of proxy_*, inherited */
 	int http_minor; /* 0 or 1 */

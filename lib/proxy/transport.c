@@ -34,23 +34,52 @@ static const struct tls_ends ends = { take, give, choose };
 
 /* ---- life ---- */
 
-bool
-proxy_transport_accept(struct proxy_transport *transport, struct proxy_worker *worker, struct proxy_share *share,
-		       const struct proxy_address *address)
+static struct proxy_tls *
+tls_new(struct proxy_transport *transport, struct proxy_worker *worker)
 {
 	struct proxy_tls *tls = slab_get(worker->tls);
 
 	if (!tls)
+		return NULL;
+	*tls = (struct proxy_tls){ .worker = worker, .tcp = transport->tcp };
+	list_init(&tls->writing);
+	list_init(&tls->waking);
+	return tls;
+}
+
+bool
+proxy_transport_accept(struct proxy_transport *transport, struct proxy_worker *worker, struct proxy_share *share,
+		       const struct proxy_address *address)
+{
+	struct proxy_tls *tls = tls_new(transport, worker);
+
+	if (!tls)
 		return false;
-	*tls = (struct proxy_tls){ .worker = worker, .tcp = transport->tcp, .share = share, .address = address };
+	tls->address = address;
 	tls->session = tls_accept(config_settings(address->fallback->scope, &tls_module), &ends, tls);
 	if (!tls->session) {
 		slab_put(worker->tls, tls);
 		return false;
 	}
-	list_init(&tls->writing);
-	list_init(&tls->waking);
+	tls->share = share;
 	share->references++;
+	transport->tls = tls;
+	return true;
+}
+
+bool
+proxy_transport_connect(struct proxy_transport *transport, struct proxy_worker *worker, const struct tls_client *client,
+			struct bytes name, struct tls_sessions *sessions, uint64_t server)
+{
+	struct proxy_tls *tls = tls_new(transport, worker);
+
+	if (!tls)
+		return false;
+	tls->session = tls_connect(client, name, sessions, server, &ends, tls);
+	if (!tls->session) {
+		slab_put(worker->tls, tls);
+		return false;
+	}
 	transport->tls = tls;
 	return true;
 }
@@ -86,8 +115,13 @@ enum tls_status
 proxy_transport_handshake(struct proxy_transport *transport)
 {
 	struct proxy_tls *tls = transport->tls;
-	enum tls_status status = tls_handshake(tls->session);
+	enum tls_status status = TLS_WAIT;
 
+	/* A flight that found no memory goes first. */
+	if (tls_flush(tls->session))
+		status = tls_handshake(tls->session);
+	if (!tls_flush(tls->session))
+		tcp_want_writable(tls->tcp);
 	if (status == TLS_OK) {
 		tls->open = true;
 		share_release(tls);

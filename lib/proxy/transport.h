@@ -34,7 +34,7 @@ struct proxy_tls {
 	struct tcp_queue in, out;
 	struct list writing; /* in worker->tls_writing, while `out` has bytes */
 	struct list waking;  /* in worker->tls_waking: there is more to decrypt */
-	/* While the handshake lasts: the configuration that it is held under. */
+	/* While a client's handshake lasts: the configuration that it is held under. */
 	struct proxy_share *share;
 	const struct proxy_address *address;
 	bool open;                /* the handshake is done */
@@ -56,6 +56,11 @@ struct proxy_transport {
  * memory. */
 bool proxy_transport_accept(struct proxy_transport *transport, struct proxy_worker *worker, struct proxy_share *share,
 			    const struct proxy_address *address);
+/* To a server, once connected: the client's side, see tls_connect(). Nothing is said before the handshake. False: no
+ * memory. */
+bool proxy_transport_connect(struct proxy_transport *transport, struct proxy_worker *worker,
+			     const struct tls_client *client, struct bytes name, struct tls_sessions *sessions,
+			     uint64_t server);
 /* TLS_OK: `open` from now on. */
 enum tls_status proxy_transport_handshake(struct proxy_transport *transport);
 /* From what happened to the connection to what that means for HTTP: enum tcp_event bits, TCP_CLOSED where TLS has failed;

@@ -270,7 +270,10 @@ proxy_upstream_start(struct proxy_exchange *x)
 static const char *
 doing(const struct proxy_exchange *x)
 {
-	return !x->link || !x->link->connected            ? "connecting to upstream"
+	bool secures = x->link && !x->link->connected && x->link->transport.tls;
+
+	return secures                                    ? "SSL handshaking to upstream"
+	       : !x->link || !x->link->connected          ? "connecting to upstream"
 	       : !x->request_done && !x->response_started ? "sending request to upstream"
 	       : x->tunnel                                ? "proxying upgraded connection"
 	       : x->response_started                      ? "reading upstream"

@@ -5,6 +5,7 @@
 #define TIMER_TICK_NS (10 * NS_PER_MS) /* nginx's timers are in milliseconds; its timeouts are seconds */
 #define EVENTS_PER_ROUND 256
 #define TIMERS_PER_ROUND 256
+#define POSTPONED_MAX 64 /* rounds: 64 full bursts go before a handshake */
 
 const char *const proxy_counter_names[PROXY_COUNTER_COUNT] = {
 #define ROW(name, text) text,
@@ -46,6 +47,7 @@ proxy_worker_new(const struct proxy_worker_config *config, uint64_t now_ns)
 	list_init(&worker->idle);
 	list_init(&worker->pipelined);
 	list_init(&worker->handshakes);
+	list_init(&worker->link_handshakes);
 	list_init(&worker->gone);
 	list_init(&worker->tls_writing);
 	list_init(&worker->tls_waking);
@@ -53,7 +55,7 @@ proxy_worker_new(const struct proxy_worker_config *config, uint64_t now_ns)
 	worker->links = slab_new(sizeof(struct proxy_link), 64, n);
 	worker->exchanges = slab_new(sizeof(struct proxy_exchange), 64, n);
 	worker->large = slab_new(PROXY_LARGE_SIZE, 64, n / 16 > 64 ? n / 16 : 64);
-	worker->tls = slab_new(sizeof(struct proxy_tls), 64, n);
+	worker->tls = slab_new(sizeof(struct proxy_tls), 64, 2 * n); /* of sessions and of links */
 	worker->origins = slab_new(sizeof(struct packet_proxy), 16, n);
 	worker->client_timers = timer_wheel_new(TIMER_TICK_NS, now_ns, client_expired, worker);
 	worker->link_timers = timer_wheel_new(TIMER_TICK_NS, now_ns, link_expired, worker);
@@ -117,6 +119,21 @@ connection_events(struct tcp_connection *tcp, uint32_t events)
 		proxy_link_events((struct proxy_link *)(void *)end, events);
 }
 
+static bool
+handshakes_wait(const struct proxy_worker *worker)
+{
+	return !list_empty(&worker->handshakes) || !list_empty(&worker->link_handshakes);
+}
+
+unsigned int
+proxy_worker_handshakes(struct proxy_worker *worker, bool packets_wait)
+{
+	if (!handshakes_wait(worker) || (packets_wait && worker->postponed++ < POSTPONED_MAX))
+		return 0;
+	worker->postponed = 0;
+	return proxy_session_handshake(worker) + proxy_link_handshake(worker);
+}
+
 unsigned int
 proxy_worker_run(struct proxy_worker *worker, uint64_t now_ns, uint64_t real_ns, bool packets_wait)
 {
@@ -147,7 +164,7 @@ proxy_worker_run(struct proxy_worker *worker, uint64_t now_ns, uint64_t real_ns,
 			connection_events(container_of(node, struct proxy_tls, waking)->tcp, 0);
 		proxy_sessions_reap(worker);
 	}
-	done += proxy_session_handshakes(worker, packets_wait);
+	done += proxy_worker_handshakes(worker, packets_wait);
 	done += timer_wheel_advance(worker->client_timers, now_ns, TIMERS_PER_ROUND);
 	done += timer_wheel_advance(worker->link_timers, now_ns, TIMERS_PER_ROUND);
 	proxy_sessions_reap(worker);
@@ -160,7 +177,7 @@ proxy_worker_next_ns(const struct proxy_worker *worker)
 {
 	uint64_t a = timer_wheel_next_ns(worker->client_timers), b = timer_wheel_next_ns(worker->link_timers);
 
-	if (!list_empty(&worker->pipelined) || !list_empty(&worker->tls_waking) || !list_empty(&worker->handshakes))
+	if (!list_empty(&worker->pipelined) || !list_empty(&worker->tls_waking) || handshakes_wait(worker))
 		return 0;
 	return a < b ? a : b;
 }

@@ -51,8 +51,9 @@ struct proxy_link {
 	struct proxy_exchange *exchange; /* NULL while it waits in the pool */
 	struct proxy_share *share;
 	const struct upstream_group *group;
+	const struct tls_client *client; /* NULL: without TLS */
 	struct timer_deadline timeout;
-	struct list node; /* in the pool of its group */
+	struct list node; /* in the pool of its group, or in worker->link_handshakes */
 	uint64_t started_ns;
 };
 
@@ -66,6 +67,7 @@ struct proxy_share {
 	struct proxy_generation *generation;
 	struct upstream_state **states; /* by group->index */
 	struct proxy_pool *pools;       /* likewise */
+	struct tls_sessions *sessions;  /* with servers, to be resumed; NULL: no TLS towards any */
 	uint64_t references;            /* exchanges and links; written by the lcore, read by control */
 	bool current;                   /* adopted and not yet replaced */
 };
@@ -94,7 +96,8 @@ struct proxy_worker {
 	struct list idle;                    /* sessions between requests */
 	struct list pipelined;               /* sessions whose next request is already here */
 	struct list handshakes;              /* sessions whose peer has said something more */
-	unsigned int postponed;              /* rounds in which these have waited */
+	struct list link_handshakes;         /* links likewise */
+	unsigned int postponed;              /* rounds in which both have waited */
 	struct list gone;                    /* sessions that have ended in this step */
 	struct list tls_writing, tls_waking; /* see transport.h */
 	struct random random;
@@ -105,6 +108,10 @@ struct proxy_worker {
 
 /* Head blocks and whatever does not fit an exchange's own memory. Bounded: one per 16 connections, at least 64. */
 #define PROXY_LARGE_SIZE 131072
+
+/* At most one step with a client and one with a server, as each may be a signature; none where packets wait for the lcore,
+ * but for so many rounds only. Returns how many. */
+unsigned int proxy_worker_handshakes(struct proxy_worker *worker, bool packets_wait);
 
 /* ---- session.c ---- */
 
@@ -128,11 +135,10 @@ void proxy_session_introduce(struct proxy_session *session, uint32_t events);
 
 /* ---- session_tls.c: before the first request, where the address is one of TLS ---- */
 
-/* There may be a step to do: in proxy_session_handshakes(). */
+/* There may be a step to do: in proxy_worker_handshakes(). */
 void proxy_session_secure(struct proxy_session *session);
-/* At most one step of all that are due, as each may be a signature; none where packets wait for the lcore, but for so many
- * rounds only. Returns how many. */
-unsigned int proxy_session_handshakes(struct proxy_worker *worker, bool packets_wait);
+/* At most one step of all that are due. Returns how many. */
+unsigned int proxy_session_handshake(struct proxy_worker *worker);
 /* It will not come to a request: the counter and the log say so. */
 void proxy_session_unsecured(struct proxy_session *session, const char *why);
 
@@ -212,5 +218,14 @@ void proxy_link_park(struct proxy_link *link);
 void proxy_link_close(struct proxy_link *link);
 void proxy_link_arm(struct proxy_link *link, int64_t ms);
 void proxy_pools_close(struct proxy_share *share);
+
+/* ---- link_tls.c: between the connection and the request, where the server is one of https:// ---- */
+
+/* Who the server should be: written to `out`. False: the name is too long. */
+bool proxy_link_name(struct proxy_exchange *exchange, uint8_t out[TLS_NAME_MAX], struct bytes *name);
+/* Not connected, or not shaken hands yet: there may be a step to do. */
+void proxy_link_secure(struct proxy_link *link, uint32_t events);
+/* At most one step of all that are due. Returns how many. */
+unsigned int proxy_link_handshake(struct proxy_worker *worker);
 
 #endif

@@ -136,15 +136,16 @@ certificate_load(struct config *config, const struct tls_word *word, SSL_CTX *ss
 }
 
 int
-tls_certificates_load(struct config *config, const struct tls_settings *settings, SSL_CTX *ssl)
+tls_certificates_load(struct config *config, const struct tls_words *certificates, const struct tls_words *keys,
+		      const struct tls_word *password_file, SSL_CTX *ssl)
 {
 	struct passwords passwords;
-	int result = passwords_read(config, &settings->password_file, &passwords);
+	int result = passwords_read(config, password_file, &passwords);
 
-	for (size_t i = 0; i < settings->certificates.count && result == 0; i++) {
-		result = certificate_load(config, &settings->certificates.words[i], ssl);
+	for (size_t i = 0; i < certificates->count && result == 0; i++) {
+		result = certificate_load(config, &certificates->words[i], ssl);
 		if (result == 0)
-			result = key_load(config, &settings->keys.words[i], &passwords, ssl);
+			result = key_load(config, &keys->words[i], &passwords, ssl);
 	}
 	OPENSSL_cleanse(&passwords, sizeof(passwords));
 	return result;

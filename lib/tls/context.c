@@ -1,26 +1,11 @@
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "tls/internal.h"
-
-int
-tls_fail(struct config *config, const struct tls_word *word, const char *format, ...)
-{
-	char text[512], reasons[1024];
-	va_list arguments;
-
-	va_start(arguments, format);
-	vsnprintf(text, sizeof(text), format, arguments);
-	va_end(arguments);
-	tls_error_drain(reasons, sizeof(reasons));
-	return config_fail_at(config, word->file, word->line, "%s%s", text, reasons);
-}
 
 /* ---- what OpenSSL asks ---- */
 
@@ -98,36 +83,14 @@ session_asked(SSL *ssl, const uint8_t *id, int id_len, int *copy)
 /* ---- building ---- */
 
 static int
-set_protocols(const struct tls_settings *settings, SSL_CTX *ssl)
-{
-	static const struct {
-		uint32_t bit;
-		uint64_t option;
-	} all[] = {
-		{ TLS_PROTOCOL_1_0, SSL_OP_NO_TLSv1 },
-		{ TLS_PROTOCOL_1_1, SSL_OP_NO_TLSv1_1 },
-		{ TLS_PROTOCOL_1_2, SSL_OP_NO_TLSv1_2 },
-		{ TLS_PROTOCOL_1_3, SSL_OP_NO_TLSv1_3 },
-	};
-
-	SSL_CTX_set_min_proto_version(ssl, 0);
-	SSL_CTX_set_max_proto_version(ssl, 0);
-	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
-		if (!(settings->protocols & all[i].bit))
-			SSL_CTX_set_options(ssl, all[i].option);
-	return 0;
-}
-
-static int
 set_algorithms(struct config *config, const struct tls_settings *settings, SSL_CTX *ssl)
 {
-	const char *text = (const char *)settings->ciphers.text.data;
+	const char *text = (const char *)settings->curves.text.data;
 
-	if (SSL_CTX_set_cipher_list(ssl, text) != 1)
-		return tls_fail(config, &settings->ciphers, "SSL_CTX_set_cipher_list(\"%s\") failed", text);
+	if (tls_context_ciphers(config, &settings->ciphers, ssl) < 0)
+		return -EINVAL;
 	if (settings->prefer_server_ciphers)
 		SSL_CTX_set_options(ssl, SSL_OP_CIPHER_SERVER_PREFERENCE);
-	text = (const char *)settings->curves.text.data;
 	if (strcmp(text, "auto") != 0 && SSL_CTX_set1_curves_list(ssl, text) != 1)
 		return tls_fail(config, &settings->curves, "SSL_CTX_set1_curves_list(\"%s\") failed", text);
 	return 0;
@@ -176,31 +139,6 @@ set_client_authorities(struct config *config, const struct tls_settings *setting
 	if (!names)
 		return tls_fail(config, word, "SSL_load_client_CA_file(\"%s\") failed", path);
 	SSL_CTX_set_client_CA_list(ssl, names);
-	return 0;
-}
-
-static int
-set_trust(struct config *config, const struct tls_settings *settings, SSL_CTX *ssl)
-{
-	const struct tls_word *word = &settings->trusted_certificate;
-	X509_STORE *store = SSL_CTX_get_cert_store(ssl);
-	X509_LOOKUP *lookup;
-	const char *path;
-
-	if (word->text.data) {
-		path = config_full_path(config, word->text);
-		if (SSL_CTX_load_verify_locations(ssl, path, NULL) != 1)
-			return tls_fail(config, word, "SSL_CTX_load_verify_locations(\"%s\") failed", path);
-		ERR_clear_error();
-	}
-	word = &settings->crl;
-	if (!word->text.data)
-		return 0;
-	path = config_full_path(config, word->text);
-	lookup = X509_STORE_add_lookup(store, X509_LOOKUP_file());
-	if (!lookup || X509_LOOKUP_load_file(lookup, path, X509_FILETYPE_PEM) != 1)
-		return tls_fail(config, word, "X509_LOOKUP_load_file(\"%s\") failed", path);
-	X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
 	return 0;
 }
 
@@ -267,36 +205,6 @@ set_tickets(struct config *config, const struct tls_settings *settings, struct t
 }
 
 static int
-run_commands(struct config *config, const struct tls_settings *settings, SSL_CTX *ssl)
-{
-	SSL_CONF_CTX *commands;
-	int result = 0;
-
-	if (!settings->commands.count)
-		return 0;
-	commands = SSL_CONF_CTX_new();
-	if (!commands)
-		return tls_fail(config, &settings->commands.words[0], "SSL_CONF_CTX_new() failed");
-	SSL_CONF_CTX_set_flags(commands, SSL_CONF_FLAG_FILE | SSL_CONF_FLAG_SERVER | SSL_CONF_FLAG_CERTIFICATE |
-						 SSL_CONF_FLAG_SHOW_ERRORS);
-	SSL_CONF_CTX_set_ssl_ctx(commands, ssl);
-	for (size_t i = 0; i < settings->commands.count && result == 0; i += 2) {
-		const struct tls_word *name = &settings->commands.words[i], *value = name + 1;
-		const char *command = (const char *)name->text.data, *text = (const char *)value->text.data;
-		int type = SSL_CONF_cmd_value_type(commands, command);
-
-		if (type == SSL_CONF_TYPE_FILE || type == SSL_CONF_TYPE_DIR)
-			text = config_full_path(config, value->text);
-		if (SSL_CONF_cmd(commands, command, text) <= 0)
-			result = tls_fail(config, name, "SSL_CONF_cmd(\"%s\", \"%s\") failed", command, text);
-	}
-	if (result == 0 && SSL_CONF_CTX_finish(commands) != 1)
-		result = tls_fail(config, &settings->commands.words[0], "SSL_CONF_CTX_finish() failed");
-	SSL_CONF_CTX_free(commands);
-	return result;
-}
-
-static int
 context_fill(struct config *config, const struct config_scope *scope, const struct tls_settings *settings,
 	     struct tls_context *context)
 {
@@ -306,14 +214,16 @@ context_fill(struct config *config, const struct config_scope *scope, const stru
 	SSL_CTX_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_NO_AUTO_CHAIN);
 	SSL_CTX_set_tlsext_servername_callback(ssl, tls_hello_callback);
 	SSL_CTX_set_alpn_select_cb(ssl, choose_protocol, NULL);
-	set_protocols(settings, ssl);
-	if (tls_certificates_load(config, settings, ssl) < 0 || set_algorithms(config, settings, ssl) < 0 ||
+	tls_context_protocols(settings->protocols, ssl);
+	if (tls_certificates_load(config, &settings->certificates, &settings->keys, &settings->password_file, ssl) <
+		    0 ||
+	    set_algorithms(config, settings, ssl) < 0 ||
 	    (settings->verify && set_client_authorities(config, settings, ssl) < 0) ||
-	    set_trust(config, settings, ssl) < 0 || set_dhparam(config, settings, ssl) < 0 ||
-	    set_session_context(config, scope, settings, ssl) < 0 || set_cache(config, scope, settings, context) < 0 ||
-	    set_tickets(config, settings, context) < 0)
+	    tls_context_trust(config, &settings->trusted_certificate, &settings->crl, ssl) < 0 ||
+	    set_dhparam(config, settings, ssl) < 0 || set_session_context(config, scope, settings, ssl) < 0 ||
+	    set_cache(config, scope, settings, context) < 0 || set_tickets(config, settings, context) < 0)
 		return -EINVAL;
-	return run_commands(config, settings, ssl);
+	return tls_context_commands(config, &settings->commands, SSL_CONF_FLAG_SERVER, ssl);
 }
 
 static void

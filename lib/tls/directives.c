@@ -6,92 +6,6 @@
 #define FIELD(name) offsetof(struct tls_settings, name)
 #define HTTP_SERVER (CONFIG_HTTP | CONFIG_SERVER)
 
-/* ---- setters ---- */
-
-static struct tls_word
-word_of(const struct config_directive_call *call, size_t index)
-{
-	return (struct tls_word){ call->words[index], call->file, call->line };
-}
-
-/* struct tls_word at the row's offset. */
-static int
-set_word(struct config_directive_call *call)
-{
-	struct tls_word *word = (void *)((char *)call->settings + call->directive->offset);
-
-	if (word->text.data)
-		return config_fail(call, "\"%s\" directive is duplicate", call->directive->name);
-	*word = word_of(call, 1);
-	return 0;
-}
-
-static void
-words_add(struct config_directive_call *call, struct tls_words *words, struct tls_word word)
-{
-	struct tls_word *more = arena_alloc(config_arena(call->config), (words->count + 1) * sizeof(*more));
-
-	for (size_t i = 0; i < words->count; i++)
-		more[i] = words->words[i];
-	more[words->count++] = word;
-	words->words = more;
-}
-
-/* struct tls_words at the row's offset: each use adds what stands behind the name. */
-static int
-add_words(struct config_directive_call *call)
-{
-	struct tls_words *words = (void *)((char *)call->settings + call->directive->offset);
-
-	for (size_t i = 1; i < call->word_count; i++)
-		words_add(call, words, word_of(call, i));
-	return 0;
-}
-
-static int
-add_file(struct config_directive_call *call)
-{
-	if (bytes_index(call->words[1], '$') >= 0)
-		return config_fail(call, "variables in \"%s\" are not supported", call->directive->name);
-	if (bytes_start_with(call->words[1], (struct bytes)BYTES("engine:")) ||
-	    bytes_start_with(call->words[1], (struct bytes)BYTES("data:")))
-		return config_fail(call, "\"%s\" in \"%s\" is not supported: name a file",
-				   (const char *)call->words[1].data, call->directive->name);
-	return add_words(call);
-}
-
-static int
-set_protocols(struct config_directive_call *call)
-{
-	static const struct config_word known[] = {
-		{ "TLSv1", TLS_PROTOCOL_1_0 },
-		{ "TLSv1.1", TLS_PROTOCOL_1_1 },
-		{ "TLSv1.2", TLS_PROTOCOL_1_2 },
-		{ "TLSv1.3", TLS_PROTOCOL_1_3 },
-		{ "SSLv2", 0 },
-		{ "SSLv3", 0 },
-		{ NULL, 0 },
-	};
-	struct tls_settings *settings = call->settings;
-
-	if (settings->protocols)
-		return config_fail(call, "\"%s\" directive is duplicate", call->directive->name);
-	for (size_t i = 1; i < call->word_count; i++) {
-		const struct config_word *word = known;
-
-		while (word->word && !bytes_equal_ignoring_case(call->words[i], bytes_of_string(word->word)))
-			word++;
-		if (!word->word)
-			return config_fail(call, "invalid value \"%s\"", (const char *)call->words[i].data);
-		if (!word->value)
-			return config_fail(call, "\"%s\" is not supported: OpenSSL 3 does not have it", word->word);
-		if (settings->protocols & (uint32_t)word->value)
-			config_warn(call, "duplicate value \"%s\"", (const char *)call->words[i].data);
-		settings->protocols |= (uint32_t)word->value;
-	}
-	return 0;
-}
-
 /* ---- ssl_session_cache ---- */
 
 #define BUILTIN_SESSIONS 20480
@@ -139,7 +53,7 @@ cache_shared(struct config_directive_call *call, struct tls_cache_settings *cach
 	if (cache->size < TLS_CACHE_SIZE_MIN)
 		return config_fail(call, "session cache \"%s\" is too small", (const char *)word.data);
 	cache->mode = TLS_CACHE_SHARED;
-	cache->name = word_of(call, 1);
+	cache->name = tls_word_of(call, 1);
 	cache->name.text = arena_copy(config_arena(call->config), bytes_of(rest.data, (size_t)colon));
 	return zone_add(call, cache->name.text, cache->size);
 }
@@ -212,22 +126,6 @@ settings_init(struct config *config, void *object)
 	settings->cache.mode = CONFIG_UNSET;
 }
 
-static void
-merge_word(struct tls_word *word, const struct tls_word *outer, const char *fallback, const struct config_scope *scope)
-{
-	if (!word->text.data)
-		*word = *outer;
-	if (!word->text.data && fallback)
-		*word = (struct tls_word){ bytes_of_string(fallback), scope->file, scope->line };
-}
-
-static void
-merge_words(struct tls_words *words, const struct tls_words *outer)
-{
-	if (!words->count)
-		*words = *outer;
-}
-
 /* nginx's defaults, but for the protocols: its newer ones. */
 static void
 merge_settings(struct tls_settings *settings, const struct tls_settings *outer, const struct config_scope *scope)
@@ -244,17 +142,17 @@ merge_settings(struct tls_settings *settings, const struct tls_settings *outer, 
 		settings->cache = outer->cache;
 	if (settings->cache.mode == CONFIG_UNSET)
 		settings->cache.mode = TLS_CACHE_NONE;
-	merge_word(&settings->ciphers, &outer->ciphers, "HIGH:!aNULL:!MD5", scope);
-	merge_word(&settings->curves, &outer->curves, "auto", scope);
-	merge_word(&settings->dhparam, &outer->dhparam, NULL, scope);
-	merge_word(&settings->client_certificate, &outer->client_certificate, NULL, scope);
-	merge_word(&settings->trusted_certificate, &outer->trusted_certificate, NULL, scope);
-	merge_word(&settings->crl, &outer->crl, NULL, scope);
-	merge_word(&settings->password_file, &outer->password_file, NULL, scope);
-	merge_words(&settings->certificates, &outer->certificates);
-	merge_words(&settings->keys, &outer->keys);
-	merge_words(&settings->ticket_keys, &outer->ticket_keys);
-	merge_words(&settings->commands, &outer->commands);
+	tls_merge_word(&settings->ciphers, &outer->ciphers, "HIGH:!aNULL:!MD5", scope);
+	tls_merge_word(&settings->curves, &outer->curves, "auto", scope);
+	tls_merge_word(&settings->dhparam, &outer->dhparam, NULL, scope);
+	tls_merge_word(&settings->client_certificate, &outer->client_certificate, NULL, scope);
+	tls_merge_word(&settings->trusted_certificate, &outer->trusted_certificate, NULL, scope);
+	tls_merge_word(&settings->crl, &outer->crl, NULL, scope);
+	tls_merge_word(&settings->password_file, &outer->password_file, NULL, scope);
+	tls_merge_words(&settings->certificates, &outer->certificates);
+	tls_merge_words(&settings->keys, &outer->keys);
+	tls_merge_words(&settings->ticket_keys, &outer->ticket_keys);
+	tls_merge_words(&settings->commands, &outer->commands);
 }
 
 static int
@@ -293,27 +191,27 @@ static const struct config_word verify_words[] = {
 };
 
 static const struct config_directive directives[] = {
-	{ "ssl_certificate", HTTP_SERVER, 1, 1, 0, 0, add_file, FIELD(certificates) },
-	{ "ssl_certificate_key", HTTP_SERVER, 1, 1, 0, 0, add_file, FIELD(keys) },
-	{ "ssl_password_file", HTTP_SERVER, 1, 1, 0, 0, set_word, FIELD(password_file) },
-	{ "ssl_protocols", HTTP_SERVER, 1, 255, 0, 0, set_protocols },
-	{ "ssl_ciphers", HTTP_SERVER, 1, 1, 0, 0, set_word, FIELD(ciphers) },
+	{ "ssl_certificate", HTTP_SERVER, 1, 1, 0, 0, tls_add_file, FIELD(certificates) },
+	{ "ssl_certificate_key", HTTP_SERVER, 1, 1, 0, 0, tls_add_file, FIELD(keys) },
+	{ "ssl_password_file", HTTP_SERVER, 1, 1, 0, 0, tls_set_word, FIELD(password_file) },
+	{ "ssl_protocols", HTTP_SERVER, 1, 255, 0, 0, tls_set_protocols, FIELD(protocols) },
+	{ "ssl_ciphers", HTTP_SERVER, 1, 1, 0, 0, tls_set_word, FIELD(ciphers) },
 	{ "ssl_prefer_server_ciphers", HTTP_SERVER, 1, 1, CONFIG_FLAG, 0, config_set_flag,
 	  FIELD(prefer_server_ciphers) },
-	{ "ssl_ecdh_curve", HTTP_SERVER, 1, 1, 0, 0, set_word, FIELD(curves) },
-	{ "ssl_dhparam", HTTP_SERVER, 1, 1, 0, 0, set_word, FIELD(dhparam) },
-	{ "ssl_conf_command", HTTP_SERVER, 2, 2, 0, 0, add_words, FIELD(commands) },
+	{ "ssl_ecdh_curve", HTTP_SERVER, 1, 1, 0, 0, tls_set_word, FIELD(curves) },
+	{ "ssl_dhparam", HTTP_SERVER, 1, 1, 0, 0, tls_set_word, FIELD(dhparam) },
+	{ "ssl_conf_command", HTTP_SERVER, 2, 2, 0, 0, tls_add_words, FIELD(commands) },
 	{ "ssl_session_cache", HTTP_SERVER, 1, 2, 0, 0, set_session_cache },
 	{ "ssl_session_timeout", HTTP_SERVER, 1, 1, 0, 0, config_set_seconds, FIELD(session_timeout_s) },
 	{ "ssl_session_tickets", HTTP_SERVER, 1, 1, CONFIG_FLAG, 0, config_set_flag, FIELD(session_tickets) },
-	{ "ssl_session_ticket_key", HTTP_SERVER, 1, 1, 0, 0, add_words, FIELD(ticket_keys) },
+	{ "ssl_session_ticket_key", HTTP_SERVER, 1, 1, 0, 0, tls_add_words, FIELD(ticket_keys) },
 	{ "ssl_buffer_size", HTTP_SERVER, 1, 1, 0, 0, config_set_size, FIELD(buffer_size) },
 	{ "ssl_reject_handshake", HTTP_SERVER, 1, 1, CONFIG_FLAG, 0, config_set_flag, FIELD(reject_handshake) },
-	{ "ssl_trusted_certificate", HTTP_SERVER, 1, 1, 0, 0, set_word, FIELD(trusted_certificate) },
-	{ "ssl_client_certificate", HTTP_SERVER, 1, 1, 0, 0, set_word, FIELD(client_certificate) },
+	{ "ssl_trusted_certificate", HTTP_SERVER, 1, 1, 0, 0, tls_set_word, FIELD(trusted_certificate) },
+	{ "ssl_client_certificate", HTTP_SERVER, 1, 1, 0, 0, tls_set_word, FIELD(client_certificate) },
 	{ "ssl_verify_client", HTTP_SERVER, 1, 1, 0, 0, config_set_word, FIELD(verify), verify_words },
 	{ "ssl_verify_depth", HTTP_SERVER, 1, 1, 0, 0, config_set_number, FIELD(verify_depth) },
-	{ "ssl_crl", HTTP_SERVER, 1, 1, 0, 0, set_word, FIELD(crl) },
+	{ "ssl_crl", HTTP_SERVER, 1, 1, 0, 0, tls_set_word, FIELD(crl) },
 	{ "ssl_early_data", HTTP_SERVER, 1, 1, CONFIG_FLAG, 0, set_early_data },
 	{ 0 },
 };

@@ -5,6 +5,7 @@
 #include <openssl/ssl.h>
 
 #include "tls/cache.h"
+#include "tls/sessions.h"
 #include "tls/settings.h"
 #include "tls/tickets.h"
 #include "tls/tls.h"
@@ -15,17 +16,27 @@ struct tls_context {
 	struct tls_ticket_keys *keys; /* of ssl_session_ticket_key; NULL: control's */
 };
 
+struct tls_client {
+	SSL_CTX *ssl;
+	const struct tls_client_settings *settings;
+	struct tls_client *next;
+};
+
 struct tls_session {
 	SSL *ssl;
 	const struct tls_ends *ends;
 	void *wire;
 	/* Of the default server, and so where sessions are kept: until the handshake is done. */
 	const struct tls_settings *settings;
+	/* Towards a server. */
+	const struct tls_client *client;
+	struct tls_sessions *sessions; /* NULL: not to be resumed */
+	uint64_t server;
 	uint8_t *unsent; /* what the wire has not taken; NULL nearly always */
 	uint32_t unsent_len;
 	uint32_t record, record_max; /* sizes: of the next, and at most */
 	uint64_t written_ns;
-	uint8_t *name; /* that the client asked for */
+	uint8_t *name; /* that the client asked for, or that the server should have */
 	uint8_t name_len;
 	bool done, refused, failed, shut;
 };
@@ -39,19 +50,42 @@ void tls_problem_set(const char *what);
 
 /* ---- certificate.c: 0, or -EINVAL after config_fail_at() ---- */
 
-int tls_certificates_load(struct config *config, const struct tls_settings *settings, SSL_CTX *ssl);
+int tls_certificates_load(struct config *config, const struct tls_words *certificates, const struct tls_words *keys,
+			  const struct tls_word *password_file, SSL_CTX *ssl);
+
+/* ---- words.c: setters for the field at the row's offset, and merging ---- */
+
+struct tls_word tls_word_of(const struct config_directive_call *call, size_t index);
+int tls_set_word(struct config_directive_call *call);  /* struct tls_word */
+int tls_add_words(struct config_directive_call *call); /* struct tls_words: each use adds what stands behind the name */
+int tls_add_file(struct config_directive_call *call);  /* struct tls_words: a certificate or a key */
+int tls_set_file(struct config_directive_call *call);  /* likewise, the only one */
+int tls_set_protocols(struct config_directive_call *call); /* uint32_t: enum tls_protocol_bit */
+void tls_merge_word(struct tls_word *word, const struct tls_word *outer, const char *fallback,
+		    const struct config_scope *scope);
+void tls_merge_words(struct tls_words *words, const struct tls_words *outer);
+
+/* ---- context_parts.c: control; 0, or -EINVAL after config_fail_at() ---- */
+
+/* config_fail_at() at the word's place, with OpenSSL's reasons behind the text. */
+int tls_fail(struct config *config, const struct tls_word *word, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+void tls_context_protocols(uint32_t protocols, SSL_CTX *ssl);
+int tls_context_ciphers(struct config *config, const struct tls_word *ciphers, SSL_CTX *ssl);
+/* Authorities and revocation lists; either may be unset. */
+int tls_context_trust(struct config *config, const struct tls_word *trusted, const struct tls_word *crl, SSL_CTX *ssl);
+/* `side`: SSL_CONF_FLAG_SERVER or SSL_CONF_FLAG_CLIENT. */
+int tls_context_commands(struct config *config, const struct tls_words *words, unsigned int side, SSL_CTX *ssl);
 
 /* ---- context.c: control ---- */
 
 /* NULL after config_fail_at(). Freed with the configuration. */
 struct tls_context *tls_context_new(struct config *config, const struct config_scope *scope,
 				    const struct tls_settings *settings);
-/* config_fail_at() at the word's place, with OpenSSL's reasons behind the text. */
-int tls_fail(struct config *config, const struct tls_word *word, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
-
 /* ---- session.c ---- */
 
+/* Over `context`, either side; NULL when memory is short. */
+struct tls_session *tls_session_new(SSL_CTX *context, const struct tls_ends *ends, void *wire);
 /* Called by OpenSSL in a handshake. */
 int tls_hello_callback(SSL *ssl, int *alert, void *context);
 

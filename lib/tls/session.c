@@ -13,7 +13,7 @@ record_bound(const struct tls_settings *settings)
 }
 
 struct tls_session *
-tls_accept(const struct tls_settings *settings, const struct tls_ends *ends, void *wire)
+tls_session_new(SSL_CTX *context, const struct tls_ends *ends, void *wire)
 {
 	struct tls_session *session = calloc(1, sizeof(*session));
 	BIO *bio;
@@ -22,9 +22,8 @@ tls_accept(const struct tls_settings *settings, const struct tls_ends *ends, voi
 		return NULL;
 	session->ends = ends;
 	session->wire = wire;
-	session->settings = settings;
-	session->record_max = record_bound(settings);
-	session->ssl = SSL_new(settings->context->ssl);
+	session->record_max = TLS_RECORD_MAX;
+	session->ssl = SSL_new(context);
 	bio = session->ssl ? tls_bio_new(session) : NULL;
 	if (!bio) {
 		tls_free(session);
@@ -32,6 +31,18 @@ tls_accept(const struct tls_settings *settings, const struct tls_ends *ends, voi
 	}
 	SSL_set_app_data(session->ssl, session);
 	SSL_set_bio(session->ssl, bio, bio);
+	return session;
+}
+
+struct tls_session *
+tls_accept(const struct tls_settings *settings, const struct tls_ends *ends, void *wire)
+{
+	struct tls_session *session = tls_session_new(settings->context->ssl, ends, wire);
+
+	if (!session)
+		return NULL;
+	session->settings = settings;
+	session->record_max = record_bound(settings);
 	SSL_set_accept_state(session->ssl);
 	return session;
 }

@@ -9,6 +9,9 @@
  *     tls_write()         one record, of at most tls_record_size() bytes
  *     tls_shutdown()      close_notify
  *
+ * Towards a server it is the client instead: a context per settings of proxy_ssl_*, tls_connect() in place of tls_accept(),
+ * and tls_server_trusted() when the handshake is done.
+ *
  * Bytes of the wire go by way of two functions of the user (struct tls_ends): OpenSSL reads records straight from where
  * they were received, and what it writes is copied once, into the send queue. Between two records OpenSSL holds no
  * buffers. What the wire does not take (only when memory is short, as writers look at its room first) is kept, once,
@@ -33,6 +36,7 @@
 #include "tls/settings.h"
 
 struct tls_session;
+struct tls_sessions;
 
 /* What a session needs from around it. */
 struct tls_ends {
@@ -41,7 +45,7 @@ struct tls_ends {
 	/* Bytes for the peer; returns how many it took. */
 	uint32_t (*give)(void *wire, const void *data, uint32_t len);
 	/* The client has said which name it wants (lower case, without a dot at its end; empty: none): whose settings
-	 * hold. Called once, in a handshake. */
+	 * hold. Called once, in a handshake; NULL towards servers. */
 	const struct tls_settings *(*choose)(void *wire, struct bytes name);
 };
 
@@ -55,6 +59,12 @@ enum tls_status {
 /* The server's side of a connection. `settings` are those of the default server, and have a context. NULL when memory is
  * short. */
 struct tls_session *tls_accept(const struct tls_settings *settings, const struct tls_ends *ends, void *wire);
+/* The client's side. `name` is who the server should be: what its certificate is checked against, and what it is told (SNI)
+ * where the settings say so and it is no address (RFC 6066 section 3); at most TLS_NAME_MAX bytes. Sessions with `server`, a
+ * number that the caller gives it, are kept in `sessions` and resumed where the settings allow; NULL: they are not. The
+ * client and `sessions` must outlive the session. NULL when memory is short. */
+struct tls_session *tls_connect(const struct tls_client *client, struct bytes name, struct tls_sessions *sessions,
+				uint64_t server, const struct tls_ends *ends, void *wire);
 /* Says nothing to the peer. NULL is fine. */
 void tls_free(struct tls_session *session);
 
@@ -67,6 +77,16 @@ enum tls_status tls_write(struct tls_session *session, const void *data, uint32_
 bool tls_flush(struct tls_session *session);
 /* close_notify, once; not after a failure. */
 void tls_shutdown(struct tls_session *session);
+
+/* After the handshake with a server: it is who it should be, or nobody asks. Else tls_problem() says why not. */
+bool tls_server_trusted(struct tls_session *session);
+/* The same settings, and the same name: who trusts the server for one may use the connection for the other. */
+bool tls_serves(const struct tls_session *session, const struct tls_client *client, struct bytes name);
+
+#define TLS_NAME_MAX 255
+
+/* The host of "host[:port]"; nginx's reading. */
+struct bytes tls_name_of_authority(struct bytes authority);
 
 /* What went wrong last on this lcore, in nginx's words: "SSL_do_handshake() failed (SSL: error:...)". Until the next call
  * for any session. */
@@ -111,7 +131,8 @@ enum tls_fact {
 /* As nginx prints it. Returns the length; 0 where there is none; SIZE_MAX where it does not fit. */
 size_t tls_fact_write(const struct tls_session *session, enum tls_fact fact, char *out, size_t size);
 
-/* The name that the client asked for, lower case; empty where it named none. As long as the session. */
+/* The name that the client asked for, lower case; empty where it named none. Towards a server: what tls_connect() was given.
+ * As long as the session. */
 struct bytes tls_server_name(const struct tls_session *session);
 
 /* An earlier session goes on: no key was signed with. */

@@ -37,6 +37,17 @@ class Certificates:
             "-set_serial", self.serial, "-days", days, "-extfile", self.path("extensions"), "-out", self.path(f"{file}.crt"))
         return self.directives(file)
 
+    def revoke(self, crl, *files):
+        """A list of revoked certificates, in the file `crl`."""
+        with open(self.path("index.txt"), "w") as out:
+            for file in files:
+                serial = run("openssl", "x509", "-in", self.path(f"{file}.crt"), "-noout", "-serial").stdout.strip().split("=")[1]
+                out.write(f"R\t491231235959Z\t200101000000Z\t{serial}\tunknown\t/CN={file}\n")
+        with open(self.path("ca.conf"), "w") as out:
+            out.write(f"[ca]\ndefault_ca=it\n[it]\ndatabase={self.path('index.txt')}\ndefault_md=sha256\n")
+        run("openssl", "ca", "-config", self.path("ca.conf"), "-gencrl", "-crldays", "30", "-cert", self.path("ca.crt"),
+            "-keyfile", self.path("ca.key"), "-out", crl)
+
     def directives(self, file):
         return f"ssl_certificate {self.path(file)}.crt; ssl_certificate_key {self.path(file)}.key;"
 

@@ -28,20 +28,21 @@ http {{
         location /status/500 {{ return 500 "{name}: broken\\n"; }}
         location /status/503 {{ return 503 "{name}: busy\\n"; }}
     }}
+    {more}
 }}
 """
 
 
 class Nginx:
-    """One real nginx in a namespace; `/` answers with its name, `/bytes/N` with N bytes."""
+    """One real nginx in a namespace; `/` answers with its name, `/bytes/N` with N bytes; `more` is what else its `http` has."""
 
-    def __init__(self, namespace, name, listen):
+    def __init__(self, namespace, name, listen, more=""):
         self.namespace, self.name, self.listen_on = namespace, name, listen
         self.directory = tempfile.mkdtemp(prefix=f"{PREFIX}-")
         os.mkdir(f"{self.directory}/files")
         listen_lines = "\n".join(f"listen {address} backlog=4096;" for address in listen)
         with open(f"{self.directory}/nginx.conf", "w") as file:
-            file.write(NGINX.format(name=name, listen=listen_lines))
+            file.write(NGINX.format(name=name, listen=listen_lines, more=more))
         self.process = None
         self.start()
 

@@ -119,13 +119,13 @@ class Topology:
         namespace.ip("route", "add", "default", "via", f"10.0.{net}.1")
         self.servers.append(namespace)
 
-    def nginx(self, *numbers, port=80):
+    def nginx(self, *numbers, port=80, more=""):
         """Starts a real nginx, named s1, s2, ..., on each server (all of them when none is named)."""
         started = []
         for number in numbers or range(1, len(self.servers) + 1):
             namespace = self.servers[number - 1]
             listen = [f"{namespace.v4}:{port}", f"[{namespace.v6}]:{port}"]
-            started.append(self._keep(Nginx(namespace, f"s{number}", listen)))
+            started.append(self._keep(Nginx(namespace, f"s{number}", listen, more)))
         return started
 
     def origin(self, handler, number=1, port=8080):

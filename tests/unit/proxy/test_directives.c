@@ -105,7 +105,7 @@ static const struct row ours[] = {
 	{ "server { listen 80 backlog=5; }", "the \"backlog=5\" parameter of \"listen\" is not supported" },
 	{ "server { listen unix:/x; }", "\"unix:/x\" is not supported: weir listens on IP addresses" },
 	{ "server { location @x {} }", "named location \"@x\" is not supported" },
-	{ IN "proxy_pass https://127.0.0.1; } }", "\"proxy_pass https://\" is not supported" },
+	{ IN "proxy_pass https://127.0.0.1; proxy_ssl_verify on; } }", "no proxy_ssl_trusted_certificate for" },
 	{ IN "proxy_pass http://$host; } }", "\"proxy_pass\" with a variable for its host is not supported" },
 	{ IN "proxy_request_buffering on; } }", "\"proxy_request_buffering on\" is not supported" },
 	{ IN "proxy_request_buffering off; } }", NULL },

@@ -83,8 +83,8 @@ one_step_of_all_handshakes_is_done_in_a_round(void **state)
 	assert_int_equal(due, 6);
 	assert_int_equal(proxy_worker_next_ns(w.worker), 0);
 	for (; due > 0; due--)
-		assert_int_equal(proxy_session_handshakes(w.worker, false), 1);
-	assert_int_equal(proxy_session_handshakes(w.worker, false), 0);
+		assert_int_equal(proxy_worker_handshakes(w.worker, false), 1);
+	assert_int_equal(proxy_worker_handshakes(w.worker, false), 0);
 	world_stop(&w);
 }
 
@@ -97,8 +97,8 @@ packets_go_before_handshakes_but_not_for_ever(void **state)
 	assert_int_equal(handshakes_due(), 2);
 	for (int step = 0; step < 2; step++) {
 		for (int round = 0; round < 64; round++)
-			assert_int_equal(proxy_session_handshakes(w.worker, true), 0);
-		assert_int_equal(proxy_session_handshakes(w.worker, true), 1);
+			assert_int_equal(proxy_worker_handshakes(w.worker, true), 0);
+		assert_int_equal(proxy_worker_handshakes(w.worker, true), 1);
 	}
 	world_stop(&w);
 }

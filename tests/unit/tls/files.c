@@ -123,7 +123,7 @@ static struct config_module blocks = { .name = "blocks", .directives = rows };
 struct config *
 files_config(const char *body)
 {
-	static struct config_module *const modules[] = { &blocks, &tls_module, NULL };
+	static struct config_module *const modules[] = { &blocks, &tls_module, &tls_client_module, NULL };
 	char prefix[80], text[4096];
 	struct config_source source = { .path = "test.conf", .prefix = prefix };
 
@@ -133,12 +133,18 @@ files_config(const char *body)
 	return config_parse(&source, modules);
 }
 
-const struct tls_settings *
-files_settings(struct config *config, unsigned int server)
+struct config_scope *
+files_scope(struct config *config, unsigned int server)
 {
 	struct config_scope *scope = config_child(config_root(config), CONFIG_HTTP)->children;
 
 	while (server-- > 0)
 		scope = scope->next;
-	return config_settings(scope, &tls_module);
+	return scope;
+}
+
+const struct tls_settings *
+files_settings(struct config *config, unsigned int server)
+{
+	return config_settings(files_scope(config, server), &tls_module);
 }

@@ -20,7 +20,8 @@ const char *files_directory(void);
 /* A configuration `http { BODY }` with relative paths in that directory; ask config_error(). The modules are those of http
  * and server blocks without anything else, and tls. */
 struct config *files_config(const char *body);
-/* The settings of the n-th server. */
+/* The n-th server, and its settings. */
+struct config_scope *files_scope(struct config *config, unsigned int server);
 const struct tls_settings *files_settings(struct config *config, unsigned int server);
 
 #endif

@@ -1,0 +1,119 @@
+#include "proxy/worker.h"
+
+bool
+proxy_link_name(struct proxy_exchange *x, uint8_t out[TLS_NAME_MAX], struct bytes *name)
+{
+	const struct tls_client_settings *settings = config_settings(x->location->scope, &tls_client_module);
+	size_t len;
+
+	*name = tls_name_of_authority(x->location->pass_host);
+	if (settings->name) {
+		len = config_value_write(settings->name, x, out, TLS_NAME_MAX, CONFIG_MISSING_EMPTY, NULL);
+		if (len == SIZE_MAX)
+			return false;
+		*name = tls_name_of_authority(bytes_of(out, len));
+	}
+	return name->len <= TLS_NAME_MAX;
+}
+
+static bool
+begin(struct proxy_link *link)
+{
+	uint64_t server = (uint64_t)link->group->index << 32 | link->server_index;
+	uint8_t buffer[TLS_NAME_MAX];
+	struct bytes name;
+
+	return proxy_link_name(link->exchange, buffer, &name) &&
+	       proxy_transport_connect(&link->transport, link->worker, link->client, name, link->share->sessions,
+				       server);
+}
+
+static void
+give_up(struct proxy_exchange *x, const char *why)
+{
+	PROXY_COUNT(x->worker, UPSTREAM_TLS_FAILED);
+	proxy_exchange_log(x, LOG_ERR, "%s while SSL handshaking to upstream", why);
+	proxy_upstream_failed(x, PROXY_NEXT_ERROR, 502);
+}
+
+static void
+no_memory(struct proxy_exchange *x)
+{
+	PROXY_COUNT(x->worker, OUT_OF_MEMORY);
+	proxy_upstream_release(x, UPSTREAM_ABANDONED, false);
+	proxy_exchange_answer(x, 500);
+}
+
+/* The handshake is done: the request may go to a server that is who it should be. True when the link is still there. */
+static bool
+agreed(struct proxy_link *link)
+{
+	struct proxy_exchange *x = link->exchange;
+	struct proxy_client *client = x->client;
+
+	if (!tls_server_trusted(link->transport.tls->session)) {
+		give_up(x, tls_problem());
+		return false;
+	}
+	PROXY_COUNT(link->worker, UPSTREAM_TLS_HANDSHAKES);
+	if (tls_resumed(link->transport.tls->session))
+		PROXY_COUNT(link->worker, UPSTREAM_TLS_RESUMED);
+	proxy_exchange_link_events(x, TCP_CONNECTED);
+	return client->exchange == x && x->link == link;
+}
+
+void
+proxy_link_secure(struct proxy_link *link, uint32_t events)
+{
+	struct proxy_exchange *x = link->exchange;
+
+	if (!link->transport.tls) {
+		if (!(events & TCP_CONNECTED)) {
+			proxy_exchange_link_events(x, events); /* not even that */
+			return;
+		}
+		if (!begin(link)) {
+			no_memory(x);
+			return;
+		}
+	}
+	if (list_empty(&link->node))
+		list_append(&link->worker->link_handshakes, &link->node);
+}
+
+static void
+step(struct proxy_link *link, bool closed)
+{
+	struct proxy_exchange *x = link->exchange;
+	struct tcp_connection *tcp = link->transport.tcp;
+
+	switch (proxy_transport_handshake(&link->transport)) {
+	case TLS_OK:
+		/* What the server said behind it is read now: nothing may follow that would bring it. */
+		if (agreed(link))
+			proxy_link_events(link, closed ? TCP_CLOSED : TCP_READABLE);
+		break;
+	case TLS_WAIT:
+		if (tcp_close_reason(tcp) == TCP_RESET)
+			give_up(x, "peer closed connection in SSL handshake (104: Connection reset by peer)");
+		else if (closed || tcp_at_end(tcp))
+			give_up(x, "peer closed connection in SSL handshake");
+		break;
+	default:
+		give_up(x, tls_problem());
+	}
+}
+
+unsigned int
+proxy_link_handshake(struct proxy_worker *worker)
+{
+	struct list *node = list_take_first(&worker->link_handshakes);
+	struct proxy_link *link;
+
+	if (!node)
+		return 0;
+	link = container_of(node, struct proxy_link, node);
+	step(link, tcp_close_reason(link->transport.tcp) != TCP_OPEN);
+	proxy_sessions_reap(worker);
+	return 1;
+}
