@@ -31,7 +31,11 @@ accept_any(int good, X509_STORE_CTX *store)
 static int
 ticket_callback(SSL *ssl, uint8_t *name, uint8_t *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, int encrypt)
 {
-	return tls_ticket_apply(tls_session_of(ssl)->settings->context->keys, name, iv, cipher, mac, encrypt);
+	const struct tls_ticket_keys *keys = tls_session_of(ssl)->settings->context->keys;
+	int result = tls_ticket_apply(keys, name, iv, cipher, mac, encrypt);
+
+	/* Tickets of TLS 1.3 are for one use (RFC 8446 appendix C.4): 2 gives the client another. */
+	return !encrypt && result == 1 && SSL_version(ssl) == TLS1_3_VERSION ? 2 : result;
 }
 
 static struct bytes

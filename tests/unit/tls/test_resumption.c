@@ -52,6 +52,24 @@ a_ticket_is_good_after_a_reload(void **state)
 }
 
 static void
+a_resumed_session_can_be_resumed_again(void **state)
+{
+	struct config *config = files_config(SERVER(""));
+	SSL_SESSION *first, *session;
+
+	for (int v = 0; v < 2; v++) {
+		peer_resumes(files_settings(config, 0), versions[v], "a.test", 0, NULL, &first);
+		assert_true(peer_resumes(files_settings(config, 0), versions[v], "a.test", 0, first, &session));
+		/* TLS 1.3: with a ticket of its own. */
+		assert_int_equal(first != session, versions[v] == TLS1_3_VERSION);
+		assert_true(peer_resumes(files_settings(config, 0), versions[v], "a.test", 0, session, NULL));
+		SSL_SESSION_free(first);
+		SSL_SESSION_free(session);
+	}
+	config_free(config);
+}
+
+static void
 a_ticket_is_not_good_under_another_certificate_or_for_other_clients(void **state)
 {
 	for (int v = 0; v < 2; v++) {
@@ -155,6 +173,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_ticket_is_good_after_a_reload),
+		cmocka_unit_test(a_resumed_session_can_be_resumed_again),
 		cmocka_unit_test(a_ticket_is_not_good_under_another_certificate_or_for_other_clients),
 		cmocka_unit_test(a_ticket_outlives_one_change_of_keys),
 		cmocka_unit_test(keys_from_files_are_used_in_their_order),
