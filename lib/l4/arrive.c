@@ -205,8 +205,8 @@ may_be_quick(const uint8_t *ip, uint16_t l3_len, uint32_t ip_len, uint8_t ip_pro
 }
 
 /*
- * Verified here where the device has not done it. False is for packet_parse() to look into: a sum that is wrong, none, or
- * partial, and a datagram that is shorter than its packet.
+ * Verified here where the device has not done it. False is for packet_parse() to look into: a sum that is wrong, none with
+ * IPv6, or partial, and a datagram that is shorter than its packet.
  */
 static __rte_noinline bool
 sums_hold(const uint8_t *ip, uint16_t l3_len, uint16_t l4_len, uint8_t ip_protocol)
@@ -220,8 +220,11 @@ sums_hold(const uint8_t *ip, uint16_t l3_len, uint16_t l4_len, uint8_t ip_protoc
 
 	if (!v6 && packet_sum_fold(packet_sum(0, ip, L4_IPV4_HEADER_LEN)) != UINT16_MAX)
 		return false;
-	if (!tcp && (field == 0 || l4_load_16(l4 + 4) != rte_cpu_to_be_16(l4_len)))
+	if (!tcp && l4_load_16(l4 + 4) != rte_cpu_to_be_16(l4_len))
 		return false;
+	/* RFC 768: whoever sent it made none. */
+	if (!tcp && field == 0)
+		return !v6;
 	return packet_sum_fold(sum) != field && packet_sum_fold(packet_sum_long(sum, l4, l4_len)) == UINT16_MAX;
 }
 

@@ -61,12 +61,13 @@ packet_of(unsigned int n)
 	w.segmented = workers_roll(16) == 0;
 	w.payload_len = (uint16_t)(workers_roll(8) ? workers_roll(200) : 1200 + workers_roll(280));
 	w.part = workers_roll(24) ? WIRE_WHOLE : WIRE_FIRST;
+	w.no_sum = w.ip_protocol == IPPROTO_UDP && !w.v6 && w.part == WIRE_WHOLE && workers_roll(6) == 0;
 	if (workers_roll(24) == 0 && !w.v6)
 		w.source = wire_endpoint(workers_roll(2) ? "127.0.0.1:4000" : "224.1.2.3:4000");
 	wire_build(&w, &packet);
-	if (workers_roll(16))
+	if (workers_roll(w.no_sum ? 2 : 16))
 		packet.m->ol_flags |= CHECKSUMS_GOOD;
-	else if (workers_roll(2))
+	else if (!w.no_sum && workers_roll(2))
 		packet.l3[workers_roll(RTE_MIN(packet.ip_len, 40u))] ^= (uint8_t)(1 << workers_roll(8));
 	return packet.m;
 }
