@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/hash.h"
+#include "port/rss.h"
 
 struct steering *
 steering_new(struct worker_roles roles, uint64_t hash_seed, uint16_t local_port_first, uint16_t local_port_last,
@@ -94,6 +95,20 @@ steering_owner(const struct steering *s, unsigned int self, bool flow_stable, co
 	hash = flow_hash(remote->ip.halves, local->ip.halves, remote->port_be, local->port_be, IPPROTO_TCP,
 			 &s->hash_key);
 	return first + (unsigned int)(((uint64_t)hash * owners) >> 32);
+}
+
+unsigned int
+steering_owner_of_error(const struct steering *s, const struct port_rss *rss, const struct endpoint *remote,
+			const struct endpoint *local)
+{
+	int queue = -1;
+
+	/* Workers set aside have no queue. */
+	if (rss && !s->roles.stack_first && !is_answer(s, remote, ntohs(local->port_be)))
+		queue = port_rss_queue(rss, remote, local, IPPROTO_TCP);
+	/* Queue i is worker i's. */
+	return queue >= 0 && queue < (int)s->roles.io ? (unsigned int)queue
+						      : steering_owner(s, 0, false, remote, local);
 }
 
 bool

@@ -43,6 +43,11 @@ void steering_free(struct steering *steering);
 unsigned int steering_owner(const struct steering *steering, unsigned int self, bool flow_stable,
 			    const struct endpoint *remote, const struct endpoint *local);
 
+/* The same for an ICMP error about that flow, which came in wherever its router's packets do. `rss` is what all ports have in common;
+ * NULL where they do not say, and then a hash names the worker that has the flow on ports that are not flow-stable. */
+unsigned int steering_owner_of_error(const struct steering *steering, const struct port_rss *rss,
+				     const struct endpoint *remote, const struct endpoint *local);
+
 /* True when a listener takes connections to `local`; `local_is_ours`: the address is one of this host's. */
 bool steering_listens(const struct steering *steering, const struct endpoint *local, bool local_is_ours);
 

@@ -18,6 +18,8 @@
 /* Idle this long before the first sleep. Short: a sleep gathers packets, which then cost less each, and leaves the CPU to
  * those that send them; `worker_poll busy` is for CPUs that have nothing else to do. */
 #define SPIN_NS (2 * NS_PER_US)
+/* How long a twin that had nothing is left alone. */
+#define TWIN_ASKED_NS (50 * NS_PER_US)
 #define LOG_RING_BYTES (1 << 20)
 /* What one connection may buffer in each direction where its path asks for it: as Linux's tcp_wmem. */
 #define RECEIVE_BUFFER (4 << 20)
@@ -90,6 +92,24 @@ tcp_packet(struct worker *worker, struct rte_mbuf *m, bool at_owner)
 		to_kernel(worker, m);
 }
 
+/* A flow may come in on any of the ports. NULL: where, they do not say, or each says something else. */
+static const struct port_rss *
+rss_of_all(const struct worker *worker)
+{
+	const struct port_rss *all = NULL;
+
+	for (uint16_t i = 0; i < PORTS_MAX; i++) {
+		const struct port *port = worker->ports[i].port;
+
+		if (!port)
+			continue;
+		if (!port->rss || (all && !port_rss_same(all, port->rss)))
+			return NULL;
+		all = port->rss;
+	}
+	return all;
+}
+
 static void
 icmp_packet(struct worker *worker, struct rte_mbuf *m, bool at_owner)
 {
@@ -105,7 +125,7 @@ icmp_packet(struct worker *worker, struct rte_mbuf *m, bool at_owner)
 	local = endpoint_of(&quote.source, quote.source_port_be);
 	remote = endpoint_of(&quote.destination, quote.destination_port_be);
 	if (!at_owner)
-		owner = steering_owner(worker->steering, worker->index, false, &remote, &local);
+		owner = steering_owner_of_error(worker->steering, rss_of_all(worker), &remote, &local);
 	if (owner != worker->index) {
 		hand_over(worker, owner, m);
 	} else if (tcp_knows(worker->tcp, &local, &remote)) {
@@ -262,12 +282,19 @@ port_prepare_sleep(void *context, uint64_t *wake_at_ns)
 	return wp->port->ops->arm(wp->port, (uint16_t)wp->worker->index);
 }
 
+/* Each question is a system call, after which the CPU has forgotten where the tables' pages are: not in every round of a worker
+ * that has packets, once there was nothing. One that sleeps wakes for it. */
 static unsigned int
 twin_poll(void *context, uint64_t now_ns)
 {
 	struct worker_port *wp = context;
+	unsigned int count;
 
-	return port_from_kernel(wp->port, (uint16_t)wp->worker->index);
+	if (now_ns < wp->twin_next_ns)
+		return 0;
+	count = port_from_kernel(wp->port, (uint16_t)wp->worker->index);
+	wp->twin_next_ns = count ? 0 : now_ns + TWIN_ASKED_NS;
+	return count;
 }
 
 static unsigned int
@@ -433,24 +460,6 @@ uint64_t
 worker_l4_flows(const struct l4_settings *settings, unsigned int workers)
 {
 	return settings->flows / workers + 1;
-}
-
-/* A flow may come in on any of the ports. NULL: where, they do not say, or each says something else. */
-static const struct port_rss *
-rss_of_all(const struct worker *worker)
-{
-	const struct port_rss *all = NULL;
-
-	for (uint16_t i = 0; i < PORTS_MAX; i++) {
-		const struct port *port = worker->ports[i].port;
-
-		if (!port)
-			continue;
-		if (!port->rss || (all && !port_rss_same(all, port->rss)))
-			return NULL;
-		all = port->rss;
-	}
-	return all;
 }
 
 void

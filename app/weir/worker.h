@@ -68,7 +68,8 @@ struct worker_port {
 	struct worker *worker;
 	struct port *port;
 	bool armed;
-	bool unproven; /* whether the port's fd tells is not known yet: the loop looks after it as well */
+	bool unproven;         /* whether the port's fd tells is not known yet: the loop looks after it as well */
+	uint64_t twin_next_ns; /* when the kernel is asked again for what it has for the twin */
 };
 
 struct worker {

@@ -1,8 +1,10 @@
 #include "support/cmocka.h"
 
 #include <arpa/inet.h>
+#include <rte_ethdev.h>
 #include <stdio.h>
 
+#include "port/rss.h"
 #include "weir/steering.h"
 
 #define FIRST 10240
@@ -217,6 +219,48 @@ exact_listener_takes_its_address_only(void **state)
 	steering_free(s);
 }
 
+/* RSS of two queues, whose table has them by turns. */
+static void
+an_error_about_a_clients_flow_goes_where_rss_has_it(void **state)
+{
+	struct port_rss rss = { .types = RTE_ETH_RSS_NONFRAG_IPV4_TCP, .table_size = 4, .table = { 0, 1, 0, 1 } };
+	struct endpoint client = endpoint("198.51.100.7:1"), service = endpoint("192.0.2.1:80");
+	struct steering *s = steering(2);
+	unsigned int seen = 0, elsewhere = 0;
+
+	for (size_t i = 0; i < sizeof(rss.key); i++)
+		rss.key[i] = (uint8_t)(i * 37 + 11);
+	for (uint16_t port = 1; port < 1000; port++) {
+		int queue;
+
+		client.port_be = htons(port);
+		queue = port_rss_queue(&rss, &client, &service, IPPROTO_TCP);
+		assert_int_equal(steering_owner_of_error(s, &rss, &client, &service), queue);
+		seen |= 1u << queue;
+		elsewhere += steering_owner(s, 0, false, &client, &service) != (unsigned int)queue;
+		assert_int_equal(steering_owner_of_error(s, NULL, &client, &service),
+				 steering_owner(s, 0, false, &client, &service));
+	}
+	assert_int_equal(seen, 3);
+	assert_true(elsewhere > 100);
+	steering_free(s);
+}
+
+static void
+an_error_about_a_connection_of_ours_goes_by_its_local_port(void **state)
+{
+	const struct port_rss rss = { .types = RTE_ETH_RSS_NONFRAG_IPV4_TCP, .table_size = 1, .table = { 0 } };
+	struct endpoint server = endpoint("10.0.0.1:80"), local = endpoint("192.0.2.1:1");
+	struct steering *s = steering(2);
+
+	assert_int_equal(steering_add_server(s, &server), 0);
+	for (unsigned int port = FIRST; port < FIRST + 10; port++) {
+		local.port_be = htons((uint16_t)port);
+		assert_int_equal(steering_owner_of_error(s, &rss, &server, &local), port % 2);
+	}
+	steering_free(s);
+}
+
 int
 main(void)
 {
@@ -225,6 +269,8 @@ main(void)
 		cmocka_unit_test_setup(client_stays_where_the_device_puts_it_when_that_is_stable, setup),
 		cmocka_unit_test_setup(clients_spread_evenly_where_the_device_is_not_stable, setup),
 		cmocka_unit_test_setup(workers_set_aside_own_every_connection_and_no_other_does, setup),
+		cmocka_unit_test_setup(an_error_about_a_clients_flow_goes_where_rss_has_it, setup),
+		cmocka_unit_test_setup(an_error_about_a_connection_of_ours_goes_by_its_local_port, setup),
 		cmocka_unit_test_setup(seed_decides_so_that_clients_cannot, setup),
 		cmocka_unit_test_setup(port_that_is_listened_on_too_takes_answers_from_servers_only, setup),
 		cmocka_unit_test_setup(wildcard_takes_every_address_of_this_host_and_its_version, setup),
