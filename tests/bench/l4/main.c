@@ -384,17 +384,28 @@ static bool
 parse_arguments(struct arguments *a, int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "mode", required_argument, NULL, 'm' },    { "flows", required_argument, NULL, 'f' },
-		{ "entries", required_argument, NULL, 'e' }, { "seconds", required_argument, NULL, 's' },
-		{ "windows", required_argument, NULL, 'w' }, { "packets", required_argument, NULL, 'p' },
-		{ "cpu", required_argument, NULL, 'c' },     { "extra", required_argument, NULL, 'x' },
-		{ "ipv6", no_argument, NULL, '6' },          { "udp", no_argument, NULL, 'u' },
-		{ "no-huge", no_argument, NULL, 'n' },       { 0 },
+		{ "mode", required_argument, NULL, 'm' },
+		{ "flows", required_argument, NULL, 'f' },
+		{ "entries", required_argument, NULL, 'e' },
+		{ "seconds", required_argument, NULL, 's' },
+		{ "windows", required_argument, NULL, 'w' },
+		{ "packets", required_argument, NULL, 'p' },
+		{ "cpu", required_argument, NULL, 'c' },
+		{ "extra", required_argument, NULL, 'x' },
+		{ "servers", required_argument, NULL, 'S' },
+		{ "ipv6", no_argument, NULL, '6' },
+		{ "udp", no_argument, NULL, 'u' },
+		{ "no-huge", no_argument, NULL, 'n' },
+		{ 0 },
 	};
 	int option;
 
 	*a = (struct arguments){
-		.world = { .mode = "dsr" }, .flows = 1000, .seconds = 0.2, .windows = 9, .huge = true
+		.world = { .mode = "dsr", .servers = SYNTHETIC_SERVERS },
+		.flows = 1000,
+		.seconds = 0.2,
+		.windows = 9,
+		.huge = true,
 	};
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (option) {
@@ -422,6 +433,9 @@ parse_arguments(struct arguments *a, int argc, char **argv)
 		case 'x':
 			a->world.extra = optarg;
 			break;
+		case 'S':
+			a->world.servers = (uint32_t)strtoul(optarg, NULL, 10);
+			break;
 		case '6':
 			a->world.ipv6 = true;
 			break;
@@ -436,7 +450,8 @@ parse_arguments(struct arguments *a, int argc, char **argv)
 		}
 	}
 	if (optind + 1 != argc || a->flows == 0 || a->flows >= SYNTHETIC_CLIENTS_MAX || a->seconds <= 0 ||
-	    a->windows == 0 || a->windows >= WINDOWS_MAX)
+	    a->windows == 0 || a->windows >= WINDOWS_MAX || a->world.servers == 0 ||
+	    a->world.servers > SYNTHETIC_SERVERS_MAX)
 		return false;
 	/* The least that a configuration may have. */
 	if (!a->world.flows)

@@ -11,6 +11,8 @@
 #include "port/port.h"
 
 #define SYNTHETIC_SERVERS 64
+/* Of one network, where the balancer's own address is 254. */
+#define SYNTHETIC_SERVERS_MAX 250
 /* Clients are numbered; their addresses and ports follow. */
 #define SYNTHETIC_CLIENTS_MAX (1u << 24)
 

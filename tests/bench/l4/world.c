@@ -39,7 +39,7 @@ configuration_text(const struct world_options *o)
 	if (!out)
 		return NULL;
 	fprintf(out, "stream { flows %llu; upstream servers {", (unsigned long long)o->flows);
-	for (uint32_t i = 1; i <= SYNTHETIC_SERVERS; i++) {
+	for (uint32_t i = 1; i <= o->servers; i++) {
 		struct ip_address server = synthetic_server(o->ipv6, i);
 
 		fputs(" server ", out);
@@ -77,14 +77,14 @@ static int
 new_mirror(struct world *w, char *error, size_t size)
 {
 	struct net_fixed_address addresses[] = { { synthetic_local(false), 24 }, { synthetic_local(true), 64 } };
-	struct net_fixed_neighbor neighbors[2 * SYNTHETIC_SERVERS + 1] = {
+	struct net_fixed_neighbor neighbors[2 * SYNTHETIC_SERVERS_MAX + 1] = {
 		{ .address = ip_address_from_v4(0), .mac = { 0x02, 0, 0, 0, 0, 0x02 } },
 	};
 
-	for (uint32_t i = 0; i < 2 * SYNTHETIC_SERVERS; i++)
+	for (uint32_t i = 0; i < 2 * SYNTHETIC_SERVERS_MAX; i++)
 		neighbors[i + 1] = (struct net_fixed_neighbor){
-			.address = synthetic_server(i >= SYNTHETIC_SERVERS, i % SYNTHETIC_SERVERS + 1),
-			.mac = { 0x02, 0, 0, 0, 1, (uint8_t)(i % SYNTHETIC_SERVERS + 1) },
+			.address = synthetic_server(i >= SYNTHETIC_SERVERS_MAX, i % SYNTHETIC_SERVERS_MAX + 1),
+			.mac = { 0x02, 0, 0, 0, 1, (uint8_t)(i % SYNTHETIC_SERVERS_MAX + 1) },
 		};
 	return net_mirror_new_fixed(&w->mirror, &w->port.port, addresses, RTE_DIM(addresses), neighbors,
 				    RTE_DIM(neighbors), error, size);

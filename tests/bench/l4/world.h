@@ -13,6 +13,7 @@ struct world_options {
 	const char *mode; /* the word behind `forward` */
 	bool ipv6, udp;
 	uint64_t flows;    /* entries of the table */
+	uint32_t servers;  /* SYNTHETIC_SERVERS_MAX at most */
 	const char *extra; /* directives for the `server` block */
 };
 
