@@ -70,6 +70,20 @@ def test_bench_tcp_measures_what_it_says(tmp_path):
         assert results["veth"]["bulk"][f"weir, offload {offload}"]["gbit_per_second"] > 0
 
 
+def test_bench_tls_measures_what_it_says(tmp_path):
+    report = tmp_path / "report.json"
+    done = run(f"{SCRIPTS}/bench-tls", "--weir", BINARY, "--balancers", "weir", "--seconds", "1", "--warm-up", "0", "--rounds", "1",
+               "--connections", "4", "--idle", "20", "--parts", "handshake,idle", "--handshakes", "full 1.2 rsa,resumed 1.3 ecdsa",
+               "--json", str(report))
+    assert done.returncode == 0, done.stdout + done.stderr
+    results = json.loads(report.read_text())
+    full, resumed = (results[f"handshake {name}"]["weir"] for name in ("full 1.2 rsa", "resumed 1.3 ecdsa"))
+    for row in (full, resumed):
+        assert row["requests_per_second"] > 0 and row["core_us"] > 0 and not row["errors"], row
+    assert full["resumed"] == 0 and resumed["resumed"] > 0.5
+    assert {"idle 1.2", "idle 1.3"} <= results.keys()
+
+
 def test_every_packet_of_bench_xdp_does_what_is_measured(tmp_path):
     report = tmp_path / "report.json"
     done = run(f"{SCRIPTS}/bench-xdp", "--build", BUILD, "--flows", "1000", "--repeats", "20000", "--idle-seconds", "0.5",

@@ -1,0 +1,79 @@
+"""What the benchmarks that put balancers between wrk and nginx have in common."""
+
+import os
+import re
+import resource
+import statistics
+import sys
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.dont_write_bytecode = True
+sys.path.insert(0, f"{ROOT}/tests/net")
+
+from weirtest import core_seconds, run, wait_for  # noqa: E402  (found through the line above)
+
+BINARIES = {"weir": f"{ROOT}/build/app/weir/weir", "nginx": "/usr/sbin/nginx", "haproxy": "/usr/sbin/haproxy"}
+
+
+def milliseconds(text):
+    number, unit = re.fullmatch(r"([\d.]+)(us|ms|s|m)", text).groups()
+    return float(number) * {"us": 0.001, "ms": 1, "s": 1000, "m": 60000}[unit]
+
+
+def measured(balancer, work):
+    """What `work` returned, and what happened meanwhile: the balancer's CPU seconds, its core's, the clock's."""
+    process, core, start = balancer.cpu_seconds(), core_seconds(0), time.monotonic()
+    result = work()
+    return result, balancer.cpu_seconds() - process, core_seconds(0) - core, time.monotonic() - start
+
+
+def wrk(topology, balancer, url, seconds, connections, words=(), warm_up=1):
+    """What wrk measured, and its report."""
+    command = ["taskset", "-c", "1", "wrk", "-t1", f"-c{connections}", "--latency", *words]
+    if warm_up:
+        topology.client.run(*command, f"-d{warm_up}s", url)
+    report, process, core, took = measured(
+        balancer, lambda: topology.client.run(*command, f"-d{seconds}s", url, timeout=seconds + 30).stdout)
+    requests = int(re.search(r"(\d+) requests in", report)[1])
+    bad = re.search(r"Socket errors.*|Non-2xx.*", report)
+    return {
+        "requests_per_second": requests / took,
+        "p50_ms": milliseconds(re.search(r"^\s+50%\s+(\S+)", report, re.MULTILINE)[1]),
+        "p99_ms": milliseconds(re.search(r"^\s+99%\s+(\S+)", report, re.MULTILINE)[1]),
+        "process_us": process / requests * 1e6,
+        "core_us": core / requests * 1e6,
+        "errors": bad[0] if bad else "",
+    }, report
+
+
+def median_of(rounds):
+    result = {key: statistics.median(one[key] for one in rounds) for key in rounds[0] if key != "errors"}
+    result["errors"] = "; ".join(sorted({one["errors"] for one in rounds if one["errors"]}))
+    result["rounds"] = rounds
+    return result
+
+
+def in_turn(kinds, rounds):
+    """Each of them once in every round, in another order each time."""
+    for number in range(rounds):
+        yield from kinds[number % len(kinds):] + kinds[:number % len(kinds)]
+
+
+def many_files():
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+
+
+def prepared(topology, sizes):
+    """nginx as the server, on core 1, with /bytes/N of these sizes."""
+    [server] = topology.nginx()
+    for size in sizes:
+        server.file(size)
+    workers = run("pgrep", "-P", server.process.pid).stdout.split()
+    for pid in [server.process.pid, *workers]:
+        run("taskset", "-cp", "1", pid)
+    for namespace in (topology.client, topology.balancer_namespace):
+        namespace.sysctl("net.ipv4.ip_local_port_range", "10240 65000")
+        namespace.sysctl("net.ipv4.tcp_tw_reuse", "1")
+    wait_for(lambda: "nginx" in server.namespace.run("curl", "-sI", "http://10.0.2.11/").stdout)
