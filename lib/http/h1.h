@@ -101,6 +101,8 @@ bool http1_body_may_end(const struct http1_body *body);
 
 /* Chunk framing for sending: "1a2b\r\n" into out (at least 18 bytes), returns its length. */
 #define HTTP1_CHUNK_HEAD_MAX 18
+/* With the CRLF behind a chunk, and the last chunk. */
+#define HTTP1_CHUNK_FRAMING (HTTP1_CHUNK_HEAD_MAX + 2 + 5)
 size_t http1_chunk_head(uint8_t *out, uint64_t size);
 
 #endif

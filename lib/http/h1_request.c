@@ -136,6 +136,7 @@ parse_version(struct http1_input *in, struct http_message *message)
 		return http1_refuse(in, HTTP1_BAD_VERSION);
 	if (at[5] != '1')
 		return http1_refuse(in, HTTP1_UNSUPPORTED_VERSION);
+	message->version_major = 1;
 	message->version_minor = at[7] != '0';
 	in->at += 8;
 	return HTTP1_DONE;

@@ -15,6 +15,7 @@ parse_status_line(struct http1_input *in, struct http_message *message)
 	if (start[7] < '0' || start[7] > '9' || start[8] != ' ' || start[9] < '1' || start[9] > '9' ||
 	    start[10] < '0' || start[10] > '9' || start[11] < '0' || start[11] > '9')
 		return http1_refuse(in, HTTP1_BAD_STATUS);
+	message->version_major = 1;
 	message->version_minor = start[7] != '0';
 	message->status = (uint16_t)((start[9] - '0') * 100 + (start[10] - '0') * 10 + (start[11] - '0'));
 

@@ -1,7 +1,7 @@
 /*
  * An HTTP message head as slices into the buffer it was parsed from, and how its body is framed.
  *
- * Version-neutral: HTTP/1.1 (http/h1.h) fills it today. Knows no connections and no TCP.
+ * Version-neutral: http/h1.h and http/h2.h fill it. Knows no connections and no TCP.
  * Sources: RFC 9110 (semantics), RFC 9112 (HTTP/1.1).
  */
 #ifndef HTTP_MESSAGE_H
@@ -95,6 +95,7 @@ struct http_message {
 	struct bytes reason;
 	/* both */
 	struct bytes start_line; /* without line end, for $request and logs */
+	uint8_t version_major;   /* 1 or 2 */
 	uint8_t version_minor;   /* 0 or 1: HTTP/1.2 and above are spoken to as 1.1 (RFC 9110 section 2.5) */
 	bool keep_alive;         /* by version and Connection */
 	bool upgrade;            /* Connection: upgrade and an Upgrade field */

@@ -1,8 +1,8 @@
 /*
  * The client's side of an exchange: where its request comes from, and where the answer goes.
  *
- * With HTTP/1 a session is the client of one exchange at a time (session.c). The rest of an exchange (phases, filters,
- * variables, servers, logs) asks a client what follows, and never how it speaks. What is about the connection below
+ * With HTTP/1 a session is the client of one exchange at a time (session.c), with HTTP/2 each stream is one (stream.c). The
+ * rest of an exchange (phases, filters, variables, servers, logs) asks a client what follows, and never how it speaks. What is about the connection below
  * (addresses, TLS, its number) is the session's.
  *
  * A client outlives its exchange, and is there until the end of the step (proxy_sessions_reap()): whoever has made a call
@@ -20,6 +20,10 @@ struct proxy_exchange;
 struct proxy_session;
 
 struct proxy_client_ops {
+	/* Where a message ends is said below: bodies are content alone, heads say nothing of the connection, and no other
+	 * exchange follows on this client. */
+	bool is_framed;
+
 	/* The request's body, in the framing that http1_body_init() was told: as tcp_...() of these names. */
 	uint32_t (*readable)(const struct proxy_client *client);
 	struct bytes (*peek)(const struct proxy_client *client);
@@ -27,13 +31,23 @@ struct proxy_client_ops {
 	/* Up to `len` bytes of it into a server's send queue; returns how many went. */
 	uint32_t (*give)(struct proxy_client *client, struct proxy_transport *server, uint32_t len);
 
-	/* The answer: what write() and take() will take now; and asking for proxy_exchange_client_output() when it is
+	/* "100 Continue", where there is room for it. */
+	void (*go_on)(struct proxy_client *client);
+
+	/* The answer. Its head is written in HTTP/1.1's form: the first `head_bytes` of *message, behind which an answer
+	 * of our own has its body. What is left in *message then goes by write(). False: it cannot be sent. */
+	bool (*head)(struct proxy_client *client, struct proxy_exchange *exchange, struct bytes *message,
+		     bool has_body);
+	/* What write() and take() will take now; and asking for proxy_exchange_client_output() when it is
 	 * more. */
 	uint32_t (*writable)(const struct proxy_client *client);
 	void (*want_writable)(struct proxy_client *client);
 	uint32_t (*write)(struct proxy_client *client, const void *data, uint32_t len);
 	/* Up to `len` bytes of a server's receive queue; returns how many came. */
 	uint32_t (*take)(struct proxy_client *client, struct proxy_transport *server, uint32_t len);
+
+	/* All of it is written; `trailers` are field lines, and may be empty. */
+	void (*finish)(struct proxy_client *client, struct bytes trailers);
 
 	/* The exchange has ended, and is freed after this. */
 	void (*ended)(struct proxy_client *client, const struct proxy_exchange *exchange);

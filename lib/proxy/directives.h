@@ -1,5 +1,5 @@
 /*
- * The proxy_* rows of the location module, kept apart from the rest of it. Private to the room.
+ * The proxy_* rows of the location module and the http2_* rows, kept apart from the rest. Private to the room.
  */
 #ifndef PROXY_DIRECTIVES_H
 #define PROXY_DIRECTIVES_H
@@ -17,6 +17,12 @@ int proxy_set_redirect(struct config_directive_call *call);
 int proxy_set_name_list(struct config_directive_call *call);
 int proxy_set_request_buffering(struct config_directive_call *call);
 extern const struct config_word proxy_http_versions[];
+
+int proxy_set_http2_preread(struct config_directive_call *call);
+int proxy_set_http2_chunk_size(struct config_directive_call *call);
+int proxy_set_http2_push(struct config_directive_call *call);
+int proxy_set_http2_obsolete(struct config_directive_call *call);
+int proxy_set_http2_unsupported(struct config_directive_call *call);
 
 #define PROXY_FIELD(name) offsetof(struct proxy_location, name)
 #define PROXY_ANY (CONFIG_HTTP | CONFIG_SERVER | CONFIG_LOCATION)

@@ -19,6 +19,7 @@
 #define PROXY_ATTEMPTS_MAX 16 /* remembered for the log; more are made, if allowed */
 #define PROXY_CAPTURES_MAX 20
 #define PROXY_MEMORY_INLINE 4096
+#define PROXY_TRAILERS_MAX 4096 /* bytes of field lines behind a body, where they are gathered */
 
 /* A server that was tried, for $upstream_*. Milliseconds; -1: did not happen. */
 struct proxy_attempt {
@@ -32,7 +33,7 @@ struct proxy_attempt {
 enum proxy_response_mode {
 	PROXY_RESPONSE_AS_IS,   /* the bytes go through as they are framed */
 	PROXY_RESPONSE_CHUNKED, /* ends with the connection at the server, in chunks to the client */
-	PROXY_RESPONSE_PLAIN,   /* in chunks from the server, ends with the connection at the client */
+	PROXY_RESPONSE_PLAIN,   /* content alone to the client, where it ends with the connection or is framed below */
 };
 
 struct proxy_exchange {
@@ -53,7 +54,8 @@ struct proxy_exchange {
 	struct bytes host; /* lower case, without port */
 	struct bytes uri;  /* decoded and normalised path: $uri */
 	struct http1_body request_body;
-	uint64_t request_content; /* body bytes seen */
+	struct bytes request_trailers; /* lines, of a client that frames itself */
+	uint64_t request_content;      /* body bytes seen */
 	struct bytes capture_text;
 	struct bytes *named; /* CONFIG_NAMED_CAPTURES_MAX of them, or NULL: none has matched */
 	int capture_groups;  /* of `captures` */
@@ -62,7 +64,8 @@ struct proxy_exchange {
 	uint16_t status;
 	struct bytes pending; /* head (and a short body) not yet in the client's send queue */
 	struct http1_body response_body;
-	uint8_t response_mode; /* enum proxy_response_mode */
+	uint8_t response_mode;          /* enum proxy_response_mode */
+	struct bytes response_trailers; /* likewise, for such a client */
 	uint64_t head_bytes, body_bytes;
 
 	/* upstream */

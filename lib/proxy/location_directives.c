@@ -200,6 +200,7 @@ location_init(struct config *config, void *settings)
 	location->send_timeout_ms = CONFIG_UNSET;
 	location->lingering_time_ms = CONFIG_UNSET;
 	location->lingering_timeout_ms = CONFIG_UNSET;
+	location->http2_chunk_size = CONFIG_UNSET_SIZE;
 	location->client_max_body_size = CONFIG_UNSET_SIZE;
 	location->server_tokens = CONFIG_UNSET;
 	location->tcp_nodelay = CONFIG_UNSET;
@@ -240,6 +241,7 @@ location_merge(struct config *config, struct config_scope *scope, const void *pa
 	config_merge(location->send_timeout_ms, parent->send_timeout_ms, CONFIG_UNSET, 60000);
 	config_merge(location->lingering_time_ms, parent->lingering_time_ms, CONFIG_UNSET, 30000);
 	config_merge(location->lingering_timeout_ms, parent->lingering_timeout_ms, CONFIG_UNSET, 5000);
+	config_merge(location->http2_chunk_size, parent->http2_chunk_size, CONFIG_UNSET_SIZE, 8192);
 	config_merge(location->client_max_body_size, parent->client_max_body_size, CONFIG_UNSET_SIZE, 1 << 20);
 	config_merge(location->server_tokens, parent->server_tokens, CONFIG_UNSET, 1);
 	config_merge(location->absolute_redirect, parent->absolute_redirect, CONFIG_UNSET, 1);
@@ -293,6 +295,7 @@ static const struct config_directive directives[] = {
 	{ "absolute_redirect", ANY, 1, 1, CONFIG_FLAG, 0, config_set_flag, FIELD(absolute_redirect) },
 	{ "server_name_in_redirect", ANY, 1, 1, CONFIG_FLAG, 0, config_set_flag, FIELD(server_name_in_redirect) },
 	{ "port_in_redirect", ANY, 1, 1, CONFIG_FLAG, 0, config_set_flag, FIELD(port_in_redirect) },
+	{ "http2_chunk_size", ANY, 1, 1, 0, 0, proxy_set_http2_chunk_size, FIELD(http2_chunk_size) },
 	PROXY_PASS_DIRECTIVES,
 	{ 0 },
 };

@@ -83,6 +83,17 @@ uint32_t proxy_worker_sessions(const struct proxy_worker *worker);
 	ROW(TLS_FAILED, "tls_handshakes_failed")                                                                       \
 	ROW(TLS_PLAIN, "plain_requests_to_tls")                                                                        \
 	ROW(BAD_PROXY_HEADER, "bad_proxy_headers")                                                                     \
+	ROW(HTTP2_SESSIONS, "http2_connections")                                                                       \
+	ROW(HTTP2_REFUSED, "http2_streams_refused")                                                                    \
+	ROW(HTTP2_PROTOCOL_ERRORS, "http2_protocol_errors")                                                            \
+	/* as HTTP2_FLOODS has them */                                                                                 \
+	ROW(HTTP2_RESET_FLOODS, "http2_reset_floods")                                                                  \
+	ROW(HTTP2_PING_FLOODS, "http2_ping_floods")                                                                    \
+	ROW(HTTP2_SETTINGS_FLOODS, "http2_settings_floods")                                                            \
+	ROW(HTTP2_PRIORITY_FLOODS, "http2_priority_floods")                                                            \
+	ROW(HTTP2_WINDOW_UPDATE_FLOODS, "http2_window_update_floods")                                                  \
+	ROW(HTTP2_EMPTY_FRAME_FLOODS, "http2_empty_frame_floods")                                                      \
+	ROW(HTTP2_CONTINUATION_FLOODS, "http2_continuation_floods")                                                    \
 	ROW(BAD_REQUEST, "bad_requests")                                                                               \
 	ROW(HEAD_TOO_LARGE, "request_head_too_large")                                                                  \
 	ROW(BODY_TOO_LARGE, "request_body_too_large")                                                                  \

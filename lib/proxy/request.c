@@ -116,11 +116,17 @@ proxy_request_head(struct proxy_exchange *x)
 		return;
 	}
 	proxy_transport_consume(&session->transport, (uint32_t)x->head_len);
+	proxy_request_begin(x);
+}
+
+void
+proxy_request_begin(struct proxy_exchange *x)
+{
 	x->head_parsed = true;
 	http1_body_init(&x->request_body, &x->request);
 	x->request_done = x->request.framing == HTTP_NO_BODY ||
 			  (x->request.framing == HTTP_LENGTH && x->request.content_length == 0);
-	if (x->request.start_line.len > line_limit)
+	if (x->request.start_line.len > x->server->large_header_buffer_size)
 		proxy_exchange_answer(x, 414);
 	else if (line_too_long(x))
 		proxy_exchange_answer(x, HTTP_HEAD_TOO_LARGE);
@@ -267,13 +273,8 @@ tls_objects(const struct proxy_exchange *x)
 static void
 decide_keep_alive(struct proxy_exchange *x)
 {
-	const struct proxy_location *location = x->location;
-	const struct proxy_session *session = x->session;
-	uint64_t age_ms = (x->worker->now_ns - session->started_ns) / NS_PER_MS;
-
-	x->keep_alive = x->request.keep_alive && location->keepalive_timeout_ms > 0 &&
-			session->requests < (uint64_t)location->keepalive_requests &&
-			age_ms < (uint64_t)location->keepalive_time_ms && !x->worker->draining;
+	x->keep_alive =
+		x->request.keep_alive && !proxy_session_is_spent(x->session, x->location) && !x->worker->draining;
 }
 
 /* ---- phases ---- */

@@ -48,6 +48,75 @@ tunnel_to_server(struct proxy_exchange *x)
 
 enum step { STEP_MORE, STEP_WAIT, STEP_END };
 
+/* Content of a client that frames itself goes to the server in chunks, as its length is not known. */
+static enum step
+chunk_step(struct proxy_exchange *x, uint32_t size)
+{
+	struct proxy_client *from = x->client;
+	struct proxy_transport *to = &x->link->transport;
+	uint32_t room = proxy_transport_writable(to);
+	uint8_t line[HTTP1_CHUNK_HEAD_MAX];
+	size_t line_len;
+
+	if (room <= HTTP1_CHUNK_FRAMING) {
+		proxy_transport_want_writable(to);
+		return STEP_WAIT;
+	}
+	size = size < room - HTTP1_CHUNK_FRAMING ? size : room - HTTP1_CHUNK_FRAMING;
+	line_len = http1_chunk_head(line, size);
+	x->request_content += size;
+	x->body_sent = true;
+	if (proxy_transport_write(to, line, (uint32_t)line_len) < line_len ||
+	    !proxy_moved_all(x, from->ops->give(from, to, size), size) || proxy_transport_write(to, "\r\n", 2) < 2) {
+		give_up(x, 500);
+		return STEP_END;
+	}
+	return STEP_MORE;
+}
+
+/* The last chunk, with the trailers that have come. */
+static enum step
+last_chunk(struct proxy_exchange *x)
+{
+	struct proxy_transport *to = &x->link->transport;
+	uint32_t len = (uint32_t)x->request_trailers.len;
+
+	if (proxy_transport_writable(to) < len + 5) {
+		proxy_transport_want_writable(to);
+		return STEP_WAIT;
+	}
+	x->body_sent = x->request_done = true;
+	if (proxy_transport_write(to, "0\r\n", 3) < 3 ||
+	    proxy_transport_write(to, x->request_trailers.data, len) < len ||
+	    proxy_transport_write(to, "\r\n", 2) < 2) {
+		give_up(x, 500);
+		return STEP_END;
+	}
+	return STEP_MORE;
+}
+
+/* Until the client ends it, which is said below. */
+static enum step
+framed_step(struct proxy_exchange *x)
+{
+	uint32_t size = proxy_client_readable(x->client);
+	size_t limit = x->location->client_max_body_size;
+
+	if (limit && x->request_content + size > limit) {
+		body_bad(x, 413, HTTP1_NONE);
+		return STEP_END;
+	}
+	if (!size && !x->client->input_ended)
+		return STEP_WAIT;
+	if (!x->discard_body)
+		return size ? chunk_step(x, size) : last_chunk(x);
+	x->request_content += size;
+	if (size)
+		x->client->ops->consume(x->client, size);
+	x->request_done = x->client->input_ended;
+	return STEP_MORE;
+}
+
 /* One run of contiguous bytes from the client to the server, or, for an answer of our own, to nowhere. */
 static enum step
 body_step(struct proxy_exchange *x)
@@ -94,13 +163,11 @@ body_step(struct proxy_exchange *x)
 static void
 say_continue(struct proxy_exchange *x)
 {
-	static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
-
-	if (!x->request.expect_continue || x->continued || x->discard_body || x->request.version_minor == 0)
+	if (!x->request.expect_continue || x->continued || x->discard_body)
 		return;
 	x->continued = true;
-	if (!proxy_client_readable(x->client) && proxy_client_writable(x->client) >= sizeof(text) - 1)
-		proxy_client_write(x->client, text, sizeof(text) - 1);
+	if (!proxy_client_readable(x->client))
+		x->client->ops->go_on(x->client);
 }
 
 /* More of the body is to come. The client's time runs while it is the client that is waited for. */
@@ -141,7 +208,7 @@ proxy_request_body(struct proxy_exchange *x)
 	if (!x->request_done)
 		say_continue(x);
 	while (step == STEP_MORE && !x->request_done) {
-		step = body_step(x);
+		step = x->request.framing == HTTP_TO_CLOSE ? framed_step(x) : body_step(x);
 		moved |= step == STEP_MORE;
 	}
 	if (step == STEP_END)

@@ -3,9 +3,6 @@
 #include "http/error_page.h"
 #include "proxy/worker.h"
 
-/* A chunk's size line, the CRLF behind it, and the last chunk. */
-#define CHUNK_FRAMING (HTTP1_CHUNK_HEAD_MAX + 2 + 5)
-
 /* ---- answers of our own ---- */
 
 /* After these the client's stream cannot be trusted, or is not worth reading on (nginx's list). */
@@ -27,6 +24,20 @@ ends_keep_alive(unsigned int status)
 	default:
 		return false;
 	}
+}
+
+/* False: the exchange has ended. */
+static bool
+begin_response(struct proxy_exchange *x, struct bytes message, bool has_body)
+{
+	x->response_started = true;
+	x->pending = message;
+	if (x->client->ops->head(x->client, x, &x->pending, has_body))
+		return true;
+	PROXY_COUNT(x->worker, OUT_OF_MEMORY);
+	x->closed_by_rule = true;
+	proxy_exchange_end(x);
+	return false;
 }
 
 /* Head and body, both in the exchange's memory; the last resort against memory that has run out is a reset. */
@@ -63,8 +74,8 @@ answer(struct proxy_exchange *x, struct bytes type, struct bytes body, struct by
 			proxy_head_put(&head, body);
 	}
 	x->body_bytes = head.len - x->head_bytes;
-	x->pending = bytes_of(head.data, head.len);
-	proxy_response_pump(x);
+	if (begin_response(x, bytes_of(head.data, head.len), x->body_bytes > 0))
+		proxy_response_pump(x);
 }
 
 void
@@ -214,14 +225,24 @@ read_head(struct proxy_exchange *x, uint32_t events)
 	return false;
 }
 
+static bool
+no_body(const struct proxy_exchange *x)
+{
+	return !x->tunnel && (x->response.framing == HTTP_NO_BODY ||
+			      (x->response.framing == HTTP_LENGTH && x->response_body.left == 0));
+}
+
 static void
 choose_framing(struct proxy_exchange *x)
 {
-	bool old_client = x->request.version_minor == 0;
+	bool old_client = x->request.version_major == 1 && x->request.version_minor == 0;
 
 	x->response_mode = PROXY_RESPONSE_AS_IS;
 	http1_body_init(&x->response_body, &x->response);
-	if (x->response.framing == HTTP_TO_CLOSE) {
+	if (x->client->ops->is_framed) {
+		if (x->response.framing == HTTP_TO_CLOSE || x->response.framing == HTTP_CHUNKED)
+			x->response_mode = PROXY_RESPONSE_PLAIN;
+	} else if (x->response.framing == HTTP_TO_CLOSE) {
 		if (old_client)
 			x->keep_alive = false;
 		else
@@ -256,9 +277,8 @@ proxy_response_start(struct proxy_exchange *x)
 		}
 		proxy_response_head_of_server(x, &head);
 	}
-	x->response_started = true;
 	x->head_bytes = head.len;
-	x->pending = bytes_of(head.data, head.len);
+	begin_response(x, bytes_of(head.data, head.len), !no_body(x));
 }
 
 void
@@ -329,7 +349,23 @@ bad_chunk(struct proxy_exchange *x)
 	return PUMP_BROKEN;
 }
 
-/* A body that is framed by itself: as it is, or, for a client that speaks HTTP/1.0, its content alone. */
+/* More of the lines behind the last chunk; if they are too many, none. */
+static void
+keep_trailers(struct proxy_exchange *x, struct bytes more)
+{
+	struct bytes *kept = &x->response_trailers;
+
+	if (!kept->data)
+		kept->data = proxy_exchange_alloc(x, PROXY_TRAILERS_MAX);
+	if (!kept->data || x->response_body.trailer_len > PROXY_TRAILERS_MAX) {
+		kept->len = 0;
+		return;
+	}
+	memcpy((uint8_t *)(uintptr_t)kept->data + kept->len, more.data, more.len);
+	kept->len += more.len;
+}
+
+/* A body that is framed by itself: as it is, or, for a client that speaks HTTP/1.0 or frames itself, its content alone. */
 static enum pump
 pump_framed(struct proxy_exchange *x)
 {
@@ -339,16 +375,20 @@ pump_framed(struct proxy_exchange *x)
 	size_t consumed, offset, size;
 	enum http1_error error;
 	enum http1_result result;
-	uint32_t room = proxy_client_writable(client);
+	uint32_t room = proxy_client_writable(client), trailer_len;
 
 	if (!run.len)
 		return server_silent(x);
 	if (!room)
 		return PUMP_WAIT_CLIENT;
 	run.len = run.len < room ? run.len : room;
+	trailer_len = x->response_body.trailer_len;
 	result = http1_body_decode(&x->response_body, run.data, run.len, &consumed, &offset, &size, &error);
 	if (result == HTTP1_BAD)
 		return bad_chunk(x);
+	trailer_len = x->response_body.trailer_len - trailer_len;
+	if (trailer_len && x->client->ops->is_framed)
+		keep_trailers(x, bytes_from(bytes_of(run.data, consumed), consumed - trailer_len));
 	if (x->response_mode == PROXY_RESPONSE_AS_IS) {
 		offset = 0;
 		size = consumed;
@@ -374,7 +414,7 @@ pump_chunked(struct proxy_exchange *x)
 	size_t line_len;
 	enum pump silent;
 
-	if (room <= CHUNK_FRAMING)
+	if (room <= HTTP1_CHUNK_FRAMING)
 		return PUMP_WAIT_CLIENT;
 	if (!size) {
 		silent = server_silent(x);
@@ -385,7 +425,7 @@ pump_chunked(struct proxy_exchange *x)
 		}
 		return silent;
 	}
-	size = size < room - CHUNK_FRAMING ? size : room - CHUNK_FRAMING;
+	size = size < room - HTTP1_CHUNK_FRAMING ? size : room - HTTP1_CHUNK_FRAMING;
 	line_len = http1_chunk_head(line, size);
 	if (proxy_client_write(client, line, (uint32_t)line_len) < line_len ||
 	    !proxy_moved_all(x, client->ops->take(client, server, size), size) ||
@@ -410,13 +450,6 @@ pump_tunnel(struct proxy_exchange *x)
 	return PUMP_WAIT_SERVER;
 }
 
-static bool
-no_body(const struct proxy_exchange *x)
-{
-	return !x->tunnel && (x->response.framing == HTTP_NO_BODY ||
-			      (x->response.framing == HTTP_LENGTH && x->response_body.left == 0));
-}
-
 static enum pump
 pump_body(struct proxy_exchange *x)
 {
@@ -431,7 +464,9 @@ static void
 response_complete(struct proxy_exchange *x)
 {
 	x->response_done = true;
-	if (x->request_done || !x->local || !x->keep_alive) {
+	if (!x->failed_under_way)
+		x->client->ops->finish(x->client, x->response_trailers);
+	if (x->request_done || !x->local || !x->keep_alive || x->client->ops->is_framed) {
 		proxy_exchange_end(x);
 		return;
 	}

@@ -37,6 +37,8 @@ write_server_and_date(const struct proxy_exchange *x, struct proxy_head_writer *
 static void
 write_connection(const struct proxy_exchange *x, struct proxy_head_writer *head)
 {
+	if (x->client->ops->is_framed)
+		return;
 	if (x->tunnel) {
 		proxy_head_literal(head, "Connection: upgrade\r\n");
 		return;

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <netdb.h>
 
+#include "proxy/directives.h"
 #include "proxy/location.h"
 #include "proxy/virtual_host.h"
 
@@ -11,7 +12,6 @@
 static const struct {
 	const char *word, *reason;
 } listen_unsupported[] = {
-	{ "http2", "HTTP/2 is not part of this version" },
 	{ "quic", "HTTP/3 is not part of this version" },
 	{ "spdy", "SPDY is gone" },
 	{ "deferred", "there is no kernel socket to defer" },
@@ -36,6 +36,10 @@ listen_option(struct config_directive_call *call, struct proxy_listen *listen, s
 	}
 	if (bytes_equal_string(word, "ssl")) {
 		listen->ssl = true;
+		return 0;
+	}
+	if (bytes_equal_string(word, "http2")) {
+		listen->http2 = true;
 		return 0;
 	}
 	if (bytes_equal_string(word, "proxy_protocol")) {
@@ -177,6 +181,8 @@ server_init(struct config *config, void *settings)
 	server->client_header_buffer_size = CONFIG_UNSET_SIZE;
 	server->large_header_buffers = CONFIG_UNSET;
 	server->large_header_buffer_size = CONFIG_UNSET_SIZE;
+	server->http2_streams_max = CONFIG_UNSET;
+	server->http2_preread_size = CONFIG_UNSET_SIZE;
 	server->ignore_invalid_headers = CONFIG_UNSET;
 	server->underscores_in_headers = CONFIG_UNSET;
 	server->merge_slashes = CONFIG_UNSET;
@@ -202,6 +208,8 @@ server_merge(struct config *config, struct config_scope *scope, const void *pare
 		.client_header_buffer_size = CONFIG_UNSET_SIZE,
 		.large_header_buffers = CONFIG_UNSET,
 		.large_header_buffer_size = CONFIG_UNSET_SIZE,
+		.http2_streams_max = CONFIG_UNSET,
+		.http2_preread_size = CONFIG_UNSET_SIZE,
 		.ignore_invalid_headers = CONFIG_UNSET,
 		.underscores_in_headers = CONFIG_UNSET,
 		.merge_slashes = CONFIG_UNSET,
@@ -214,6 +222,8 @@ server_merge(struct config *config, struct config_scope *scope, const void *pare
 	config_merge(server->client_header_buffer_size, parent->client_header_buffer_size, CONFIG_UNSET_SIZE, 1024);
 	config_merge(server->large_header_buffers, parent->large_header_buffers, CONFIG_UNSET, 4);
 	config_merge(server->large_header_buffer_size, parent->large_header_buffer_size, CONFIG_UNSET_SIZE, 8192);
+	config_merge(server->http2_streams_max, parent->http2_streams_max, CONFIG_UNSET, 128);
+	config_merge(server->http2_preread_size, parent->http2_preread_size, CONFIG_UNSET_SIZE, 65536);
 	config_merge(server->ignore_invalid_headers, parent->ignore_invalid_headers, CONFIG_UNSET, 1);
 	config_merge(server->underscores_in_headers, parent->underscores_in_headers, CONFIG_UNSET, 0);
 	config_merge(server->merge_slashes, parent->merge_slashes, CONFIG_UNSET, 1);
@@ -252,6 +262,24 @@ static const struct config_directive directives[] = {
 	{ "large_client_header_buffers", HTTP_SERVER, 2, 2, 0, 0, set_large_buffers },
 	{ "ignore_invalid_headers", HTTP_SERVER, 1, 1, CONFIG_FLAG, 0, config_set_flag, FIELD(ignore_invalid_headers) },
 	{ "underscores_in_headers", HTTP_SERVER, 1, 1, CONFIG_FLAG, 0, config_set_flag, FIELD(underscores_in_headers) },
+	{ "http2_max_concurrent_streams", HTTP_SERVER, 1, 1, 0, 0, config_set_number, FIELD(http2_streams_max) },
+	{ "http2_body_preread_size", HTTP_SERVER, 1, 1, 0, 0, proxy_set_http2_preread, FIELD(http2_preread_size) },
+	{ "http2_push", HTTP_SERVER | CONFIG_LOCATION, 1, 1, 0, 0, proxy_set_http2_push },
+	{ "http2_push_preload", HTTP_SERVER | CONFIG_LOCATION, 1, 1, 0, 0, proxy_set_http2_push },
+	{ "http2_max_concurrent_pushes", HTTP_SERVER, 1, 1, 0, 0, proxy_set_http2_unsupported, 0,
+	  "clients do not take server push any more" },
+	{ "http2_recv_buffer_size", CONFIG_HTTP, 1, 1, 0, 0, proxy_set_http2_unsupported, 0,
+	  "what has come is read where it lies" },
+	{ "http2_pool_size", HTTP_SERVER, 1, 1, 0, 0, proxy_set_http2_unsupported, 0,
+	  "a request's memory is not configurable" },
+	{ "http2_streams_index_size", HTTP_SERVER, 1, 1, 0, 0, proxy_set_http2_unsupported, 0,
+	  "there is no index of streams" },
+	{ "http2_max_field_size", HTTP_SERVER, 1, 1, 0, 0, proxy_set_http2_obsolete, 0, "large_client_header_buffers" },
+	{ "http2_max_header_size", HTTP_SERVER, 1, 1, 0, 0, proxy_set_http2_obsolete, 0,
+	  "large_client_header_buffers" },
+	{ "http2_max_requests", HTTP_SERVER, 1, 1, 0, 0, proxy_set_http2_obsolete, 0, "keepalive_requests" },
+	{ "http2_recv_timeout", HTTP_SERVER, 1, 1, 0, 0, proxy_set_http2_obsolete, 0, "client_header_timeout" },
+	{ "http2_idle_timeout", HTTP_SERVER, 1, 1, 0, 0, proxy_set_http2_obsolete, 0, "keepalive_timeout" },
 	{ "merge_slashes", HTTP_SERVER, 1, 1, CONFIG_FLAG, 0, config_set_flag, FIELD(merge_slashes) },
 	{ 0 },
 };

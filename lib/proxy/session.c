@@ -1,4 +1,11 @@
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "http/h2.h"
+#include "proxy/stream.h"
 #include "proxy/worker.h"
+
+static const struct proxy_client_ops http1;
 
 void
 proxy_client_arm(struct proxy_client *client, int64_t ms)
@@ -8,9 +15,8 @@ proxy_client_arm(struct proxy_client *client, int64_t ms)
 	timer_deadline_set(worker->client_timers, &client->timeout, worker->now_ns + (uint64_t)ms * NS_PER_MS);
 }
 
-/* The settings that hold before a request names its server: those of the endpoint's default server. */
-static const struct proxy_server *
-session_server(const struct proxy_session *session)
+const struct proxy_server *
+proxy_session_server(const struct proxy_session *session)
 {
 	const struct proxy_address *address = proxy_session_address(session);
 
@@ -38,6 +44,7 @@ proxy_sessions_reap(struct proxy_worker *worker)
 			slab_put(worker->origins, session->origin);
 		slab_put(worker->sessions, session);
 	}
+	proxy_streams_reap(worker);
 }
 
 void
@@ -46,8 +53,6 @@ proxy_session_free(struct proxy_session *session)
 	proxy_transport_close(&session->transport);
 	session_bury(session);
 }
-
-static const struct proxy_client_ops http1;
 
 void
 proxy_session_accept(struct proxy_worker *worker, struct tcp_connection *tcp, uint32_t events)
@@ -90,11 +95,31 @@ proxy_session_accept(struct proxy_worker *worker, struct tcp_connection *tcp, ui
 		proxy_session_events(session, events);
 }
 
+void
+proxy_session_log(const struct proxy_session *session, const char *format, ...)
+{
+	const struct proxy_address *address = proxy_session_address(session);
+	const struct log_target *targets = address ? address->fallback->root->error_targets : NULL;
+	char text[512], client[ENDPOINT_TEXT_MAX], server[ENDPOINT_TEXT_MAX] = "";
+	va_list arguments;
+
+	if ((targets ? log_target_level(targets) : log_error_level()) < LOG_INFO)
+		return;
+	va_start(arguments, format);
+	vsnprintf(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	ip_address_format(&tcp_remote(session->transport.tcp)->ip, client, sizeof(client));
+	if (address)
+		endpoint_format(&address->endpoint, server, sizeof(server));
+	log_error_write(targets, LOG_INFO, "*%lu %s, client: %s, server: %s", (unsigned long)session->number, text,
+			client, server);
+}
+
 /* Throws away what comes. True when the session is gone. */
 static bool
 session_discard(struct proxy_session *session, uint32_t events)
 {
-	const struct proxy_server *server = session_server(session);
+	const struct proxy_server *server = proxy_session_server(session);
 
 	proxy_transport_discard(&session->transport);
 	if (!(events & TCP_CLOSED) && !proxy_transport_at_end(&session->transport)) {
@@ -111,12 +136,10 @@ session_discard(struct proxy_session *session, uint32_t events)
 	return true;
 }
 
-/* Closes; where the client is still sending, after listening for a while, lest a reset overtake the answer (RFC 9112
- * section 9.6). */
-static void
-session_close(struct proxy_session *session, bool abort, bool linger)
+void
+proxy_session_close(struct proxy_session *session, bool abort, bool linger)
 {
-	const struct proxy_server *server = session_server(session);
+	const struct proxy_server *server = proxy_session_server(session);
 
 	if (abort) {
 		proxy_transport_abort(&session->transport);
@@ -130,6 +153,7 @@ session_close(struct proxy_session *session, bool abort, bool linger)
 	}
 	proxy_transport_shutdown(&session->transport);
 	session->state = PROXY_SESSION_LINGER;
+	session->client.ops = &http1;
 	session->linger_until_ns = session->worker->now_ns + (uint64_t)server->root->lingering_time_ms * NS_PER_MS;
 	session_discard(session, 0);
 }
@@ -150,19 +174,58 @@ session_begin(struct proxy_session *session)
 	struct proxy_exchange *x;
 
 	if (!session->worker->share) {
-		session_close(session, true, false);
+		proxy_session_close(session, true, false);
 		return;
 	}
 	x = proxy_exchange_new(&session->client);
 	if (!x) {
 		/* Nothing to answer with: the client sees a reset, the counter says why. */
 		PROXY_COUNT(session->worker, OUT_OF_MEMORY);
-		session_close(session, true, false);
+		proxy_session_close(session, true, false);
 		return;
 	}
 	list_remove(&session->node);
 	session->state = PROXY_SESSION_EXCHANGE;
 	exchange_input(session, x);
+}
+
+enum preface { PREFACE_NONE, PREFACE_PART, PREFACE_WHOLE };
+
+static enum preface
+find_preface(const struct proxy_session *session)
+{
+	static const char preface[] = HTTP2_PREFACE;
+	char begun[sizeof(preface) - 1];
+	uint32_t len = proxy_transport_peek_copy(&session->transport, 0, begun, sizeof(begun));
+
+	if (memcmp(begun, preface, len) != 0)
+		return PREFACE_NONE;
+	return len == sizeof(begun) ? PREFACE_WHOLE : PREFACE_PART;
+}
+
+/* With its first bytes a client says what it speaks, where there is a choice. No request of HTTP/1 begins as HTTP/2 does; so
+ * both are served, as by nginx since 1.25.1. */
+static void
+session_speak(struct proxy_session *session)
+{
+	const struct proxy_address *address =
+		session->requests || session->transport.tls ? NULL : proxy_session_address(session);
+	enum preface preface = address && address->http2 ? find_preface(session) : PREFACE_NONE;
+
+	if (preface == PREFACE_NONE || (preface == PREFACE_PART && session->client.input_ended))
+		session_begin(session);
+	else if (preface == PREFACE_WHOLE && proxy_session_begin_http2(session))
+		proxy_http2_events(session, 0);
+}
+
+bool
+proxy_session_begin_http2(struct proxy_session *session)
+{
+	if (proxy_http2_begin(session))
+		return true;
+	PROXY_COUNT(session->worker, OUT_OF_MEMORY);
+	proxy_session_close(session, true, false);
+	return false;
 }
 
 void
@@ -185,9 +248,12 @@ proxy_session_events(struct proxy_session *session, uint32_t events)
 	case PROXY_SESSION_LINGER:
 		session_discard(session, events);
 		return;
+	case PROXY_SESSION_HTTP2:
+		proxy_http2_events(session, events);
+		return;
 	case PROXY_SESSION_IDLE:
 		if (!(events & TCP_CLOSED) && proxy_transport_readable(&session->transport))
-			session_begin(session);
+			session_speak(session);
 		else if ((events & TCP_CLOSED) || proxy_transport_at_end(&session->transport))
 			proxy_session_free(session);
 		return;
@@ -232,7 +298,7 @@ exchange_ended(struct proxy_client *client, const struct proxy_exchange *x)
 	struct proxy_session *session = client->session;
 	struct proxy_worker *worker = session->worker;
 	struct proxy_transport *transport = &session->transport;
-	const struct proxy_server *server = session_server(session);
+	const struct proxy_server *server = proxy_session_server(session);
 	bool is_open = proxy_transport_close_reason(transport) == TCP_OPEN;
 	bool keep_alive = x->keep_alive && x->request_done && !x->failed_under_way && !x->tunnel;
 	bool abort = x->closed_by_rule || (x->failed_under_way && !is_open);
@@ -244,7 +310,7 @@ exchange_ended(struct proxy_client *client, const struct proxy_exchange *x)
 							   ? (uint32_t)x->head_copied
 							   : proxy_transport_readable(transport));
 	if (abort || !keep_alive || worker->draining || !server || !is_open) {
-		session_close(session, abort, linger);
+		proxy_session_close(session, abort, linger);
 		return;
 	}
 	session->state = PROXY_SESSION_IDLE;
@@ -295,6 +361,28 @@ give(struct proxy_client *client, struct proxy_transport *server, uint32_t len)
 	return proxy_transport_move(server, &client->session->transport, len);
 }
 
+static void
+go_on(struct proxy_client *client)
+{
+	static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
+	struct proxy_transport *transport = &client->session->transport;
+
+	if (proxy_transport_writable(transport) >= sizeof(text) - 1)
+		proxy_transport_write(transport, text, sizeof(text) - 1);
+}
+
+/* It goes as it is, with all else. */
+static bool
+head(struct proxy_client *client, struct proxy_exchange *x, struct bytes *message, bool has_body)
+{
+	return true;
+}
+
+static void
+finish(struct proxy_client *client, struct bytes trailers)
+{
+}
+
 static uint32_t
 writable(const struct proxy_client *client)
 {
@@ -324,6 +412,9 @@ static const struct proxy_client_ops http1 = {
 	.peek = peek,
 	.consume = consume,
 	.give = give,
+	.go_on = go_on,
+	.head = head,
+	.finish = finish,
 	.writable = writable,
 	.want_writable = want_writable,
 	.write = write_bytes,

@@ -6,18 +6,8 @@
 void
 proxy_session_unsecured(struct proxy_session *session, const char *why)
 {
-	const struct proxy_address *address = proxy_session_address(session);
-	const struct log_target *targets = address ? address->fallback->root->error_targets : NULL;
-	char client[ENDPOINT_TEXT_MAX], server[ENDPOINT_TEXT_MAX] = "";
-
 	PROXY_COUNT(session->worker, TLS_FAILED);
-	if ((targets ? log_target_level(targets) : log_error_level()) < LOG_INFO)
-		return;
-	ip_address_format(&tcp_remote(session->transport.tcp)->ip, client, sizeof(client));
-	if (address)
-		endpoint_format(&address->endpoint, server, sizeof(server));
-	log_error_write(targets, LOG_INFO, "*%lu %s while SSL handshaking, client: %s, server: %s",
-			(unsigned long)session->number, why, client, server);
+	proxy_session_log(session, "%s while SSL handshaking", why);
 }
 
 static void
@@ -78,7 +68,9 @@ step(struct proxy_session *session, uint32_t events)
 		PROXY_COUNT(session->worker, TLS_HANDSHAKES);
 		if (tls_resumed(transport->tls->session))
 			PROXY_COUNT(session->worker, TLS_RESUMED);
-		proxy_session_events(session, events);
+		if (!bytes_equal_string(tls_protocol(transport->tls->session), "h2") ||
+		    proxy_session_begin_http2(session))
+			proxy_session_events(session, events);
 		break;
 	case TLS_WAIT:
 		if (tcp_close_reason(transport->tcp) == TCP_RESET)

@@ -19,7 +19,7 @@ extern struct config_module proxy_location_module;
 
 struct proxy_listen {
 	struct endpoint endpoint;
-	bool default_server, ssl, proxy_protocol;
+	bool default_server, ssl, http2, proxy_protocol;
 	const char *file;
 	unsigned int line;
 	struct proxy_listen *next;
@@ -46,6 +46,8 @@ struct proxy_server {
 	size_t client_header_buffer_size;
 	int64_t large_header_buffers; /* how many */
 	size_t large_header_buffer_size;
+	int64_t http2_streams_max;
+	size_t http2_preread_size; /* of a body, before it has a server: its window */
 	int ignore_invalid_headers, underscores_in_headers, merge_slashes;
 	struct proxy_locations *locations;
 	struct proxy_addresses *addresses; /* of the http block: every endpoint with its servers */
@@ -107,6 +109,7 @@ struct proxy_location {
 	/* connection with the client */
 	int64_t keepalive_timeout_ms, keepalive_header_s, keepalive_requests, keepalive_time_ms;
 	int64_t client_body_timeout_ms, send_timeout_ms, lingering_time_ms, lingering_timeout_ms;
+	size_t http2_chunk_size;     /* content of a frame, at most */
 	size_t client_max_body_size; /* 0: no limit */
 	int server_tokens, tcp_nodelay, tcp_nopush, sendfile;
 	int absolute_redirect, server_name_in_redirect, port_in_redirect;

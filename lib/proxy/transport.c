@@ -30,7 +30,18 @@ choose(void *wire, struct bytes name)
 	return config_settings(server->scope, &tls_module);
 }
 
-static const struct tls_ends ends = { take, give, choose };
+/* nginx's lists. */
+static struct bytes
+protocols(void *wire)
+{
+	static const struct bytes http1 = BYTES("\x08http/1.1\x08http/1.0\x08http/0.9");
+	static const struct bytes both = BYTES("\x02h2\x08http/1.1\x08http/1.0\x08http/0.9");
+	const struct proxy_tls *tls = wire;
+
+	return tls->address->http2 ? both : http1;
+}
+
+static const struct tls_ends ends = { take, give, choose, protocols };
 
 /* ---- life ---- */
 
@@ -242,7 +253,32 @@ proxy_transport_move(struct proxy_transport *to, struct proxy_transport *from, u
 	return moved;
 }
 
+uint32_t
+proxy_transport_write_queue(struct proxy_transport *to, struct tcp_queue *from, uint32_t len)
+{
+	uint32_t room, moved;
+
+	if (!to->tls)
+		return tcp_write_queue(to->tcp, from, len);
+	room = proxy_tls_writable(to->tls);
+	moved = tcp_queue_move(&to->tls->out, from, tcp_pool(to->tcp), len < room ? len : room);
+	taken(to->tls, moved, len);
+	return moved;
+}
+
 /* ---- reading ---- */
+
+uint32_t
+proxy_transport_read_queue(struct proxy_transport *from, struct tcp_queue *to, uint32_t len)
+{
+	uint32_t moved;
+
+	if (!from->tls)
+		return tcp_read_queue(from->tcp, to, len);
+	moved = tcp_queue_move(to, &from->tls->in, tcp_pool(from->tcp), len);
+	proxy_tls_consume(from->tls, 0);
+	return moved;
+}
 
 static void
 wake(struct proxy_tls *tls)

@@ -142,6 +142,10 @@ proxy_transport_server_name(const struct proxy_transport *t)
 	return t->tls ? tls_server_name(t->tls->session) : (struct bytes){ 0 };
 }
 
+/* Between a queue of the user's and the transport, as tcp_read_queue() and tcp_write_queue(). */
+uint32_t proxy_transport_read_queue(struct proxy_transport *from, struct tcp_queue *to, uint32_t len);
+uint32_t proxy_transport_write_queue(struct proxy_transport *to, struct tcp_queue *from, uint32_t len);
+
 uint32_t proxy_transport_move(struct proxy_transport *to, struct proxy_transport *from, uint32_t len);
 /* With close_notify. */
 void proxy_transport_shutdown(struct proxy_transport *transport);

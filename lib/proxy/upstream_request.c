@@ -86,13 +86,21 @@ write_set_headers(struct proxy_exchange *x, struct proxy_head_writer *head)
 			head->len = start; /* an empty string removes the field */
 			continue;
 		}
-		x->upgrade_asked |= h->id == HTTP_FIELD_UPGRADE;
+		/* RFC 9113 section 8.6: nobody switches from HTTP/2. */
+		x->upgrade_asked |= h->id == HTTP_FIELD_UPGRADE && !x->client->ops->is_framed;
 		proxy_head_literal(head, "\r\n");
 	}
 	if (!(location->header_ids >> HTTP_FIELD_HOST & 1))
 		proxy_head_field(head, (struct bytes)BYTES("Host"), location->pass_authority);
 	if (!(location->header_ids >> HTTP_FIELD_CONNECTION & 1))
 		proxy_head_literal(head, "Connection: close\r\n");
+}
+
+/* As it came, or as a client that frames itself did not say how long it is. */
+static bool
+goes_in_chunks(const struct proxy_exchange *x)
+{
+	return x->request.framing == HTTP_CHUNKED || x->request.framing == HTTP_TO_CLOSE;
 }
 
 static void
@@ -104,7 +112,7 @@ write_framing(const struct proxy_exchange *x, struct proxy_head_writer *head)
 		proxy_head_literal(head, "Content-Length: ");
 		proxy_head_number(head, x->request.content_length);
 		proxy_head_literal(head, "\r\n");
-	} else if (x->request.framing == HTTP_CHUNKED) {
+	} else if (goes_in_chunks(x)) {
 		proxy_head_literal(head, "Transfer-Encoding: chunked\r\n");
 	}
 }
@@ -133,7 +141,7 @@ proxy_upstream_head(struct proxy_exchange *x)
 	/* Escaping can triple the path; the fields that are set are bounded by what remains. */
 	size_t capacity = x->head_len + (x->location->pass_uri.data ? 3 * x->uri.len : 0) + 1024;
 	struct proxy_head_writer head = { 0 };
-	bool chunked = x->request.framing == HTTP_CHUNKED && x->location->pass_request_body;
+	bool chunked = goes_in_chunks(x) && x->location->pass_request_body;
 
 	for (; !head.data || head.overflow; capacity *= 4) {
 		head = (struct proxy_head_writer){ .capacity = capacity };

@@ -153,7 +153,15 @@ GETTER(get_protocol)
 
 	if (!x->head_parsed)
 		return false;
-	return print(scratch, scratch_size, value, "HTTP/1.%u", x->request.version_minor);
+	return print(scratch, scratch_size, value, "HTTP/%u.%u", x->request.version_major, x->request.version_minor);
+}
+
+GETTER(get_http2)
+{
+	EXCHANGE;
+
+	*value = bytes_of_string(!x->session->http2 ? "" : x->session->transport.tls ? "h2" : "h2c");
+	return true;
 }
 
 GETTER(get_request_length)
@@ -586,6 +594,7 @@ static const struct config_variable variables[] = {
 	{ "document_uri", get_slice, SLICE(uri) },
 	{ "host", get_host },
 	{ "hostname", get_hostname },
+	{ "http2", get_http2 },
 	{ "http_", get_http },
 	{ "https", get_https },
 	{ "is_args", get_is_args },
@@ -615,6 +624,7 @@ static const struct config_variable variables[] = {
 	{ "server_name", get_server_name },
 	{ "server_port", get_server_port },
 	{ "server_protocol", get_protocol },
+	{ "ssl_alpn_protocol", get_tls, TLS_FACT(ALPN) },
 	{ "ssl_cipher", get_tls, TLS_FACT(CIPHER) },
 	{ "ssl_client_cert", get_tls, TLS_FACT(CLIENT_CERTIFICATE) },
 	{ "ssl_client_fingerprint", get_tls, TLS_FACT(CLIENT_FINGERPRINT) },

@@ -204,6 +204,7 @@ address_add(struct config *config, struct proxy_addresses *addresses, const stru
 	}
 	address->ssl |= listen->ssl;
 	address->proxy_protocol |= listen->proxy_protocol;
+	address->http2 |= listen->http2;
 	index = (uint32_t)(address - addresses->all);
 	if (listen->default_server) {
 		if (explicit_default[index]) {

@@ -20,7 +20,7 @@ struct proxy_addresses {
 struct proxy_address {
 	struct endpoint endpoint;
 	const struct proxy_server *fallback; /* the default server */
-	bool ssl, proxy_protocol;            /* one of its `listen` says so */
+	bool ssl, http2, proxy_protocol;     /* one of its `listen` says so */
 	struct proxy_name_table *names;
 };
 

@@ -1,5 +1,6 @@
 #include <stdlib.h>
 
+#include "proxy/stream.h"
 #include "proxy/worker.h"
 
 #define TIMER_TICK_NS (10 * NS_PER_MS) /* nginx's timers are in milliseconds; its timeouts are seconds */
@@ -49,6 +50,9 @@ proxy_worker_new(const struct proxy_worker_config *config, uint64_t now_ns)
 	list_init(&worker->handshakes);
 	list_init(&worker->link_handshakes);
 	list_init(&worker->gone);
+	list_init(&worker->http2_sessions);
+	list_init(&worker->http2_writing);
+	list_init(&worker->streams_gone);
 	list_init(&worker->tls_writing);
 	list_init(&worker->tls_waking);
 	worker->sessions = slab_new(sizeof(struct proxy_session), 64, n);
@@ -57,10 +61,13 @@ proxy_worker_new(const struct proxy_worker_config *config, uint64_t now_ns)
 	worker->large = slab_new(PROXY_LARGE_SIZE, 64, n / 16 > 64 ? n / 16 : 64);
 	worker->tls = slab_new(sizeof(struct proxy_tls), 64, 2 * n); /* of sessions and of links */
 	worker->origins = slab_new(sizeof(struct packet_proxy), 16, n);
+	worker->http2 = slab_new(sizeof(struct proxy_http2), 64, n);
+	/* Some are only sending, their exchange having ended. */
+	worker->streams = slab_new(sizeof(struct proxy_stream), 64, 2 * n);
 	worker->client_timers = timer_wheel_new(TIMER_TICK_NS, now_ns, client_expired, worker);
 	worker->link_timers = timer_wheel_new(TIMER_TICK_NS, now_ns, link_expired, worker);
 	if (worker->sessions && worker->links && worker->exchanges && worker->large && worker->tls && worker->origins &&
-	    worker->client_timers && worker->link_timers)
+	    worker->http2 && worker->streams && worker->client_timers && worker->link_timers)
 		return worker;
 	proxy_worker_free(worker);
 	return NULL;
@@ -77,6 +84,8 @@ proxy_worker_free(struct proxy_worker *worker)
 	slab_free(worker->large);
 	slab_free(worker->tls);
 	slab_free(worker->origins);
+	slab_free(worker->http2);
+	slab_free(worker->streams);
 	timer_wheel_free(worker->client_timers);
 	timer_wheel_free(worker->link_timers);
 	free(worker);
@@ -168,6 +177,7 @@ proxy_worker_run(struct proxy_worker *worker, uint64_t now_ns, uint64_t real_ns,
 	done += timer_wheel_advance(worker->client_timers, now_ns, TIMERS_PER_ROUND);
 	done += timer_wheel_advance(worker->link_timers, now_ns, TIMERS_PER_ROUND);
 	proxy_sessions_reap(worker);
+	proxy_http2_flush(worker);
 	proxy_transports_flush(worker);
 	return done;
 }
@@ -191,6 +201,7 @@ proxy_worker_drain(struct proxy_worker *worker)
 	/* Pipelined requests have been received: they are answered, with Connection: close. */
 	while ((node = list_first(&worker->idle)) != NULL || (node = list_first(&worker->handshakes)) != NULL)
 		proxy_session_free(container_of(node, struct proxy_session, node));
+	proxy_http2_drain(worker);
 	proxy_sessions_reap(worker);
 	if (worker->share)
 		proxy_pools_close(worker->share);

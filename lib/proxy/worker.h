@@ -20,6 +20,7 @@ enum proxy_end { PROXY_END_SESSION, PROXY_END_LINK };
 enum proxy_session_state {
 	PROXY_SESSION_IDLE,     /* between requests */
 	PROXY_SESSION_EXCHANGE, /* from the first byte of a head */
+	PROXY_SESSION_HTTP2,    /* its streams have exchanges */
 	PROXY_SESSION_LINGER,   /* closed by us; what the client still sends is thrown away */
 };
 
@@ -34,7 +35,8 @@ struct proxy_session {
 	uint32_t requests;
 	struct proxy_worker *worker;
 	struct proxy_transport transport;
-	struct proxy_client client;  /* of HTTP/1 */
+	struct proxy_client client; /* of HTTP/1; of HTTP/2, the connection's time */
+	struct proxy_http2 *http2;
 	struct packet_proxy *origin; /* what the PROXY protocol has said; NULL: nothing */
 	struct list node;            /* in one of the worker's lists, while idle */
 	uint64_t number;             /* "*N" of the error log, $connection */
@@ -90,16 +92,17 @@ struct proxy_worker {
 	struct proxy_share *share; /* of the generation in force */
 	bool draining;
 	uint64_t now_ns, real_ns, sessions_made;
-	struct slab *sessions, *links, *exchanges, *large, *tls, *origins;
+	struct slab *sessions, *links, *exchanges, *large, *tls, *origins, *http2, *streams;
 	uint32_t connections_max;
 	struct timer_wheel *client_timers, *link_timers;
-	struct list idle;                    /* sessions between requests */
-	struct list pipelined;               /* sessions whose next request is already here */
-	struct list handshakes;              /* sessions whose peer has said something more */
-	struct list link_handshakes;         /* links likewise */
-	unsigned int postponed;              /* rounds in which both have waited */
-	struct list gone;                    /* sessions that have ended in this step */
-	struct list tls_writing, tls_waking; /* see transport.h */
+	struct list idle;                                        /* sessions between requests */
+	struct list pipelined;                                   /* sessions whose next request is already here */
+	struct list handshakes;                                  /* sessions whose peer has said something more */
+	struct list link_handshakes;                             /* links likewise */
+	unsigned int postponed;                                  /* rounds in which both have waited */
+	struct list gone;                                        /* sessions that have ended in this step */
+	struct list http2_sessions, http2_writing, streams_gone; /* see stream.h */
+	struct list tls_writing, tls_waking;                     /* see transport.h */
 	struct random random;
 	uint64_t counters[PROXY_COUNTER_COUNT];
 };
@@ -117,6 +120,12 @@ unsigned int proxy_worker_handshakes(struct proxy_worker *worker, bool packets_w
 
 void proxy_session_accept(struct proxy_worker *worker, struct tcp_connection *tcp, uint32_t events);
 void proxy_session_events(struct proxy_session *session, uint32_t events);
+/* Closes; where the client is still sending (`linger`), after listening for a while, lest a reset overtake the answer (RFC
+ * 9112 section 9.6). */
+void proxy_session_close(struct proxy_session *session, bool abort, bool linger);
+/* To the error log of the default server, at level info. */
+void proxy_session_log(const struct proxy_session *session, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 /* A session of worker->pipelined: its next request has come with the last. */
 void proxy_session_next(struct proxy_session *session);
 void proxy_session_free(struct proxy_session *session);
@@ -126,12 +135,32 @@ proxy_session_address(const struct proxy_session *session)
 {
 	return proxy_address_find(session->worker->share->generation->addresses, tcp_local(session->transport.tcp));
 }
-/* After every step: the memory of sessions that have ended. */
+/* The settings that hold before a request names its server: those of the endpoint's default server. */
+const struct proxy_server *proxy_session_server(const struct proxy_session *session);
+/* As many requests, or as long a time, as one connection may have. */
+static inline bool
+proxy_session_is_spent(const struct proxy_session *session, const struct proxy_location *location)
+{
+	uint64_t age_ms = (session->worker->now_ns - session->started_ns) / NS_PER_MS;
+
+	return location->keepalive_timeout_ms <= 0 || session->requests >= (uint64_t)location->keepalive_requests ||
+	       age_ms >= (uint64_t)location->keepalive_time_ms;
+}
+/* What it speaks is HTTP/2. False: no memory, and it has ended. */
+bool proxy_session_begin_http2(struct proxy_session *session);
+/* After every step: the memory of sessions and streams that have ended. */
 void proxy_sessions_reap(struct proxy_worker *worker);
 
 /* ---- session_origin.c: before anything else, where the address is one of the PROXY protocol ---- */
 
 void proxy_session_introduce(struct proxy_session *session, uint32_t events);
+/* ---- session_h2.c ---- */
+
+bool proxy_http2_begin(struct proxy_session *session);
+void proxy_http2_events(struct proxy_session *session, uint32_t events);
+/* What has been gathered in this round. */
+void proxy_http2_flush(struct proxy_worker *worker);
+void proxy_http2_drain(struct proxy_worker *worker);
 
 /* ---- session_tls.c: before the first request, where the address is one of TLS ---- */
 
@@ -166,6 +195,8 @@ proxy_status_redirects(unsigned int status)
 /* ---- request.c: from the head to the content ---- */
 
 void proxy_request_head(struct proxy_exchange *exchange);
+/* exchange->request is there, whoever has read it. */
+void proxy_request_begin(struct proxy_exchange *exchange);
 /* Server, location, phases, content. */
 void proxy_request_handle(struct proxy_exchange *exchange);
 

@@ -9,13 +9,14 @@
 
 /* ---- what OpenSSL asks ---- */
 
-/* The protocols of an upgraded hello (RFC 7301): nginx's list without HTTP/2. */
+/* RFC 7301. */
 static int
 choose_protocol(SSL *ssl, const uint8_t **out, uint8_t *out_len, const uint8_t *in, unsigned int in_len, void *context)
 {
-	static const uint8_t ours[] = "\x08http/1.1\x08http/1.0\x08http/0.9";
+	const struct tls_session *session = tls_session_of(ssl);
+	struct bytes ours = session->ends->protocols(session->wire);
 
-	if (SSL_select_next_proto((uint8_t **)(uintptr_t)out, out_len, ours, sizeof(ours) - 1, in, in_len) !=
+	if (SSL_select_next_proto((uint8_t **)(uintptr_t)out, out_len, ours.data, (unsigned int)ours.len, in, in_len) !=
 	    OPENSSL_NPN_NEGOTIATED)
 		return SSL_TLSEXT_ERR_ALERT_FATAL;
 	return SSL_TLSEXT_ERR_OK;

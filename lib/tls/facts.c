@@ -169,6 +169,8 @@ tls_fact_write(const struct tls_session *session, enum tls_fact fact, char *out,
 		return put_string(out, size, SSL_get_cipher_name(session->ssl));
 	case TLS_FACT_CURVE:
 		return put_curve(session->ssl, out, size);
+	case TLS_FACT_ALPN:
+		return put(out, size, tls_protocol(session).data, tls_protocol(session).len);
 	case TLS_FACT_SERVER_NAME:
 		return put(out, size, session->name, session->name_len);
 	case TLS_FACT_SESSION_REUSED:
@@ -200,6 +202,16 @@ bool
 tls_client_has_certificate(const struct tls_session *session)
 {
 	return SSL_get0_peer_certificate(session->ssl) != NULL;
+}
+
+struct bytes
+tls_protocol(const struct tls_session *session)
+{
+	const uint8_t *name;
+	unsigned int len;
+
+	SSL_get0_alpn_selected(session->ssl, &name, &len);
+	return bytes_of(name, len);
 }
 
 /* nginx's list of what `optional_no_ca` puts up with. */

@@ -47,6 +47,8 @@ struct tls_ends {
 	/* The client has said which name it wants (lower case, without a dot at its end; empty: none): whose settings
 	 * hold. Called once, in a handshake; NULL towards servers. */
 	const struct tls_settings *(*choose)(void *wire, struct bytes name);
+	/* What may be spoken on top, the best first, as a hello lists it (RFC 7301 section 3.1: lengths and names). */
+	struct bytes (*protocols)(void *wire);
 };
 
 enum tls_status {
@@ -117,6 +119,7 @@ enum tls_fact {
 	TLS_FACT_PROTOCOL,
 	TLS_FACT_CIPHER,
 	TLS_FACT_CURVE,
+	TLS_FACT_ALPN,
 	TLS_FACT_SERVER_NAME,
 	TLS_FACT_SESSION_REUSED,
 	TLS_FACT_SESSION_ID,
@@ -134,6 +137,9 @@ size_t tls_fact_write(const struct tls_session *session, enum tls_fact fact, cha
 /* The name that the client asked for, lower case; empty where it named none. Towards a server: what tls_connect() was given.
  * As long as the session. */
 struct bytes tls_server_name(const struct tls_session *session);
+
+/* The protocol that was agreed on; empty: none. As long as the session. */
+struct bytes tls_protocol(const struct tls_session *session);
 
 /* An earlier session goes on: no key was signed with. */
 bool tls_resumed(const struct tls_session *session);

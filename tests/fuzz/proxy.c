@@ -1,7 +1,8 @@
 /*
  * A proxy worker under clients and servers that say and do anything, in pieces of any size, while time passes, packet
- * buffers run out and configurations change. The input is a list of steps; bytes of messages come from it, too, or from a
- * table of whole messages, so that deep states are reached. Nothing may be left at the end (tests/unit/proxy/world.h).
+ * buffers run out and configurations change. The input is a list of steps; bytes of messages come from it, too, or from
+ * tables of whole messages, and of frames of HTTP/2, so that deep states are reached. Nothing may be left at the end
+ * (tests/unit/proxy/world.h).
  */
 #include <stdlib.h>
 #include <string.h>
@@ -28,7 +29,62 @@ static const char *const configurations[] = {
 	"server { location / { proxy_pass http://10.0.0.1; proxy_buffer_size 128; proxy_pass_request_body off; } "
 	"server_name ~^(?<sub>.*)\\.example$ a.b *.c d.*; return 301 http://$sub$host$request_uri; } "
 	"server { location / { proxy_pass http://10.0.0.1; } }",
+	"upstream u { server 10.0.0.1; server 10.0.0.2:8080; keepalive 2; } client_max_body_size 300; "
+	"large_client_header_buffers 2 512; http2_chunk_size 100; http2_body_preread_size 200; "
+	"http2_max_concurrent_streams 4; "
+	"server { listen 80 http2; keepalive_requests 12; proxy_next_upstream error timeout http_503; "
+	"location / { proxy_pass http://u; proxy_http_version 1.1; proxy_set_header Connection \"\"; } "
+	"location /d { return 200 $http2$server_protocol$request_uri$http_cookie; } }",
 };
+
+/* A frame of HTTP/2: on the connection, on the last stream, or on a new one. */
+enum place { ON_CONNECTION, ON_STREAM, ON_NEW_STREAM };
+
+#define PAYLOAD(text) sizeof(text) - 1, text
+
+static const struct {
+	enum place place;
+	uint8_t type, flags;
+	size_t len;
+	const char *payload;
+} frames[] = {
+	{ ON_NEW_STREAM, 1, 5,
+	  PAYLOAD("\x82\x84\x86\x41\x01"
+		  "a") }, /* GET / */
+	{ ON_NEW_STREAM, 1, 4,
+	  PAYLOAD("\x83\x84\x86\x41\x01"
+		  "a") }, /* POST /, and content follows */
+	{ ON_NEW_STREAM, 1, 4,
+	  PAYLOAD("\x83\x84\x86\x41\x01"
+		  "a\x0f\x0d\x01"
+		  "5") }, /* of 5 bytes */
+	{ ON_NEW_STREAM, 1, 5,
+	  PAYLOAD("\x82\x04\x03/dx\x86\x41\x01"
+		  "a\x60\x03"
+		  "a=b\x60\x03"
+		  "c=d") },
+	{ ON_NEW_STREAM, 1, 0, PAYLOAD("\x82\x84") }, /* CONTINUATION follows */
+	{ ON_STREAM, 9, 4,
+	  PAYLOAD("\x86\x41\x01"
+		  "a") },
+	{ ON_STREAM, 0, 0, PAYLOAD("hello") },
+	{ ON_STREAM, 0, 1, PAYLOAD("hello") },
+	{ ON_STREAM, 0, 8,
+	  PAYLOAD("\x02"
+		  "abc\0\0") },
+	{ ON_STREAM, 1, 5,
+	  PAYLOAD("\x00\x05x-sum\x02"
+		  "42") }, /* trailers */
+	{ ON_STREAM, 3, 0, PAYLOAD("\0\0\0\x08") },
+	{ ON_STREAM, 8, 0, PAYLOAD("\0\0\x10\0") },
+	{ ON_CONNECTION, 8, 0, PAYLOAD("\0\0\x10\0") },
+	{ ON_CONNECTION, 4, 0, PAYLOAD("\0\4\0\0\0\x05") }, /* a window of 5 */
+	{ ON_CONNECTION, 4, 1, PAYLOAD("") },
+	{ ON_CONNECTION, 6, 0, PAYLOAD("12345678") },
+	{ ON_CONNECTION, 7, 0, PAYLOAD("\0\0\0\0\0\0\0\0") },
+};
+
+#define PREFACE "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0"
 
 static const char *const requests[] = {
 	"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -51,6 +107,16 @@ static const char *const answers[] = {
 	"HTTP/1.1 302 Found\r\nLocation: http://u/other/y\r\nServer: x\r\nContent-Length: 0\r\n\r\n",
 	"HTTP/1.0 304 Not Modified\r\n\r\n",
 };
+
+static bool speaks_http2; /* the configuration in force */
+
+static void
+configure(struct world *w, uint8_t which, void (*how)(struct world *, const char *))
+{
+	which %= sizeof(configurations) / sizeof(configurations[0]);
+	speaks_http2 = which == 2;
+	how(w, configurations[which]);
+}
 
 struct input {
 	const uint8_t *data;
@@ -88,6 +154,29 @@ say(struct peer *peer, struct input *in, const char *const *messages)
 	}
 }
 
+/* peer->steps: 0 before the preface, then one more than there have been streams. */
+static void
+say_frame(struct peer *peer, struct input *in)
+{
+	uint8_t which = take(in) % (sizeof(frames) / sizeof(frames[0]));
+	size_t len = frames[which].len;
+	unsigned int id;
+	uint8_t frame[9 + 64];
+
+	if (!peer->steps) {
+		peer_send(peer, PREFACE, sizeof(PREFACE) - 1);
+		peer->steps = 1;
+	}
+	peer->steps += frames[which].place == ON_NEW_STREAM;
+	id = frames[which].place == ON_CONNECTION ? 0 : 2 * peer->steps - 3;
+	memcpy(frame,
+	       (const uint8_t[9]){ 0, 0, (uint8_t)len, frames[which].type, frames[which].flags, 0, 0,
+				   (uint8_t)(id >> 8), (uint8_t)id },
+	       9);
+	memcpy(frame + 9, frames[which].payload, len);
+	peer_send(peer, frame, 9 + len);
+}
+
 static void
 act(struct peer *peer, struct input *in)
 {
@@ -105,6 +194,17 @@ act(struct peer *peer, struct input *in)
 		peer->slow = !peer->slow;
 		peer_read(peer, take(in));
 		break;
+	case 4:
+	case 5:
+	case 6:
+	case 7:
+	case 8:
+	case 9:
+		if (!peer->port && speaks_http2) {
+			say_frame(peer, in);
+			break;
+		}
+		/* fall through */
 	default:
 		say(peer, in, peer->port ? answers : requests);
 	}
@@ -128,7 +228,7 @@ step(struct world *w, struct input *in, struct peer **live, unsigned int *count)
 		world_feed(w);
 	} else if (what < 74) {
 		if (!w->old || proxy_generation_unused(w->old))
-			world_reload(w, configurations[which % 2]);
+			configure(w, which, world_reload);
 	} else if (what < 75) {
 		proxy_worker_drain(w->worker);
 		world_run(w);
@@ -155,7 +255,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	w.worker_connections = 8;
 	w.peers_max = 512;
 	w.consistency = true;
-	world_start(&w, configurations[take(&in) % 2]);
+	configure(&w, take(&in), world_start);
 	for (int steps = 0; in.left && steps < STEPS_MAX; steps++)
 		step(&w, &in, live, &count);
 	world_stop(&w);

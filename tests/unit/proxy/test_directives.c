@@ -94,13 +94,24 @@ static const struct row nginxs[] = {
 	{ "large_client_header_buffers x 1k;", "\"large_client_header_buffers\" directive invalid value in t.conf:2" },
 	{ "large_client_header_buffers 1 x;", "\"large_client_header_buffers\" directive invalid value in t.conf:2" },
 	{ IN "client_max_body_size x; } }", "\"client_max_body_size\" directive invalid value in t.conf:2" },
+	{ IN "http2_chunk_size 0; } }", "the http2 chunk size cannot be zero in t.conf:2" },
+	{ IN "http2_chunk_size 16m; } }", "the maximum http2 chunk size is 16777215 in t.conf:2" },
+	{ "http2_body_preread_size 3g;", "the maximum body preread buffer size is 2147483647 in t.conf:2" },
 	{ IN "default_type; } }", "invalid number of arguments in \"default_type\" directive in t.conf:2" },
 };
 
 /* What nginx has and Weir has not: never ignored. */
 static const struct row ours[] = {
-	{ "server { listen 443 ssl http2; }",
-	  "the \"http2\" parameter of \"listen\" is not supported: HTTP/2 is not part" },
+	{ "server { listen 80 http2; http2_push off; http2_push_preload off; http2_max_concurrent_streams 7; } ",
+	  NULL },
+	{ "server { http2_push /x; }", "\"http2_push\" is not supported: clients do not take server push" },
+	{ "http2_recv_buffer_size 1k;", "\"http2_recv_buffer_size\" is not supported" },
+	{ "http2_pool_size 1k;", "\"http2_pool_size\" is not supported" },
+	{ "http2_streams_index_size 16;", "\"http2_streams_index_size\" is not supported" },
+	{ "http2_max_concurrent_pushes 1;", "\"http2_max_concurrent_pushes\" is not supported" },
+	{ "http2_max_requests 9; http2_idle_timeout 1s; http2_recv_timeout 1s; http2_max_field_size 1k; "
+	  "http2_max_header_size 1k;",
+	  NULL },
 	{ "server { listen 443 ssl; }", "no \"ssl_certificate\" is defined for the \"listen ... ssl\" directive in " },
 	{ "server { listen 80 backlog=5; }", "the \"backlog=5\" parameter of \"listen\" is not supported" },
 	{ "server { listen unix:/x; }", "\"unix:/x\" is not supported: weir listens on IP addresses" },

@@ -52,10 +52,16 @@ choose(void *wire, struct bytes name)
 	return peer->other && strcmp(peer->asked, "b.test") == 0 ? peer->other : settings_of_peer;
 }
 
+static struct bytes
+protocols(void *wire)
+{
+	return (struct bytes)BYTES("\x08http/1.1");
+}
+
 struct peer *
 peer_new(const struct tls_settings *settings, int version, const char *name, SSL_SESSION *resume)
 {
-	static const struct tls_ends ends = { take, give, choose };
+	static const struct tls_ends ends = { take, give, choose, protocols };
 	struct peer *peer = calloc(1, sizeof(*peer));
 
 	settings_of_peer = settings;

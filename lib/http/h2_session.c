@@ -1,0 +1,527 @@
+#include <nghttp2/nghttp2.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "http/h2.h"
+
+#define ANSWER_FIELDS_MAX 256
+#define FRAME_HEADER_LEN 9
+
+struct budget {
+	uint32_t left, burst, per_second, per_message;
+};
+
+struct http2_session {
+	nghttp2_session *nghttp2;
+	const struct http2_events *events;
+	void *user;
+	const char *problem;
+	bool has_trailers; /* of the stream whose body() is asked */
+	enum http2_flood flooded;
+	uint64_t refilled_ns; /* budgets, last */
+	struct budget budgets[HTTP2_FLOOD_COUNT];
+};
+
+#define ROW(name, burst, per_second, per_message, text) [HTTP2_FLOOD_##name] = text,
+const char *const http2_flood_names[HTTP2_FLOOD_COUNT] = { HTTP2_FLOODS(ROW) };
+#undef ROW
+
+/* ---- floods ---- */
+
+static void
+budgets_init(struct http2_session *s)
+{
+	static const struct budget initial[HTTP2_FLOOD_COUNT] = {
+#define ROW(name, burst, per_second, per_message, text)                                                                \
+	[HTTP2_FLOOD_##name] = { burst, burst, per_second, per_message },
+		HTTP2_FLOODS(ROW)
+#undef ROW
+	};
+
+	memcpy(s->budgets, initial, sizeof(initial));
+	s->flooded = HTTP2_FLOOD_COUNT;
+}
+
+static void
+budget_add(struct budget *budget, uint64_t more)
+{
+	budget->left = more < budget->burst - budget->left ? budget->left + (uint32_t)more : budget->burst;
+}
+
+static void
+budgets_refill(struct http2_session *s, uint64_t now_ns)
+{
+	uint64_t seconds = (now_ns - s->refilled_ns) / NS_PER_SECOND;
+
+	if (!seconds)
+		return;
+	s->refilled_ns += seconds * NS_PER_SECOND;
+	for (int i = 0; i < HTTP2_FLOOD_COUNT; i++)
+		budget_add(&s->budgets[i], seconds * s->budgets[i].per_second);
+}
+
+/* A frame that carries something has come or gone. */
+static void
+message_frame(struct http2_session *s)
+{
+	for (int i = 0; i < HTTP2_FLOOD_COUNT; i++)
+		budget_add(&s->budgets[i], s->budgets[i].per_message);
+}
+
+/* Which budget a frame is taken from; HTTP2_FLOOD_COUNT: it is of use. */
+static enum http2_flood
+cost_of(const nghttp2_frame_hd *hd)
+{
+	switch (hd->type) {
+	case NGHTTP2_HEADERS:
+		return HTTP2_FLOOD_COUNT;
+	case NGHTTP2_DATA:
+		return hd->length || (hd->flags & NGHTTP2_FLAG_END_STREAM) ? HTTP2_FLOOD_COUNT
+									   : HTTP2_FLOOD_EMPTY_FRAMES;
+	case NGHTTP2_RST_STREAM:
+		return HTTP2_FLOOD_RESETS;
+	case NGHTTP2_PING:
+		return HTTP2_FLOOD_PINGS;
+	case NGHTTP2_SETTINGS:
+		return HTTP2_FLOOD_SETTINGS;
+	case NGHTTP2_PRIORITY:
+	case NGHTTP2_PRIORITY_UPDATE:
+		return HTTP2_FLOOD_PRIORITIES;
+	case NGHTTP2_WINDOW_UPDATE:
+		return HTTP2_FLOOD_WINDOW_UPDATES;
+	default:
+		return HTTP2_FLOOD_COUNT;
+	}
+}
+
+static int
+frame_begins(nghttp2_session *n, const nghttp2_frame_hd *hd, void *user_data)
+{
+	struct http2_session *s = user_data;
+	enum http2_flood kind = cost_of(hd);
+
+	if (kind == HTTP2_FLOOD_COUNT) {
+		message_frame(s);
+		return 0;
+	}
+	if (s->budgets[kind].left == 0) {
+		s->flooded = kind;
+		return NGHTTP2_ERR_CALLBACK_FAILURE;
+	}
+	s->budgets[kind].left--;
+	return 0;
+}
+
+/* ---- what comes ---- */
+
+static int
+headers_begin(nghttp2_session *n, const nghttp2_frame *frame, void *user_data)
+{
+	struct http2_session *s = user_data;
+	int32_t id = frame->hd.stream_id;
+	void *stream;
+
+	if (frame->headers.cat != NGHTTP2_HCAT_REQUEST)
+		return 0;
+	stream = s->events->begin(s->user, id);
+	if (!stream) {
+		nghttp2_submit_rst_stream(n, NGHTTP2_FLAG_NONE, id, NGHTTP2_REFUSED_STREAM);
+		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+	}
+	return nghttp2_session_set_stream_user_data(n, id, stream);
+}
+
+static int
+field_came(nghttp2_session *n, const nghttp2_frame *frame, const uint8_t *name, size_t name_len, const uint8_t *value,
+	   size_t value_len, uint8_t flags, void *user_data)
+{
+	struct http2_session *s = user_data;
+	void *stream = nghttp2_session_get_stream_user_data(n, frame->hd.stream_id);
+
+	if (stream)
+		s->events->field(stream, bytes_of(name, name_len), bytes_of(value, value_len),
+				 frame->headers.cat != NGHTTP2_HCAT_REQUEST);
+	return 0;
+}
+
+/* A field that nghttp2 would leave out in silence: who writes such a name or value wants to be read in two ways. */
+static int
+field_invalid(nghttp2_session *n, const nghttp2_frame *frame, const uint8_t *name, size_t name_len,
+	      const uint8_t *value, size_t value_len, uint8_t flags, void *user_data)
+{
+	struct http2_session *s = user_data;
+
+	s->events->malformed(s->user, nghttp2_session_get_stream_user_data(n, frame->hd.stream_id));
+	return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+}
+
+static int
+frame_invalid(nghttp2_session *n, const nghttp2_frame *frame, int error, void *user_data)
+{
+	struct http2_session *s = user_data;
+
+	s->problem = nghttp2_strerror(error);
+	if (frame->hd.stream_id)
+		s->events->malformed(s->user, nghttp2_session_get_stream_user_data(n, frame->hd.stream_id));
+	return 0;
+}
+
+static int
+frame_came(nghttp2_session *n, const nghttp2_frame *frame, void *user_data)
+{
+	struct http2_session *s = user_data;
+	bool ended = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
+	void *stream;
+
+	if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA)
+		return 0;
+	stream = nghttp2_session_get_stream_user_data(n, frame->hd.stream_id);
+	if (!stream)
+		return 0;
+	if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST)
+		s->events->head(stream, ended);
+	else if (ended)
+		s->events->end(stream);
+	return 0;
+}
+
+static int
+content_came(nghttp2_session *n, uint8_t flags, int32_t id, const uint8_t *data, size_t len, void *user_data)
+{
+	struct http2_session *s = user_data;
+	void *stream = nghttp2_session_get_stream_user_data(n, id);
+
+	if (stream)
+		s->events->content(stream, bytes_of(data, len));
+	else
+		nghttp2_session_consume_connection(n, len);
+	return 0;
+}
+
+/* Section 8.1: who has been answered before all of the request had come is told to stop. */
+static int
+frame_sent(nghttp2_session *n, const nghttp2_frame *frame, void *user_data)
+{
+	bool is_message = frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA;
+	int32_t id = frame->hd.stream_id;
+
+	if (is_message && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) &&
+	    nghttp2_session_get_stream_remote_close(n, id) == 0)
+		nghttp2_submit_rst_stream(n, NGHTTP2_FLAG_NONE, id, NGHTTP2_NO_ERROR);
+	return 0;
+}
+
+static int
+stream_closed(nghttp2_session *n, int32_t id, uint32_t code, void *user_data)
+{
+	struct http2_session *s = user_data;
+	void *stream = nghttp2_session_get_stream_user_data(n, id);
+
+	if (!stream)
+		return 0;
+	nghttp2_session_set_stream_user_data(n, id, NULL);
+	s->events->closed(stream, code);
+	return 0;
+}
+
+bool
+http2_receive(struct http2_session *s, struct bytes data, uint64_t now_ns)
+{
+	ssize_t taken;
+
+	budgets_refill(s, now_ns);
+	taken = nghttp2_session_mem_recv(s->nghttp2, data.data, data.len);
+	if (taken >= 0)
+		return true;
+	if (taken == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS)
+		s->flooded = HTTP2_FLOOD_CONTINUATIONS;
+	s->problem = s->flooded < HTTP2_FLOOD_COUNT ? http2_flood_names[s->flooded] : nghttp2_strerror((int)taken);
+	nghttp2_session_terminate_session(s->nghttp2, s->flooded < HTTP2_FLOOD_COUNT || taken == NGHTTP2_ERR_FLOODED
+							      ? NGHTTP2_ENHANCE_YOUR_CALM
+							      : NGHTTP2_PROTOCOL_ERROR);
+	return false;
+}
+
+/* ---- what goes ---- */
+
+static ssize_t
+write_bytes(nghttp2_session *n, const uint8_t *data, size_t len, int flags, void *user_data)
+{
+	struct http2_session *s = user_data;
+	uint32_t taken = s->events->write(s->user, bytes_of(data, len));
+
+	return taken ? (ssize_t)taken : NGHTTP2_ERR_WOULDBLOCK;
+}
+
+static ssize_t
+body_read(nghttp2_session *n, int32_t id, uint8_t *unused, size_t len, uint32_t *flags, nghttp2_data_source *source,
+	  void *user_data)
+{
+	struct http2_session *s = user_data;
+	void *stream = nghttp2_session_get_stream_user_data(n, id);
+	bool last = false;
+	uint32_t got;
+
+	if (!stream)
+		return NGHTTP2_ERR_DEFERRED;
+	s->has_trailers = false;
+	got = s->events->body(stream, (uint32_t)len, &last);
+	if (!got && !last)
+		return NGHTTP2_ERR_DEFERRED;
+	*flags = NGHTTP2_DATA_FLAG_NO_COPY | (last ? NGHTTP2_DATA_FLAG_EOF : 0u);
+	if (last && s->has_trailers)
+		*flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
+	return (ssize_t)got;
+}
+
+static int
+body_send(nghttp2_session *n, nghttp2_frame *frame, const uint8_t *header, size_t len, nghttp2_data_source *source,
+	  void *user_data)
+{
+	struct http2_session *s = user_data;
+	void *stream = nghttp2_session_get_stream_user_data(n, frame->hd.stream_id);
+
+	if (!stream)
+		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+	if (!s->events->body_send(stream, bytes_of(header, FRAME_HEADER_LEN), (uint32_t)len))
+		return NGHTTP2_ERR_WOULDBLOCK;
+	message_frame(s);
+	return 0;
+}
+
+bool
+http2_send(struct http2_session *s)
+{
+	int result = nghttp2_session_send(s->nghttp2);
+
+	if (result == 0)
+		return true;
+	s->problem = nghttp2_strerror(result);
+	return false;
+}
+
+bool
+http2_wants_to_send(const struct http2_session *s)
+{
+	return nghttp2_session_want_write(s->nghttp2);
+}
+
+bool
+http2_is_over(const struct http2_session *s)
+{
+	return !nghttp2_session_want_write(s->nghttp2) && !nghttp2_session_want_read(s->nghttp2);
+}
+
+const char *
+http2_problem(const struct http2_session *s)
+{
+	return s->problem ? s->problem : "";
+}
+
+enum http2_flood
+http2_flooded(const struct http2_session *s)
+{
+	return s->flooded;
+}
+
+void
+http2_consumed(struct http2_session *s, int32_t id, uint32_t len)
+{
+	nghttp2_session_consume_connection(s->nghttp2, len);
+	nghttp2_session_consume_stream(s->nghttp2, id, len);
+}
+
+uint32_t
+http2_window(const struct http2_session *s, int32_t id)
+{
+	int32_t all = nghttp2_session_get_remote_window_size(s->nghttp2);
+	int32_t own = nghttp2_session_get_stream_remote_window_size(s->nghttp2, id);
+	int32_t least = all < own ? all : own;
+
+	return least > 0 ? (uint32_t)least : 0;
+}
+
+/* ---- answers ---- */
+
+#define NOT_IN_HTTP2                                                                                                   \
+	(1ull << HTTP_FIELD_CONNECTION | 1ull << HTTP_FIELD_KEEP_ALIVE | 1ull << HTTP_FIELD_PROXY_CONNECTION |         \
+	 1ull << HTTP_FIELD_TRANSFER_ENCODING | 1ull << HTTP_FIELD_UPGRADE)
+
+/* Nor what would frame the message (RFC 9110 section 6.5.1). */
+#define NOT_IN_TRAILERS (NOT_IN_HTTP2 | 1ull << HTTP_FIELD_CONTENT_LENGTH | 1ull << HTTP_FIELD_HOST)
+
+/* "Name: value\r\n" at *text; false where the lines end. */
+static bool
+next_line(struct bytes *text, uint64_t left_out, nghttp2_nv *nv, size_t *count)
+{
+	const uint8_t *end = memchr(text->data, '\r', text->len), *colon;
+	struct bytes line, value;
+	uint8_t *name;
+
+	if (!end || end == text->data)
+		return false;
+	line = bytes_of(text->data, (size_t)(end - text->data));
+	*text = bytes_from(*text, line.len + 2);
+	colon = memchr(line.data, ':', line.len);
+	if (!colon)
+		return true;
+	value = bytes_from(line, (size_t)(colon - line.data) + 1);
+	while (value.len && (value.data[0] == ' ' || value.data[0] == '\t'))
+		value = bytes_from(value, 1);
+	while (value.len && (value.data[value.len - 1] == ' ' || value.data[value.len - 1] == '\t'))
+		value.len--;
+	line.len = (size_t)(colon - line.data);
+	if (!line.len || left_out >> http_field_identify(line) & 1)
+		return true;
+	name = (uint8_t *)(uintptr_t)line.data;
+	for (size_t i = 0; i < line.len; i++)
+		name[i] = byte_lower(name[i]);
+	nv[(*count)++] =
+		(nghttp2_nv){ name, (uint8_t *)(uintptr_t)value.data, line.len, value.len, NGHTTP2_NV_FLAG_NONE };
+	return true;
+}
+
+/* Into nv[], from nv[count] on. False: too many. */
+static bool
+read_lines(struct bytes text, uint64_t left_out, nghttp2_nv *nv, size_t *count)
+{
+	while (*count < ANSWER_FIELDS_MAX)
+		if (!next_line(&text, left_out, nv, count))
+			return true;
+	return false;
+}
+
+bool
+http2_answer(struct http2_session *s, int32_t id, unsigned int status, struct bytes head, bool has_body)
+{
+	static _Thread_local nghttp2_nv nv[ANSWER_FIELDS_MAX];
+	nghttp2_data_provider body = { .read_callback = body_read };
+	const uint8_t *fields = memchr(head.data, '\n', head.len);
+	char digits[4] = { (char)('0' + status / 100 % 10), (char)('0' + status / 10 % 10), (char)('0' + status % 10) };
+	size_t count = 1;
+
+	nv[0] = (nghttp2_nv){ (uint8_t *)(uintptr_t) ":status", (uint8_t *)digits, 7, 3, NGHTTP2_NV_FLAG_NONE };
+	if (fields && !read_lines(bytes_from(head, (size_t)(fields + 1 - head.data)), NOT_IN_HTTP2, nv, &count))
+		return false;
+	if (status < 200)
+		return nghttp2_submit_headers(s->nghttp2, NGHTTP2_FLAG_NONE, id, NULL, nv, count, NULL) == 0;
+	return nghttp2_submit_response(s->nghttp2, id, nv, count, has_body ? &body : NULL) == 0;
+}
+
+void
+http2_body_ready(struct http2_session *s, int32_t id)
+{
+	nghttp2_session_resume_data(s->nghttp2, id);
+}
+
+bool
+http2_trailers(struct http2_session *s, int32_t id, struct bytes lines)
+{
+	static _Thread_local nghttp2_nv nv[ANSWER_FIELDS_MAX];
+	size_t count = 0;
+
+	s->has_trailers = read_lines(lines, NOT_IN_TRAILERS, nv, &count) && count &&
+			  nghttp2_submit_trailer(s->nghttp2, id, nv, count) == 0;
+	return s->has_trailers;
+}
+
+void
+http2_reset(struct http2_session *s, int32_t id, enum http2_code code)
+{
+	nghttp2_submit_rst_stream(s->nghttp2, NGHTTP2_FLAG_NONE, id, (uint32_t)code);
+}
+
+void
+http2_go_away(struct http2_session *s)
+{
+	nghttp2_submit_goaway(s->nghttp2, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(s->nghttp2),
+			      NGHTTP2_NO_ERROR, NULL, 0);
+}
+
+/* ---- life ---- */
+
+static nghttp2_session_callbacks *
+callbacks_new(void)
+{
+	nghttp2_session_callbacks *c;
+
+	if (nghttp2_session_callbacks_new(&c) != 0)
+		return NULL;
+	nghttp2_session_callbacks_set_on_begin_frame_callback(c, frame_begins);
+	nghttp2_session_callbacks_set_on_begin_headers_callback(c, headers_begin);
+	nghttp2_session_callbacks_set_on_header_callback(c, field_came);
+	nghttp2_session_callbacks_set_on_invalid_header_callback(c, field_invalid);
+	nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(c, frame_invalid);
+	nghttp2_session_callbacks_set_on_frame_recv_callback(c, frame_came);
+	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(c, content_came);
+	nghttp2_session_callbacks_set_on_frame_send_callback(c, frame_sent);
+	nghttp2_session_callbacks_set_on_stream_close_callback(c, stream_closed);
+	nghttp2_session_callbacks_set_send_callback(c, write_bytes);
+	nghttp2_session_callbacks_set_send_data_callback(c, body_send);
+	return c;
+}
+
+static nghttp2_session *
+session_new(struct http2_session *s)
+{
+	nghttp2_session_callbacks *callbacks = callbacks_new();
+	nghttp2_session *n = NULL;
+	nghttp2_option *option;
+
+	if (callbacks && nghttp2_option_new(&option) == 0) {
+		nghttp2_option_set_no_auto_window_update(option, 1);
+		nghttp2_option_set_no_closed_streams(option, 1);
+		/* Counted here, with a name. */
+		nghttp2_option_set_stream_reset_rate_limit(option, UINT32_MAX, UINT32_MAX);
+		if (nghttp2_session_server_new2(&n, callbacks, s, option) != 0)
+			n = NULL;
+		nghttp2_option_del(option);
+	}
+	nghttp2_session_callbacks_del(callbacks);
+	return n;
+}
+
+static int
+greet(struct http2_session *s, const struct http2_config *config)
+{
+	const nghttp2_settings_entry settings[] = {
+		{ NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, config->streams_max },
+		{ NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, config->stream_window },
+		/* Weights and dependencies are not followed, and cost nothing (RFC 9218 section 2.1). */
+		{ NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1 },
+	};
+	int result = nghttp2_submit_settings(s->nghttp2, NGHTTP2_FLAG_NONE, settings,
+					     sizeof(settings) / sizeof(settings[0]));
+
+	if (result != 0)
+		return result;
+	return nghttp2_session_set_local_window_size(s->nghttp2, NGHTTP2_FLAG_NONE, 0,
+						     (int32_t)config->connection_window);
+}
+
+struct http2_session *
+http2_session_new(const struct http2_config *config, const struct http2_events *events, void *user, uint64_t now_ns)
+{
+	struct http2_session *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return NULL;
+	s->events = events;
+	s->user = user;
+	s->refilled_ns = now_ns;
+	budgets_init(s);
+	s->nghttp2 = session_new(s);
+	if (s->nghttp2 && greet(s, config) == 0)
+		return s;
+	http2_session_free(s);
+	return NULL;
+}
+
+void
+http2_session_free(struct http2_session *s)
+{
+	if (!s)
+		return;
+	nghttp2_session_del(s->nghttp2);
+	free(s);
+}
