@@ -286,7 +286,7 @@ def test_heads_that_are_too_large(h2):
 
 
 def test_a_stream_that_is_not_read_holds_up_no_other(web):
-    with connect(web, first=settings(window=0)) as h2:
+    with connect(web, first=settings(window=0), grant=False) as h2:
         h2.send(request(1, "/size/5000000"), request(3, "/size/1000"), window_update(3, 1000))
         assert h2.answer(3).body == pattern(1000) and h2.answers[1].body == b""
         h2.send(window_update(1, 5000))
