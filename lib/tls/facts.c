@@ -145,7 +145,8 @@ put_of_certificate(X509 *certificate, enum tls_fact fact, char *out, size_t size
 static size_t
 put_curve(SSL *ssl, char *out, size_t size)
 {
-	int group = SSL_get_negotiated_group(ssl), len;
+	/* OpenSSL looks for it where there may be nothing yet. */
+	int group = SSL_get0_session(ssl) ? SSL_get_negotiated_group(ssl) : NID_undef, len;
 
 	if (group == NID_undef)
 		return 0;
@@ -176,6 +177,8 @@ tls_fact_write(const struct tls_session *session, enum tls_fact fact, char *out,
 	case TLS_FACT_SESSION_REUSED:
 		return put_string(out, size, SSL_session_reused(session->ssl) ? "r" : ".");
 	case TLS_FACT_SESSION_ID:
+		if (!SSL_get0_session(session->ssl))
+			return 0;
 		id = SSL_SESSION_get_id(SSL_get0_session(session->ssl), &id_len);
 		return put_hex(out, size, id, id_len);
 	case TLS_FACT_CLIENT_VERIFY:

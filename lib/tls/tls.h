@@ -113,7 +113,7 @@ uint32_t tls_record_room(const struct tls_session *session, uint32_t room);
 /* A record of `len` was written. */
 void tls_record_written(struct tls_session *session, uint32_t len, uint64_t now_ns);
 
-/* ---- what was agreed on: after the handshake ---- */
+/* ---- what has been agreed on: so far, before the end of the handshake ---- */
 
 enum tls_fact {
 	TLS_FACT_PROTOCOL,
