@@ -189,9 +189,9 @@ is_of_run(const uint8_t *ip, const struct l4_run *run, enum l4_quick what, bool 
 	       (what != L4_QUICK_CLIENT || l4_load_16(to + 18) == run->to_port_be);
 }
 
-/* Lengths as read_plain_l4() checks them, and what the TCP flags allow. */
+/* Lengths as read_plain_l4() checks them. */
 static __rte_always_inline bool
-may_be_quick(const uint8_t *ip, uint16_t l3_len, uint32_t ip_len, uint8_t ip_protocol, uint8_t *tcp_flags)
+lengths_hold(const uint8_t *ip, uint16_t l3_len, uint32_t ip_len, uint8_t ip_protocol, uint8_t *tcp_flags)
 {
 	const uint8_t *l4 = ip + l3_len;
 	uint32_t header_len;
@@ -201,7 +201,7 @@ may_be_quick(const uint8_t *ip, uint16_t l3_len, uint32_t ip_len, uint8_t ip_pro
 		return ip_len >= (uint32_t)l3_len + L4_UDP_HEADER_LEN;
 	header_len = l4[L4_TCP_DATA_OFFSET_AT] >> 2 & 0x3c;
 	*tcp_flags = l4[L4_TCP_FLAGS_AT];
-	return header_len >= L4_TCP_HEADER_LEN && ip_len >= l3_len + header_len && !(*tcp_flags & L4_QUICK_NOT);
+	return header_len >= L4_TCP_HEADER_LEN && ip_len >= l3_len + header_len;
 }
 
 /*
@@ -263,6 +263,44 @@ quick_word(enum l4_quick what, uint32_t source, uint32_t to, uint32_t ports)
 	return l4_quick_word_of_client(source, ports);
 }
 
+/*
+ * Of a client's packet that may change the state of its flow, or begin one, so that it goes the longer way: what arrive_plain()
+ * would find out, from what the run says already. False for a source that is none.
+ */
+static __rte_noinline bool
+read_client(const struct l4_worker *worker, struct rte_mbuf *m, struct l4_slot *slot, const struct l4_run *run,
+	    uint16_t ip_len, uint8_t tcp_flags, bool v6)
+{
+	const uint16_t l3_len = v6 ? L4_IPV6_HEADER_LEN : L4_IPV4_HEADER_LEN;
+	uint8_t *ip = rte_pktmbuf_mtod_offset(m, uint8_t *, ETHERNET_LEN);
+	const uint8_t *source = ip + (v6 ? L4_IPV6_ADDRESSES_AT : L4_IPV4_ADDRESSES_AT);
+
+	if (!(v6 ? is_plain_source_v6(*source) : is_plain_source_v4(*source)))
+		return false;
+	slot->packet = (struct l4_packet){
+		.m = m,
+		.l3 = ip,
+		.l3_len = l3_len,
+		.ip_len = ip_len,
+		.source_port_be = l4_load_16(ip + l3_len),
+		.destination_port_be = l4_load_16(ip + l3_len + 2),
+		.ip_protocol = run->ip_protocol,
+		.tcp_flags = tcp_flags,
+		.ttl = ip[v6 ? L4_IPV6_TTL_AT : L4_IPV4_TTL_AT],
+		.flags = L4_PACKET_FROM_CLIENT | (v6 ? L4_PACKET_IPV6 : 0),
+	};
+	slot->service = run->service;
+	slot->hash = hash_of_run(ip, l4_load_32(ip + l3_len), run, &worker->hash_key, v6);
+	l4_flow_prefetch(worker->flows, slot->hash);
+	slot->kind = L4_KIND_CLIENT;
+	slot->verdict = PACKET_OK;
+	slot->quick = L4_QUICK_NO;
+	slot->brief = false;
+	slot->source = l4_address_at(source, v6);
+	slot->destination = run->to;
+	return true;
+}
+
 /* `what` and `v6` are the run's. False, and nothing has happened, when the packet is not of it. */
 static __rte_always_inline bool
 read_of_run(const struct l4_worker *worker, struct rte_mbuf *m, struct l4_slot *slot, const struct l4_run *run,
@@ -277,12 +315,14 @@ read_of_run(const struct l4_worker *worker, struct rte_mbuf *m, struct l4_slot *
 		return false;
 	len = rte_be_to_cpu_16(l4_load_16(ip + (v6 ? L4_IPV6_PAYLOAD_LEN_AT : L4_IPV4_TOTAL_LEN_AT)));
 	len += v6 ? L4_IPV6_HEADER_LEN : 0;
-	if (unlikely(len > readable - ETHERNET_LEN || !may_be_quick(ip, l3_len, len, run->ip_protocol, &tcp_flags)))
+	if (unlikely(len > readable - ETHERNET_LEN || !lengths_hold(ip, l3_len, len, run->ip_protocol, &tcp_flags)))
 		return false;
 	if (unlikely((m->ol_flags & PLAIN_MASK) != CHECKSUMS_GOOD) &&
 	    (m->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED ||
 	     !sums_hold(ip, l3_len, (uint16_t)(len - l3_len), run->ip_protocol)))
 		return false;
+	if (unlikely(tcp_flags & L4_QUICK_NOT))
+		return what == L4_QUICK_CLIENT && read_client(worker, m, slot, run, (uint16_t)len, tcp_flags, v6);
 	if (what == L4_QUICK_TO_CLIENT && !may_be_to_client(&worker->generation->find, ip, run->ip_protocol, v6))
 		return false;
 	slot->packet.m = m;
