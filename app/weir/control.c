@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -18,6 +19,7 @@
 #include "weir/core.h"
 #include "weir/daemon.h"
 #include "weir/generations.h"
+#include "weir/stapling.h"
 #include "weir/worker_proxy.h"
 #include "weir/workers.h"
 
@@ -34,6 +36,7 @@ struct control {
 	struct worker_shared shared;
 	struct generations generations;
 	struct commands commands;
+	struct stapling *stapling;
 	int signal_fd, address_fd;
 	bool stopping;
 	uint64_t log_dropped;
@@ -97,8 +100,10 @@ control_start(struct control *c, struct config *config)
 
 	c->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	c->address_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (c->signal_fd < 0 || c->address_fd < 0) {
-		log_error(LOG_EMERG, "signalfd() or eventfd() failed (%d: %s)", errno, strerror(errno));
+	c->stapling = stapling_new();
+	if (c->signal_fd < 0 || c->address_fd < 0 || !c->stapling) {
+		log_error(LOG_EMERG, "signalfd(), eventfd() or epoll_create1() failed (%d: %s)", errno,
+			  strerror(errno));
 		return -errno;
 	}
 	result = qsbr_init(roles.count);
@@ -215,6 +220,7 @@ tick(struct control *c)
 	topology_refresh(&c->topology);
 	generations_reclaim(&c->generations);
 	ticket_key_renew(c);
+	stapling_run(c->stapling, clock_monotonic_ns(), (uint64_t)time(NULL));
 	if (c->commands.server)
 		control_server_tick(c->commands.server, clock_monotonic_ns());
 	if (dropped != c->log_dropped) {
@@ -345,23 +351,27 @@ control_run(struct control *c)
 {
 	uint64_t next_tick_ns = clock_monotonic_ns() + TICK_MS * NS_PER_MS;
 
+	stapling_run(c->stapling, clock_monotonic_ns(), (uint64_t)time(NULL));
 	while (!c->stopping) {
 		struct control_server *server = c->commands.server;
 		struct pollfd fds[] = { { c->signal_fd, POLLIN, 0 },
 					{ c->address_fd, POLLIN, 0 },
-					{ server ? control_server_fd(server) : -1, POLLIN, 0 } };
+					{ server ? control_server_fd(server) : -1, POLLIN, 0 },
+					{ stapling_fd(c->stapling), POLLIN, 0 } };
 		struct signalfd_siginfo info;
 		uint64_t now_ns = clock_monotonic_ns(), count;
 		uint64_t next_ns = next_due_ns(c, next_tick_ns);
 		int wait_ms = next_ns > now_ns ? (int)((next_ns - now_ns) / NS_PER_MS) + 1 : 0;
 
-		poll(fds, 3, wait_ms);
+		poll(fds, 4, wait_ms);
 		while (!c->stopping && read(c->signal_fd, &info, sizeof(info)) == sizeof(info))
 			take_signal(c, info.ssi_signo);
 		if (read(c->address_fd, &count, sizeof(count)) == sizeof(count))
 			generations_serve(&c->generations);
 		if (server && !c->stopping)
 			control_server_run(server, clock_monotonic_ns());
+		if (fds[3].revents && !c->stopping)
+			stapling_run(c->stapling, clock_monotonic_ns(), (uint64_t)time(NULL));
 		if (clock_monotonic_ns() >= next_tick_ns) {
 			next_tick_ns = clock_monotonic_ns() + TICK_MS * NS_PER_MS;
 			tick(c);
@@ -384,6 +394,7 @@ control_free(struct control *c)
 	commands_close(&c->commands);
 	topology_refresh(&c->topology);
 	workers_stop(&c->shared);
+	stapling_free(c->stapling);
 	counter_sum(log_counter, NULL);
 	log_error(LOG_NOTICE, "exit");
 	workers_free(&c->shared);

@@ -109,6 +109,14 @@ static STACK_OF(X509) * chain_read(BIO *bio)
 	return NULL;
 }
 
+static int word_index = -1; /* among OpenSSL's ex_data */
+
+const struct tls_word *
+tls_certificate_word(const X509 *certificate)
+{
+	return X509_get_ex_data(certificate, word_index);
+}
+
 static int
 certificate_load(struct config *config, const struct tls_word *word, SSL_CTX *ssl)
 {
@@ -117,6 +125,9 @@ certificate_load(struct config *config, const struct tls_word *word, SSL_CTX *ss
 	STACK_OF(X509) *chain = NULL;
 	X509 *certificate = NULL;
 	int result = 0;
+
+	if (word_index < 0)
+		word_index = X509_get_ex_new_index(0, NULL, NULL, NULL, NULL);
 
 	if (!bio)
 		return tls_fail(config, word, "cannot load certificate \"%s\": BIO_new_file() failed", path);
@@ -129,6 +140,8 @@ certificate_load(struct config *config, const struct tls_word *word, SSL_CTX *ss
 		result = tls_fail(config, word, "SSL_CTX_use_certificate(\"%s\") failed", path);
 	else if (SSL_CTX_set1_chain(ssl, chain) != 1)
 		result = tls_fail(config, word, "SSL_CTX_set1_chain(\"%s\") failed", path);
+	if (certificate)
+		X509_set_ex_data(certificate, word_index, (void *)(uintptr_t)word);
 	sk_X509_pop_free(chain, X509_free);
 	X509_free(certificate);
 	BIO_free(bio);

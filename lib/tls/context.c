@@ -226,7 +226,8 @@ context_fill(struct config *config, const struct config_scope *scope, const stru
 	    (settings->verify && set_client_authorities(config, settings, ssl) < 0) ||
 	    tls_context_trust(config, &settings->trusted_certificate, &settings->crl, ssl) < 0 ||
 	    set_dhparam(config, settings, ssl) < 0 || set_session_context(config, scope, settings, ssl) < 0 ||
-	    set_cache(config, scope, settings, context) < 0 || set_tickets(config, settings, context) < 0)
+	    set_cache(config, scope, settings, context) < 0 || set_tickets(config, settings, context) < 0 ||
+	    tls_staples_make(config, settings, context) < 0)
 		return -EINVAL;
 	return tls_context_commands(config, &settings->commands, SSL_CONF_FLAG_SERVER, ssl);
 }
@@ -236,6 +237,8 @@ context_free(void *object)
 {
 	struct tls_context *context = object;
 
+	for (size_t i = 0; i < context->staple_count; i++)
+		tls_staple_put(context->staples[i]);
 	SSL_CTX_free(context->ssl);
 	tls_cache_put(context->cache);
 	tls_ticket_keys_free(context->keys);

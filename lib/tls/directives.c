@@ -119,6 +119,8 @@ settings_init(struct config *config, void *object)
 	settings->prefer_server_ciphers = CONFIG_UNSET;
 	settings->session_tickets = CONFIG_UNSET;
 	settings->reject_handshake = CONFIG_UNSET;
+	settings->stapling = CONFIG_UNSET;
+	settings->stapling_verify = CONFIG_UNSET;
 	settings->verify = CONFIG_UNSET;
 	settings->verify_depth = CONFIG_UNSET;
 	settings->session_timeout_s = CONFIG_UNSET;
@@ -133,6 +135,8 @@ merge_settings(struct tls_settings *settings, const struct tls_settings *outer, 
 	config_merge(settings->prefer_server_ciphers, outer->prefer_server_ciphers, CONFIG_UNSET, 0);
 	config_merge(settings->session_tickets, outer->session_tickets, CONFIG_UNSET, 1);
 	config_merge(settings->reject_handshake, outer->reject_handshake, CONFIG_UNSET, 0);
+	config_merge(settings->stapling, outer->stapling, CONFIG_UNSET, 0);
+	config_merge(settings->stapling_verify, outer->stapling_verify, CONFIG_UNSET, 0);
 	config_merge(settings->verify, outer->verify, CONFIG_UNSET, TLS_VERIFY_OFF);
 	config_merge(settings->verify_depth, outer->verify_depth, CONFIG_UNSET, 1);
 	config_merge(settings->session_timeout_s, outer->session_timeout_s, CONFIG_UNSET, 300);
@@ -148,6 +152,8 @@ merge_settings(struct tls_settings *settings, const struct tls_settings *outer, 
 	tls_merge_word(&settings->client_certificate, &outer->client_certificate, NULL, scope);
 	tls_merge_word(&settings->trusted_certificate, &outer->trusted_certificate, NULL, scope);
 	tls_merge_word(&settings->crl, &outer->crl, NULL, scope);
+	tls_merge_word(&settings->stapling_file, &outer->stapling_file, NULL, scope);
+	tls_merge_word(&settings->stapling_responder, &outer->stapling_responder, NULL, scope);
 	tls_merge_word(&settings->password_file, &outer->password_file, NULL, scope);
 	tls_merge_words(&settings->certificates, &outer->certificates);
 	tls_merge_words(&settings->keys, &outer->keys);
@@ -212,6 +218,10 @@ static const struct config_directive directives[] = {
 	{ "ssl_verify_client", HTTP_SERVER, 1, 1, 0, 0, config_set_word, FIELD(verify), verify_words },
 	{ "ssl_verify_depth", HTTP_SERVER, 1, 1, 0, 0, config_set_number, FIELD(verify_depth) },
 	{ "ssl_crl", HTTP_SERVER, 1, 1, 0, 0, tls_set_word, FIELD(crl) },
+	{ "ssl_stapling", HTTP_SERVER, 1, 1, CONFIG_FLAG, 0, config_set_flag, FIELD(stapling) },
+	{ "ssl_stapling_file", HTTP_SERVER, 1, 1, 0, 0, tls_set_word, FIELD(stapling_file) },
+	{ "ssl_stapling_responder", HTTP_SERVER, 1, 1, 0, 0, tls_set_word, FIELD(stapling_responder) },
+	{ "ssl_stapling_verify", HTTP_SERVER, 1, 1, CONFIG_FLAG, 0, config_set_flag, FIELD(stapling_verify) },
 	{ "ssl_early_data", HTTP_SERVER, 1, 1, CONFIG_FLAG, 0, set_early_data },
 	{ 0 },
 };

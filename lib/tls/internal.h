@@ -7,6 +7,7 @@
 #include "tls/cache.h"
 #include "tls/sessions.h"
 #include "tls/settings.h"
+#include "tls/staple.h"
 #include "tls/tickets.h"
 #include "tls/tls.h"
 
@@ -14,6 +15,9 @@ struct tls_context {
 	SSL_CTX *ssl;
 	struct tls_cache *cache;
 	struct tls_ticket_keys *keys; /* of ssl_session_ticket_key; NULL: control's */
+	struct tls_staple **staples;  /* of ssl_stapling: that of stapled[i] */
+	const X509 **stapled;
+	size_t staple_count;
 };
 
 struct tls_client {
@@ -52,6 +56,16 @@ void tls_problem_set(const char *what);
 
 int tls_certificates_load(struct config *config, const struct tls_words *certificates, const struct tls_words *keys,
 			  const struct tls_word *password_file, SSL_CTX *ssl);
+
+/* The word that a certificate of a context was named with. */
+const struct tls_word *tls_certificate_word(const X509 *certificate);
+
+/* ---- staple.c: control ---- */
+
+/* 0, or -EINVAL after config_fail_at(). */
+int tls_staples_make(struct config *config, const struct tls_settings *settings, struct tls_context *context);
+/* Freed with its last user. NULL is fine. */
+void tls_staple_put(struct tls_staple *staple);
 
 /* ---- words.c: setters for the field at the row's offset, and merging ---- */
 

@@ -26,23 +26,29 @@ class Certificates:
         run("openssl", "req", "-nodes", *KINDS[kind], *more, "-keyout", self.path(f"{file}.key"),
             "-out", self.path(f"{file}.crt"), "-subj", f"/CN={subject}")
 
-    def sign(self, file, *names, kind="ecdsa", days=30):
-        """A certificate for these names; returns the pair of directives that names it."""
+    def sign(self, file, *names, kind="ecdsa", days=30, more=""):
+        """A certificate for these names, with more extensions; returns the pair of directives that names it."""
         self.serial += 1
         self._request(file, names[0], kind)
         os.rename(self.path(f"{file}.crt"), self.path("request"))
         with open(self.path("extensions"), "w") as out:
-            out.write("subjectAltName=" + ",".join(f"DNS:{name}" for name in names) + "\n")
+            out.write("subjectAltName=" + ",".join(f"DNS:{name}" for name in names) + f"\n{more}\n")
         run("openssl", "x509", "-req", "-in", self.path("request"), "-CA", self.path("ca.crt"), "-CAkey", self.path("ca.key"),
             "-set_serial", self.serial, "-days", days, "-extfile", self.path("extensions"), "-out", self.path(f"{file}.crt"))
         return self.directives(file)
 
+    def index(self, good=(), revoked=()):
+        """The authority's list of what it has signed, as `openssl ca` and `openssl ocsp` read it."""
+        with open(self.path("index.txt"), "w") as out:
+            for file in (*good, *revoked):
+                serial = run("openssl", "x509", "-in", self.path(f"{file}.crt"), "-noout", "-serial").stdout.strip().split("=")[1]
+                state = "V\t491231235959Z\t" if file in good else "R\t491231235959Z\t200101000000Z"
+                out.write(f"{state}\t{serial}\tunknown\t/CN={file}\n")
+        return self.path("index.txt")
+
     def revoke(self, crl, *files):
         """A list of revoked certificates, in the file `crl`."""
-        with open(self.path("index.txt"), "w") as out:
-            for file in files:
-                serial = run("openssl", "x509", "-in", self.path(f"{file}.crt"), "-noout", "-serial").stdout.strip().split("=")[1]
-                out.write(f"R\t491231235959Z\t200101000000Z\t{serial}\tunknown\t/CN={file}\n")
+        self.index(revoked=files)
         with open(self.path("ca.conf"), "w") as out:
             out.write(f"[ca]\ndefault_ca=it\n[it]\ndatabase={self.path('index.txt')}\ndefault_md=sha256\n")
         run("openssl", "ca", "-config", self.path("ca.conf"), "-gencrl", "-crldays", "30", "-cert", self.path("ca.crt"),
