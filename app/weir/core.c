@@ -6,9 +6,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "l4/l4.h"
 #include "proxy/error_log.h"
 #include "proxy/settings.h"
+#include "stream/stream.h"
 #include "tcp/tcp.h"
 #include "weir/cmdline.h"
 
@@ -281,7 +281,7 @@ main_merge(struct config *config, struct config_scope *scope, const void *parent
 	return 0;
 }
 
-/* One endpoint cannot be http's and packet-level: neither room knows the other. */
+/* One endpoint cannot be http's and stream's: neither knows of the other. */
 static int
 check_listens(struct config *config, const struct config_scope *server)
 {
@@ -291,7 +291,7 @@ check_listens(struct config *config, const struct config_scope *server)
 	unsigned int line;
 
 	for (const struct proxy_listen *l = settings->listens; l; l = l->next) {
-		if (!l4_listens_on(config, &l->endpoint, IPPROTO_TCP, &file, &line))
+		if (!stream_listens_on(config, &l->endpoint, IPPROTO_TCP, &file, &line))
 			continue;
 		endpoint_format(&l->endpoint, text, sizeof(text));
 		return config_fail_at(config, l->file, l->line,
@@ -306,9 +306,7 @@ main_finish(struct config *config, struct config_scope *scope, void *settings)
 {
 	const struct config_scope *http = config_child(scope, CONFIG_HTTP);
 
-	if (!http || !l4_configured(config))
-		return 0;
-	for (const struct config_scope *child = http->children; child; child = child->next)
+	for (const struct config_scope *child = http ? http->children : NULL; child; child = child->next)
 		if (child->context == CONFIG_SERVER && check_listens(config, child) < 0)
 			return -EINVAL;
 	return 0;

@@ -222,10 +222,28 @@ services_collect(struct generations *g)
 
 /* ---- publishing ---- */
 
+/* What the operator has said of groups of stream, which is kept with the services that it is about, too. */
+static const struct upstream_weights *
+stream_weights(const struct generations *g)
+{
+	return g->registry ? l4_registry_weights(g->registry) : NULL;
+}
+
 static void
 add_server(void *context, const struct endpoint *server)
 {
 	steering_add_server(context, server);
+}
+
+/* Sessions of streams go on where nobody listens any more. */
+static void
+add_former(struct steering *steering, const struct proxy_generation *proxy)
+{
+	uint32_t count;
+	const struct tcp_listener *listeners = proxy_generation_listeners(proxy, &count);
+
+	for (uint32_t i = 0; i < count; i++)
+		steering_add_former(steering, &listeners[i].local);
 }
 
 static struct steering *
@@ -242,8 +260,10 @@ steering_for(struct generations *g, const struct proxy_generation *proxy)
 		return NULL;
 	proxy_generation_each_server(proxy, add_server, steering);
 	for (uint32_t i = 0; i < g->count; i++)
-		if (g->held[i].proxy != proxy)
+		if (g->held[i].proxy != proxy) {
 			proxy_generation_each_server(g->held[i].proxy, add_server, steering);
+			add_former(steering, g->held[i].proxy);
+		}
 	return steering;
 }
 
@@ -266,7 +286,7 @@ generations_publish(struct generations *g, struct config *config)
 		return -EBUSY;
 	}
 	proxy = proxy_generation_new(config, g->shared->roles.count, filters);
-	plans = proxy ? proxy_plans_new(proxy, &g->http_weights) : NULL;
+	plans = proxy ? proxy_plans_new(proxy, &g->http_weights, stream_weights(g)) : NULL;
 	steering = plans ? steering_for(g, proxy) : NULL;
 	if (!steering) {
 		log_error(LOG_EMERG, "out of memory");
@@ -309,7 +329,7 @@ generations_renew(struct generations *g)
 {
 	const struct steering *steering = g->held[g->count - 1].steering;
 	struct proxy_plans **plans = &g->held[g->count - 1].plans, *old = *plans;
-	struct proxy_plans *new = proxy_plans_new(g->held[g->count - 1].proxy, &g->http_weights);
+	struct proxy_plans *new = proxy_plans_new(g->held[g->count - 1].proxy, &g->http_weights, stream_weights(g));
 	struct news news = { .ports_from = g->topology->port_count };
 	struct l4_generation *l4 = NULL;
 	int result = new ? services_of(g, generations_config(g), &l4) : -ENOMEM;
@@ -338,6 +358,26 @@ held_free(struct generations *g, uint32_t index)
 	steering_free(g->held[index].steering);
 }
 
+/* What only configurations that have gone needed goes back to the kernel. */
+static void
+settle(struct generations *g)
+{
+	struct proxy_generation *proxy = g->held[g->count - 1].proxy;
+	struct steering **steering = &g->held[g->count - 1].steering, *old = *steering, *new = steering_for(g, proxy);
+	struct news news = { .proxy = proxy, .steering = new, .ports_from = g->topology->port_count };
+
+	if (!new)
+		return;
+	if (topology_serve(g->topology, new, g->l4, g->registry) < 0) {
+		log_error(LOG_ALERT, "%s", g->topology->error);
+		steering_free(new);
+		return;
+	}
+	*steering = new;
+	tell_workers(g, &news);
+	steering_free(old);
+}
+
 uint32_t
 generations_reclaim(struct generations *g)
 {
@@ -355,6 +395,8 @@ generations_reclaim(struct generations *g)
 		}
 	}
 	g->count = kept;
+	if (changed && g->held[kept - 1].steering->former_count)
+		settle(g);
 	if (changed)
 		log_error(LOG_INFO, "%u configuration%s in use", kept, kept == 1 ? "" : "s");
 	return kept;

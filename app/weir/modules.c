@@ -6,6 +6,7 @@
 #include "l4/l4.h"
 #include "proxy/proxy.h"
 #include "proxy/real_ip.h"
+#include "proxy/relay.h"
 #include "proxy/settings.h"
 #include "stream/stream.h"
 #include "tls/settings.h"
@@ -19,8 +20,10 @@ struct config_module *const *
 weir_modules(void)
 {
 	static struct config_module *modules[MODULES_MAX] = {
-		&core_module, &events_module,     &upstream_module,     &stream_module,         &l4_module,
-		&tls_module,  &tls_client_module, &proxy_server_module, &proxy_location_module, &proxy_real_ip_module,
+		&core_module,          &events_module,       &upstream_module,
+		&stream_module,        &l4_module,           &tls_module,
+		&tls_client_module,    &proxy_server_module, &proxy_location_module,
+		&proxy_real_ip_module, &proxy_stream_module,
 	};
 	size_t count = 0;
 

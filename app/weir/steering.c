@@ -7,6 +7,14 @@
 #include "base/hash.h"
 #include "port/rss.h"
 
+static void
+note_port(struct steering *s, const struct endpoint *local)
+{
+	uint16_t port = ntohs(local->port_be);
+
+	s->listening[port / 64] |= 1ull << (port % 64);
+}
+
 struct steering *
 steering_new(struct worker_roles roles, uint64_t hash_seed, uint16_t local_port_first, uint16_t local_port_last,
 	     const struct tcp_listener *listeners, uint32_t listener_count)
@@ -21,28 +29,42 @@ steering_new(struct worker_roles roles, uint64_t hash_seed, uint16_t local_port_
 	s->local_port_last = local_port_last;
 	s->listeners = listeners;
 	s->listener_count = listener_count;
-	for (uint32_t i = 0; i < listener_count; i++) {
-		uint16_t port = ntohs(listeners[i].local.port_be);
-
-		s->listening[port / 64] |= 1ull << (port % 64);
-	}
+	for (uint32_t i = 0; i < listener_count; i++)
+		note_port(s, &listeners[i].local);
 	return s;
+}
+
+/* Once each. */
+static int
+endpoint_add(struct endpoint **all, uint32_t *count, const struct endpoint *endpoint)
+{
+	struct endpoint *larger;
+
+	for (uint32_t i = 0; i < *count; i++)
+		if (endpoint_equal(&(*all)[i], endpoint))
+			return 0;
+	larger = realloc(*all, (*count + 1) * sizeof(*larger));
+	if (!larger)
+		return -ENOMEM;
+	*all = larger;
+	larger[(*count)++] = *endpoint;
+	return 0;
 }
 
 int
 steering_add_server(struct steering *s, const struct endpoint *server)
 {
-	struct endpoint *larger;
+	return endpoint_add(&s->servers, &s->server_count, server);
+}
 
-	for (uint32_t i = 0; i < s->server_count; i++)
-		if (endpoint_equal(&s->servers[i], server))
+int
+steering_add_former(struct steering *s, const struct endpoint *local)
+{
+	for (uint32_t i = 0; i < s->listener_count; i++)
+		if (endpoint_equal(&s->listeners[i].local, local))
 			return 0;
-	larger = realloc(s->servers, (s->server_count + 1) * sizeof(*larger));
-	if (!larger)
-		return -ENOMEM;
-	s->servers = larger;
-	s->servers[s->server_count++] = *server;
-	return 0;
+	note_port(s, local);
+	return endpoint_add(&s->former, &s->former_count, local);
 }
 
 void
@@ -51,6 +73,7 @@ steering_free(struct steering *s)
 	if (!s)
 		return;
 	free(s->servers);
+	free(s->former);
 	free(s);
 }
 
@@ -111,19 +134,25 @@ steering_owner_of_error(const struct steering *s, const struct port_rss *rss, co
 						      : steering_owner(s, 0, false, remote, local);
 }
 
+static bool
+takes(const struct endpoint *listening, const struct endpoint *local)
+{
+	return listening->port_be == local->port_be &&
+	       (ip_address_equal(&listening->ip, &local->ip) ||
+		(ip_address_is_any(&listening->ip) &&
+		 ip_address_is_v4(&listening->ip) == ip_address_is_v4(&local->ip)));
+}
+
 bool
 steering_listens(const struct steering *s, const struct endpoint *local, bool local_is_ours)
 {
 	if (!local_is_ours || !port_listens(s, ntohs(local->port_be)))
 		return false;
-	for (uint32_t i = 0; i < s->listener_count; i++) {
-		const struct endpoint *l = &s->listeners[i].local;
-
-		if (l->port_be != local->port_be)
-			continue;
-		if (ip_address_equal(&l->ip, &local->ip) ||
-		    (ip_address_is_any(&l->ip) && ip_address_is_v4(&l->ip) == ip_address_is_v4(&local->ip)))
+	for (uint32_t i = 0; i < s->listener_count; i++)
+		if (takes(&s->listeners[i].local, local))
 			return true;
-	}
+	for (uint32_t i = 0; i < s->former_count; i++)
+		if (takes(&s->former[i], local))
+			return true;
 	return false;
 }

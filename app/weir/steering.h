@@ -27,6 +27,8 @@ struct steering {
 	uint16_t local_port_first, local_port_last; /* host order */
 	const struct tcp_listener *listeners;       /* of the generation */
 	uint32_t listener_count;
+	struct endpoint *former; /* where older configurations listened, of which connections are left */
+	uint32_t former_count;
 	uint64_t listening[65536 / 64]; /* bit per port, host order */
 	struct endpoint *servers;
 	uint32_t server_count;
@@ -36,6 +38,8 @@ struct steering *steering_new(struct worker_roles roles, uint64_t hash_seed, uin
 			      uint16_t local_port_last, const struct tcp_listener *listeners, uint32_t listener_count);
 /* Control, before it is published. 0 or -ENOMEM. */
 int steering_add_server(struct steering *steering, const struct endpoint *server);
+/* The same for an endpoint that is listened on no more: packets to it go on to be Weir's. */
+int steering_add_former(struct steering *steering, const struct endpoint *local);
 void steering_free(struct steering *steering);
 
 /* The worker that owns the connection between `remote` and `local`; `self`, if it may have connections, for a client's when
@@ -48,7 +52,7 @@ unsigned int steering_owner(const struct steering *steering, unsigned int self, 
 unsigned int steering_owner_of_error(const struct steering *steering, const struct port_rss *rss,
 				     const struct endpoint *remote, const struct endpoint *local);
 
-/* True when a listener takes connections to `local`; `local_is_ours`: the address is one of this host's. */
+/* True when a listener takes connections to `local`, or did so while some are left; `local_is_ours`: the address is one of this host's. */
 bool steering_listens(const struct steering *steering, const struct endpoint *local, bool local_is_ours);
 
 #endif

@@ -546,6 +546,8 @@ serve_steering(struct served *s, const struct steering *steering)
 	for (uint32_t i = 0; i < steering->listener_count; i++)
 		serve_service(s, &(struct xdp_service){ .endpoint = steering->listeners[i].local,
 							.ip_protocol = IPPROTO_TCP });
+	for (uint32_t i = 0; i < steering->former_count; i++)
+		serve_service(s, &(struct xdp_service){ .endpoint = steering->former[i], .ip_protocol = IPPROTO_TCP });
 	for (uint32_t i = 0; i < steering->server_count; i++)
 		serve_server(s, &(struct xdp_server){ steering->servers[i], IPPROTO_TCP, XDP_ANSWERS_TO_STACK });
 }

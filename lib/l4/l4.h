@@ -36,10 +36,6 @@ const struct l4_settings *l4_settings(struct config *config);
 /* True when the configuration has packet-level services. */
 bool l4_configured(struct config *config);
 
-/* The `listen` of stream that takes packets to this endpoint, from when the configuration is merged. False: none does. */
-bool l4_listens_on(struct config *config, const struct endpoint *endpoint, uint8_t ip_protocol, const char **file,
-		   unsigned int *line);
-
 /* ---- registry and generations: control ---- */
 
 struct l4_registry;

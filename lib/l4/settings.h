@@ -38,7 +38,7 @@ struct l4_stream_settings *l4_stream_settings(struct config *config);
 
 /* ---- listen.c ---- */
 
-/* Addresses that a packet-level service cannot have; the same port twice; too many. 0, or -EINVAL after config_fail_at(). */
+/* Addresses that a packet-level service cannot have; too many. 0, or -EINVAL after config_fail_at(). */
 int l4_listens_check(struct config *config, const struct l4_stream_settings *stream);
 
 /* ---- check.c ---- */

@@ -48,6 +48,31 @@ share_fini(struct proxy_generation *g, struct proxy_share *share)
 	tls_sessions_free(share->sessions);
 }
 
+/* Of http and of streams in one array, so that what is kept of servers per lcore is, too. */
+static void
+groups_take(struct proxy_generation *g)
+{
+	uint32_t stream_count;
+	struct upstream_group **http = upstream_groups(g->config, &g->http_group_count);
+	struct upstream_group **stream = upstream_session_groups(g->config, &stream_count);
+
+	g->group_count = g->http_group_count + stream_count;
+	g->groups = arena_alloc(config_arena(g->config), (g->group_count + 1) * sizeof(*g->groups));
+	for (uint32_t i = 0; i < g->group_count; i++) {
+		g->groups[i] = i < g->http_group_count ? http[i] : stream[i - g->http_group_count];
+		g->groups[i]->index = i;
+	}
+}
+
+static void
+listeners_take(struct proxy_generation *g)
+{
+	for (uint32_t i = 0; i < g->addresses->count; i++)
+		g->listeners[i].local = g->addresses->all[i].endpoint;
+	for (uint32_t i = g->addresses->count; i < g->listener_count; i++)
+		g->listeners[i].local = g->relays->addresses[i - g->addresses->count].endpoint;
+}
+
 struct proxy_generation *
 proxy_generation_new(struct config *config, unsigned int workers, const struct proxy_filter *const *filters)
 {
@@ -61,14 +86,14 @@ proxy_generation_new(struct config *config, unsigned int workers, const struct p
 	g->filters = filters;
 	g->workers = workers;
 	g->addresses = http ? ((struct proxy_server *)config_settings(http, &proxy_server_module))->addresses : &none;
-	g->groups = upstream_groups(config, &g->group_count);
-	g->listener_count = g->addresses->count;
+	g->relays = proxy_relays(config);
+	groups_take(g);
+	g->listener_count = g->addresses->count + (g->relays ? g->relays->address_count : 0);
 	g->listeners = calloc(g->listener_count + 1, sizeof(*g->listeners));
 	g->shares = calloc(workers, sizeof(*g->shares));
 	if (!g->listeners || !g->shares)
 		goto fail;
-	for (uint32_t i = 0; i < g->listener_count; i++)
-		g->listeners[i].local = g->addresses->all[i].endpoint;
+	listeners_take(g);
 	for (unsigned int i = 0; i < workers; i++)
 		if (share_init(g, &g->shares[i]) < 0)
 			goto fail;

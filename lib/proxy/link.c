@@ -50,6 +50,37 @@ pools_evict(struct proxy_share *share)
 }
 
 struct proxy_link *
+proxy_link_new(struct proxy_worker *worker, struct proxy_share *share, const struct upstream_group *group,
+	       uint32_t server_index, int *error)
+{
+	struct proxy_link *link = slab_get(worker->links);
+
+	if (!link && pools_evict(share))
+		link = slab_get(worker->links);
+	if (!link) {
+		*error = -ENOMEM;
+		return NULL;
+	}
+	*link = (struct proxy_link){
+		.end = PROXY_END_LINK,
+		.worker = worker,
+		.share = share,
+		.group = group,
+		.server_index = server_index,
+		.started_ns = worker->now_ns,
+	};
+	timer_deadline_init(&link->timeout);
+	list_init(&link->node);
+	link->transport.tcp = tcp_connect(worker->tcp, &group->servers[server_index].address, link, error);
+	if (!link->transport.tcp) {
+		slab_put(worker->links, link);
+		return NULL;
+	}
+	share->references++;
+	return link;
+}
+
+struct proxy_link *
 proxy_link_open(struct proxy_exchange *x, const struct upstream_group *group, uint32_t server_index, int *error)
 {
 	struct proxy_worker *worker = x->worker;
@@ -71,32 +102,19 @@ proxy_link_open(struct proxy_exchange *x, const struct upstream_group *group, ui
 		PROXY_COUNT(worker, UPSTREAM_REUSED);
 		return link;
 	}
-	link = slab_get(worker->links);
-	if (!link && pools_evict(x->share))
-		link = slab_get(worker->links);
-	if (!link) {
-		*error = -ENOMEM;
-		return NULL;
+	link = proxy_link_new(worker, x->share, group, server_index, error);
+	if (link) {
+		link->exchange = x;
+		link->client = client;
 	}
-	*link = (struct proxy_link){
-		.end = PROXY_END_LINK,
-		.worker = worker,
-		.exchange = x,
-		.share = x->share,
-		.group = group,
-		.client = client,
-		.server_index = server_index,
-		.started_ns = worker->now_ns,
-	};
-	timer_deadline_init(&link->timeout);
-	list_init(&link->node);
-	link->transport.tcp = tcp_connect(worker->tcp, &group->servers[server_index].address, link, error);
-	if (!link->transport.tcp) {
-		slab_put(worker->links, link);
-		return NULL;
-	}
-	x->share->references++;
 	return link;
+}
+
+static void
+link_free(struct proxy_link *link)
+{
+	__atomic_store_n(&link->share->references, link->share->references - 1, __ATOMIC_RELEASE);
+	slab_put(link->worker->links, link);
 }
 
 void
@@ -115,8 +133,15 @@ proxy_link_close(struct proxy_link *link)
 		proxy_transport_abort(&link->transport);
 	else
 		proxy_transport_close(&link->transport);
-	__atomic_store_n(&link->share->references, link->share->references - 1, __ATOMIC_RELEASE);
-	slab_put(worker->links, link);
+	link_free(link);
+}
+
+void
+proxy_link_finish(struct proxy_link *link)
+{
+	timer_deadline_cancel(link->worker->link_timers, &link->timeout);
+	proxy_transport_close(&link->transport);
+	link_free(link);
 }
 
 void
@@ -150,7 +175,9 @@ proxy_link_events(struct proxy_link *link, uint32_t events)
 	events = proxy_transport_events(&link->transport, events);
 	if (!events)
 		return; /* the server spoke of TLS alone */
-	if (link->exchange)
+	if (link->relay)
+		proxy_relay_link_events(link->relay, events);
+	else if (link->exchange)
 		proxy_exchange_link_events(link->exchange, events);
 	else
 		/* Idle: bytes nobody asked for, FIN and reset all mean that it is of no use any more. */
@@ -160,7 +187,9 @@ proxy_link_events(struct proxy_link *link, uint32_t events)
 void
 proxy_link_timeout(struct proxy_link *link)
 {
-	if (link->exchange)
+	if (link->relay)
+		proxy_relay_link_timeout(link->relay);
+	else if (link->exchange)
 		proxy_exchange_link_timeout(link->exchange);
 	else
 		proxy_link_close(link);

@@ -11,6 +11,7 @@
 
 struct proxy_exchange;
 struct proxy_head_writer;
+struct proxy_relay;
 
 struct proxy_filter {
 	const char *name;
@@ -21,6 +22,8 @@ struct proxy_filter {
 	void (*response_head)(struct proxy_exchange *exchange, struct proxy_head_writer *head);
 	/* When the exchange has ended, whatever became of it. */
 	void (*log)(struct proxy_exchange *exchange);
+	/* When a relay has ended. */
+	void (*stream_log)(struct proxy_relay *relay);
 };
 
 #endif

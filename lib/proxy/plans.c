@@ -36,8 +36,10 @@ plan_of(struct arena *arena, const struct upstream_group *group, const struct up
 }
 
 struct proxy_plans *
-proxy_plans_new(const struct proxy_generation *generation, const struct upstream_weights *operator)
+proxy_plans_new(const struct proxy_generation *generation, const struct upstream_weights *of_http,
+		const struct upstream_weights *of_stream)
 {
+	static const struct upstream_weights nothing_said;
 	struct proxy_plans *plans = calloc(1, sizeof(*plans));
 
 	if (!plans)
@@ -45,7 +47,10 @@ proxy_plans_new(const struct proxy_generation *generation, const struct upstream
 	plans->arena = arena_new();
 	plans->plans = arena_alloc(plans->arena, (generation->group_count + 1) * sizeof(*plans->plans));
 	for (uint32_t i = 0; i < generation->group_count; i++)
-		plans->plans[i] = plan_of(plans->arena, generation->groups[i], operator);
+		plans->plans[i] = plan_of(plans->arena, generation->groups[i],
+					  i < generation->http_group_count ? of_http
+					  : of_stream                      ? of_stream
+									   : &nothing_said);
 	return plans;
 }
 

@@ -39,9 +39,10 @@ void proxy_generation_each_server(const struct proxy_generation *generation,
 /* True when no worker holds it any more: then control may free it (after qsbr_synchronize()). */
 bool proxy_generation_unused(const struct proxy_generation *generation);
 
-/* What a generation's groups are with the weights that the operator has given: freed before the generation, when every
+/* What a generation's groups are with the weights that the operator has given (`of_stream` NULL: none there): freed before the generation, when every
  * worker has adopted others, or it is unused. NULL when memory is short. */
-struct proxy_plans *proxy_plans_new(const struct proxy_generation *generation, const struct upstream_weights *weights);
+struct proxy_plans *proxy_plans_new(const struct proxy_generation *generation, const struct upstream_weights *of_http,
+				    const struct upstream_weights *of_stream);
 void proxy_plans_free(struct proxy_plans *plans);
 
 /* ---- workers ---- */
@@ -77,6 +78,7 @@ uint32_t proxy_worker_sessions(const struct proxy_worker *worker);
 #define PROXY_COUNTERS(ROW)                                                                                            \
 	ROW(ACCEPTED, "accepted")                                                                                      \
 	ROW(REFUSED_LIMIT, "refused_worker_connections")                                                               \
+	ROW(STREAMS, "streams")                                                                                        \
 	ROW(REQUESTS, "requests")                                                                                      \
 	ROW(TLS_HANDSHAKES, "tls_handshakes")                                                                          \
 	ROW(TLS_RESUMED, "tls_handshakes_resumed")                                                                     \

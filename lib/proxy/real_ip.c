@@ -139,7 +139,7 @@ settings_merge(struct config *config, struct config_scope *scope, const void *pa
 #define IN_STREAM (CONFIG_STREAM | CONFIG_STREAM_SERVER)
 
 static const struct config_directive directives[] = {
-	{ "set_real_ip_from", IN_HTTP, 1, 1, 0, 0, set_from },
+	{ "set_real_ip_from", IN_HTTP | IN_STREAM, 1, 1, 0, 0, set_from },
 	{ "real_ip_header", IN_HTTP, 1, 1, 0, 0, set_header },
 	{ "real_ip_recursive", IN_HTTP, 1, 1, CONFIG_FLAG, 0, config_set_flag,
 	  offsetof(struct proxy_real_ip, recursive) },

@@ -50,8 +50,44 @@ proxy_sessions_reap(struct proxy_worker *worker)
 void
 proxy_session_free(struct proxy_session *session)
 {
+	if (session->relay)
+		proxy_relay_gone(session->relay);
 	proxy_transport_close(&session->transport);
 	session_bury(session);
+}
+
+void
+proxy_session_abort(struct proxy_session *session)
+{
+	if (session->relay)
+		proxy_relay_gone(session->relay);
+	proxy_transport_abort(&session->transport);
+	session_bury(session);
+}
+
+/* Where it belongs, for the log: the error logs, and in text what it is connected to. */
+static const struct log_target *
+place(const struct proxy_session *session, char *text, size_t size)
+{
+	const struct proxy_relay *relay = session->relay;
+	const struct proxy_address *address = relay ? NULL : proxy_session_address(session);
+
+	text[0] = '\0';
+	if (relay || address)
+		endpoint_format(relay ? &relay->address->endpoint : &address->endpoint, text, size);
+	return relay ? relay->server->error_targets : address ? address->fallback->root->error_targets : NULL;
+}
+
+/* Where a relay listens on this very endpoint, or on all addresses and HTTP not on this one. */
+static const struct proxy_relay_address *
+stream_address(const struct proxy_session *session, const struct proxy_address *http)
+{
+	const struct proxy_relay_address *relay =
+		proxy_relay_address_find(session->worker->share->generation->relays, tcp_local(session->transport.tcp));
+
+	return relay && http && ip_address_is_any(&relay->endpoint.ip) && !ip_address_is_any(&http->endpoint.ip)
+		       ? NULL
+		       : relay;
 }
 
 void
@@ -59,6 +95,7 @@ proxy_session_accept(struct proxy_worker *worker, struct tcp_connection *tcp, ui
 {
 	struct proxy_session *session;
 	const struct proxy_address *address;
+	const struct proxy_relay_address *relay;
 
 	if (worker->draining || slab_in_use(worker->sessions) + slab_in_use(worker->links) >= worker->connections_max ||
 	    !(session = slab_get(worker->sessions))) {
@@ -81,7 +118,13 @@ proxy_session_accept(struct proxy_worker *worker, struct tcp_connection *tcp, ui
 	list_init(&session->node);
 	list_append(&worker->idle, &session->node);
 	tcp_set_user(tcp, session);
+	events &= ~(uint32_t)TCP_ACCEPTED;
 	address = proxy_session_address(session);
+	relay = stream_address(session, address);
+	if (relay) {
+		proxy_relay_accept(session, relay, events);
+		return;
+	}
 	if (!address) {
 		/* Accepted under a configuration that has gone. */
 		proxy_session_free(session);
@@ -90,29 +133,25 @@ proxy_session_accept(struct proxy_worker *worker, struct tcp_connection *tcp, ui
 	session->expects_origin = address->proxy_protocol;
 	session->expects_tls = address->ssl;
 	proxy_client_arm(&session->client, address->fallback->client_header_timeout_ms);
-	events &= ~(uint32_t)TCP_ACCEPTED;
 	if (events)
 		proxy_session_events(session, events);
 }
 
 void
-proxy_session_log(const struct proxy_session *session, const char *format, ...)
+proxy_session_log(const struct proxy_session *session, enum log_level level, const char *format, ...)
 {
-	const struct proxy_address *address = proxy_session_address(session);
-	const struct log_target *targets = address ? address->fallback->root->error_targets : NULL;
-	char text[512], client[ENDPOINT_TEXT_MAX], server[ENDPOINT_TEXT_MAX] = "";
+	char text[512], client[ENDPOINT_TEXT_MAX], server[ENDPOINT_TEXT_MAX];
+	const struct log_target *targets = place(session, server, sizeof(server));
 	va_list arguments;
 
-	if ((targets ? log_target_level(targets) : log_error_level()) < LOG_INFO)
+	if ((targets ? log_target_level(targets) : log_error_level()) < level)
 		return;
 	va_start(arguments, format);
 	vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
 	ip_address_format(&tcp_remote(session->transport.tcp)->ip, client, sizeof(client));
-	if (address)
-		endpoint_format(&address->endpoint, server, sizeof(server));
-	log_error_write(targets, LOG_INFO, "*%lu %s, client: %s, server: %s", (unsigned long)session->number, text,
-			client, server);
+	log_error_write(targets, level, "*%lu %s, client: %s, server: %s", (unsigned long)session->number, text, client,
+			server);
 }
 
 /* Throws away what comes. True when the session is gone. */
@@ -142,8 +181,7 @@ proxy_session_close(struct proxy_session *session, bool abort, bool linger)
 	const struct proxy_server *server = proxy_session_server(session);
 
 	if (abort) {
-		proxy_transport_abort(&session->transport);
-		session_bury(session);
+		proxy_session_abort(session);
 		return;
 	}
 	if (proxy_transport_close_reason(&session->transport) != TCP_OPEN ||
@@ -242,6 +280,10 @@ proxy_session_events(struct proxy_session *session, uint32_t events)
 		return;
 	}
 	events = proxy_transport_events(&session->transport, events);
+	if (session->relay) {
+		proxy_relay_client_events(session->relay, events);
+		return;
+	}
 	if (events & TCP_END_OF_STREAM)
 		session->client.input_ended = true;
 	switch ((enum proxy_session_state)session->state) {

@@ -104,7 +104,7 @@ fail(struct proxy_http2 *h)
 		worker->counters[PROXY_COUNT_HTTP2_RESET_FLOODS + flood]++;
 	else
 		PROXY_COUNT(worker, HTTP2_PROTOCOL_ERRORS);
-	proxy_session_log(h->session, "client sent %s (%s) while processing HTTP/2 connection",
+	proxy_session_log(h->session, LOG_INFO, "client sent %s (%s) while processing HTTP/2 connection",
 			  flood < HTTP2_FLOOD_COUNT ? "a flood of frames" : "invalid frames", http2_problem(h->codec));
 }
 

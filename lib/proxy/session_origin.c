@@ -6,18 +6,11 @@
 static void
 refuse(struct proxy_session *session, enum log_level level, const char *why, struct bytes quoted)
 {
-	const struct proxy_address *address = proxy_session_address(session);
-	const struct log_target *targets = address ? address->fallback->root->error_targets : NULL;
-	char client[ENDPOINT_TEXT_MAX], server[ENDPOINT_TEXT_MAX] = "", quote[PACKET_PROXY_V1_MAX + 5] = "";
+	char quote[PACKET_PROXY_V1_MAX + 5] = "";
 
 	if (quoted.data)
 		snprintf(quote, sizeof(quote), ": \"%.*s\"", (int)quoted.len, (const char *)quoted.data);
-	ip_address_format(&tcp_remote(session->transport.tcp)->ip, client, sizeof(client));
-	if (address)
-		endpoint_format(&address->endpoint, server, sizeof(server));
-	if ((targets ? log_target_level(targets) : log_error_level()) >= level)
-		log_error_write(targets, level, "*%lu %s%s while reading PROXY protocol, client: %s, server: %s",
-				(unsigned long)session->number, why, quote, client, server);
+	proxy_session_log(session, level, "%s%s while reading PROXY protocol", why, quote);
 	proxy_session_free(session);
 }
 
@@ -72,5 +65,7 @@ proxy_session_introduce(struct proxy_session *session, uint32_t events)
 		proxy_session_free(session);
 		return;
 	}
+	if (session->relay && session->expects_tls)
+		proxy_client_arm(&session->client, session->relay->server->handshake_timeout_ms);
 	proxy_session_events(session, events);
 }

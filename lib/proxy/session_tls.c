@@ -7,7 +7,7 @@ void
 proxy_session_unsecured(struct proxy_session *session, const char *why)
 {
 	PROXY_COUNT(session->worker, TLS_FAILED);
-	proxy_session_log(session, "%s while SSL handshaking", why);
+	proxy_session_log(session, LOG_INFO, "%s while SSL handshaking", why);
 }
 
 static void
@@ -17,32 +17,42 @@ give_up(struct proxy_session *session, const char *why)
 	proxy_session_free(session);
 }
 
-/* With the first byte it is known whether the client speaks TLS; until then it costs no more than another. False: there is
- * nothing to shake hands with (any more). */
+/* From its first byte on it is TLS. */
+static bool
+accept_tls(struct proxy_session *session, const struct proxy_address *address)
+{
+	const struct proxy_relay *relay = session->relay;
+	const struct config_scope *scope = relay ? relay->server->scope : address->fallback->scope;
+
+	if (proxy_transport_accept(&session->transport, session->worker, session->worker->share, address,
+				   config_settings(scope, &tls_module)))
+		return true;
+	PROXY_COUNT(session->worker, OUT_OF_MEMORY);
+	proxy_session_free(session);
+	return false;
+}
+
+/* With the first byte it is known whether the client speaks TLS, which HTTP has an answer to; until then it costs no more than
+ * another. False: there is nothing to shake hands with (any more). */
 static bool
 begin(struct proxy_session *session, uint32_t events)
 {
-	struct proxy_transport *transport = &session->transport;
-	struct bytes first = tcp_peek(transport->tcp);
-	const struct proxy_address *address = proxy_session_address(session);
+	struct tcp_connection *tcp = session->transport.tcp;
+	struct bytes first = tcp_peek(tcp);
+	const struct proxy_address *address = session->relay ? NULL : proxy_session_address(session);
 
-	if (!first.len || !address) {
-		if (!address || (events & TCP_CLOSED) || tcp_at_end(transport->tcp))
+	if (!first.len || (!address && !session->relay)) {
+		if (first.len || (events & TCP_CLOSED) || tcp_at_end(tcp))
 			proxy_session_free(session);
 		return false;
 	}
-	if (first.data[0] != TLS_RECORD_HANDSHAKE && !(first.data[0] & SSL_2_HELLO)) {
+	if (address && first.data[0] != TLS_RECORD_HANDSHAKE && !(first.data[0] & SSL_2_HELLO)) {
 		session->expects_tls = false;
 		session->plain_on_tls = true;
 		proxy_session_events(session, events);
 		return false;
 	}
-	if (!proxy_transport_accept(transport, session->worker, session->worker->share, address)) {
-		PROXY_COUNT(session->worker, OUT_OF_MEMORY);
-		proxy_session_free(session);
-		return false;
-	}
-	return true;
+	return accept_tls(session, address);
 }
 
 void

@@ -25,9 +25,9 @@ static const struct tls_settings *
 choose(void *wire, struct bytes name)
 {
 	const struct proxy_tls *tls = wire;
-	const struct proxy_server *server = proxy_server_of_hello(tls->address, name);
 
-	return config_settings(server->scope, &tls_module);
+	return tls->address ? config_settings(proxy_server_of_hello(tls->address, name)->scope, &tls_module)
+			    : tls->settings;
 }
 
 /* nginx's lists. */
@@ -38,7 +38,8 @@ protocols(void *wire)
 	static const struct bytes both = BYTES("\x02h2\x08http/1.1\x08http/1.0\x08http/0.9");
 	const struct proxy_tls *tls = wire;
 
-	return tls->address->http2 ? both : http1;
+	/* In stream anything may be spoken. */
+	return !tls->address ? (struct bytes){ 0 } : tls->address->http2 ? both : http1;
 }
 
 static const struct tls_ends ends = { take, give, choose, protocols };
@@ -60,14 +61,15 @@ tls_new(struct proxy_transport *transport, struct proxy_worker *worker)
 
 bool
 proxy_transport_accept(struct proxy_transport *transport, struct proxy_worker *worker, struct proxy_share *share,
-		       const struct proxy_address *address)
+		       const struct proxy_address *address, const struct tls_settings *settings)
 {
 	struct proxy_tls *tls = tls_new(transport, worker);
 
 	if (!tls)
 		return false;
 	tls->address = address;
-	tls->session = tls_accept(config_settings(address->fallback->scope, &tls_module), &ends, tls);
+	tls->settings = settings;
+	tls->session = tls_accept(settings, &ends, tls);
 	if (!tls->session) {
 		slab_put(worker->tls, tls);
 		return false;
@@ -103,6 +105,7 @@ share_release(struct proxy_tls *tls)
 		__atomic_store_n(&tls->share->references, tls->share->references - 1, __ATOMIC_RELEASE);
 	tls->share = NULL;
 	tls->address = NULL;
+	tls->settings = NULL;
 }
 
 static void

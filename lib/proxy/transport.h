@@ -36,7 +36,8 @@ struct proxy_tls {
 	struct list waking;  /* in worker->tls_waking: there is more to decrypt */
 	/* While a client's handshake lasts: the configuration that it is held under. */
 	struct proxy_share *share;
-	const struct proxy_address *address;
+	const struct proxy_address *address; /* whose servers the hello chooses among; NULL: `settings` hold */
+	const struct tls_settings *settings;
 	bool open;                /* the handshake is done */
 	bool full;                /* ciphertext has been left to TCP */
 	bool ended, end_told;     /* close_notify, or the peer's FIN */
@@ -52,10 +53,10 @@ struct proxy_transport {
 
 /* ---- TLS: transport.c ---- */
 
-/* The client's first bytes are those of a handshake: from now on they are TLS, under the address's settings. False: no
- * memory. */
+/* The client's first bytes are those of a handshake: from now on they are TLS, under these settings, or those of the server at
+ * `address` (NULL: there are no others) that the hello names. False: no memory. */
 bool proxy_transport_accept(struct proxy_transport *transport, struct proxy_worker *worker, struct proxy_share *share,
-			    const struct proxy_address *address);
+			    const struct proxy_address *address, const struct tls_settings *settings);
 /* To a server, once connected: the client's side, see tls_connect(). Nothing is said before the handshake. False: no
  * memory. */
 bool proxy_transport_connect(struct proxy_transport *transport, struct proxy_worker *worker,

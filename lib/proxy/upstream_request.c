@@ -415,8 +415,8 @@ proxy_upstream_watch(struct proxy_exchange *x, bool moved)
 
 /* ---- events of the link ---- */
 
-static const char *
-connect_error(enum tcp_close_reason reason)
+const char *
+proxy_connect_error(enum tcp_close_reason reason)
 {
 	return reason == TCP_REFUSED       ? "connect() failed (111: Connection refused)"
 	       : reason == TCP_TIMED_OUT   ? "upstream timed out (110: Connection timed out)"
@@ -435,7 +435,7 @@ proxy_exchange_link_events(struct proxy_exchange *x, uint32_t events)
 		bool timed_out = reason == TCP_TIMED_OUT;
 
 		PROXY_COUNT(x->worker, UPSTREAM_CONNECT_FAILED);
-		proxy_exchange_log(x, LOG_ERR, "%s while connecting to upstream", connect_error(reason));
+		proxy_exchange_log(x, LOG_ERR, "%s while connecting to upstream", proxy_connect_error(reason));
 		proxy_upstream_failed(x, timed_out ? PROXY_NEXT_TIMEOUT : PROXY_NEXT_ERROR, timed_out ? 504 : 502);
 		return;
 	}

@@ -1,10 +1,9 @@
 #include <arpa/inet.h>
 #include <openssl/evp.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <unistd.h>
 
 #include "http/error_page.h"
+#include "proxy/print.h"
 #include "proxy/worker.h"
 
 /* A getter, with the parameters that nearly all of them leave alone. */
@@ -12,19 +11,6 @@
 	static bool name(void *subject, const struct config_variable *variable, struct bytes suffix, uint8_t *scratch, \
 			 size_t scratch_size, struct bytes *value)
 #define EXCHANGE const struct proxy_exchange *x = subject
-
-static bool __attribute__((format(printf, 4, 5)))
-print(uint8_t *scratch, size_t size, struct bytes *value, const char *format, ...)
-{
-	va_list arguments;
-	int len;
-
-	va_start(arguments, format);
-	len = vsnprintf((char *)scratch, size, format, arguments);
-	va_end(arguments);
-	*value = bytes_of(scratch, len < 0 ? 0 : (size_t)len < size ? (size_t)len : size - 1);
-	return true;
-}
 
 /* ---- request ---- */
 
@@ -153,7 +139,8 @@ GETTER(get_protocol)
 
 	if (!x->head_parsed)
 		return false;
-	return print(scratch, scratch_size, value, "HTTP/%u.%u", x->request.version_major, x->request.version_minor);
+	return proxy_print(scratch, scratch_size, value, "HTTP/%u.%u", x->request.version_major,
+			   x->request.version_minor);
 }
 
 GETTER(get_http2)
@@ -168,8 +155,8 @@ GETTER(get_request_length)
 {
 	EXCHANGE;
 
-	return print(scratch, scratch_size, value, "%lu",
-		     (unsigned long)((x->head_parsed ? x->head_len : x->head_copied) + x->request_content));
+	return proxy_print(scratch, scratch_size, value, "%lu",
+			   (unsigned long)((x->head_parsed ? x->head_len : x->head_copied) + x->request_content));
 }
 
 GETTER(get_constant)
@@ -205,18 +192,11 @@ GETTER(get_remote_user)
 
 /* ---- connection ---- */
 
-static bool
-print_address(const struct ip_address *ip, uint8_t *out, size_t size, struct bytes *value)
-{
-	*value = bytes_of(out, ip_address_format(ip, (char *)out, size));
-	return true;
-}
-
 GETTER(get_remote_addr)
 {
 	EXCHANGE;
 
-	return print_address(&x->remote.ip, scratch, scratch_size, value);
+	return proxy_print_address(&x->remote.ip, scratch, scratch_size, value);
 }
 
 GETTER(get_binary_remote_addr)
@@ -234,7 +214,8 @@ GETTER(get_remote_port)
 	EXCHANGE;
 	unsigned int port = ntohs(x->remote.port_be);
 
-	return port ? print(scratch, scratch_size, value, "%u", port) : print(scratch, scratch_size, value, "%s", "");
+	return port ? proxy_print(scratch, scratch_size, value, "%u", port)
+		    : proxy_print(scratch, scratch_size, value, "%s", "");
 }
 
 /* The other end of the connection, whoever that speaks for. */
@@ -242,14 +223,14 @@ GETTER(get_realip_remote_addr)
 {
 	EXCHANGE;
 
-	return print_address(&tcp_remote(x->session->transport.tcp)->ip, scratch, scratch_size, value);
+	return proxy_print_address(&tcp_remote(x->session->transport.tcp)->ip, scratch, scratch_size, value);
 }
 
 GETTER(get_realip_remote_port)
 {
 	EXCHANGE;
 
-	return print(scratch, scratch_size, value, "%u", ntohs(tcp_remote(x->session->transport.tcp)->port_be));
+	return proxy_print(scratch, scratch_size, value, "%u", ntohs(tcp_remote(x->session->transport.tcp)->port_be));
 }
 
 /* `data`: which endpoint of struct packet_proxy. */
@@ -265,28 +246,28 @@ GETTER(get_proxy_protocol_addr)
 {
 	const struct endpoint *endpoint = said_endpoint(subject, variable);
 
-	return endpoint && print_address(&endpoint->ip, scratch, scratch_size, value);
+	return endpoint && proxy_print_address(&endpoint->ip, scratch, scratch_size, value);
 }
 
 GETTER(get_proxy_protocol_port)
 {
 	const struct endpoint *endpoint = said_endpoint(subject, variable);
 
-	return endpoint && print(scratch, scratch_size, value, "%u", ntohs(endpoint->port_be));
+	return endpoint && proxy_print(scratch, scratch_size, value, "%u", ntohs(endpoint->port_be));
 }
 
 GETTER(get_server_addr)
 {
 	EXCHANGE;
 
-	return print_address(&tcp_local(x->session->transport.tcp)->ip, scratch, scratch_size, value);
+	return proxy_print_address(&tcp_local(x->session->transport.tcp)->ip, scratch, scratch_size, value);
 }
 
 GETTER(get_server_port)
 {
 	EXCHANGE;
 
-	return print(scratch, scratch_size, value, "%u", ntohs(tcp_local(x->session->transport.tcp)->port_be));
+	return proxy_print(scratch, scratch_size, value, "%u", ntohs(tcp_local(x->session->transport.tcp)->port_be));
 }
 
 GETTER(get_server_name)
@@ -301,21 +282,21 @@ GETTER(get_connection)
 {
 	EXCHANGE;
 
-	return print(scratch, scratch_size, value, "%lu", (unsigned long)x->session->number);
+	return proxy_print(scratch, scratch_size, value, "%lu", (unsigned long)x->session->number);
 }
 
 GETTER(get_connection_requests)
 {
 	EXCHANGE;
 
-	return print(scratch, scratch_size, value, "%u", x->session->requests);
+	return proxy_print(scratch, scratch_size, value, "%u", x->session->requests);
 }
 
 GETTER(get_rtt)
 {
 	EXCHANGE;
 
-	return print(scratch, scratch_size, value, "%u", tcp_srtt_us(x->session->transport.tcp));
+	return proxy_print(scratch, scratch_size, value, "%u", tcp_srtt_us(x->session->transport.tcp));
 }
 
 GETTER(get_forwarded_for)
@@ -387,7 +368,7 @@ GETTER(get_status)
 {
 	EXCHANGE;
 
-	return print(scratch, scratch_size, value, "%03u", http_status_on_wire(x->status));
+	return proxy_print(scratch, scratch_size, value, "%03u", http_status_on_wire(x->status));
 }
 
 /* What the client was sent; what is still queued when it leaves counts, as bytes in a socket's buffer do with nginx. */
@@ -395,14 +376,14 @@ GETTER(get_body_bytes_sent)
 {
 	EXCHANGE;
 
-	return print(scratch, scratch_size, value, "%lu", (unsigned long)x->body_bytes);
+	return proxy_print(scratch, scratch_size, value, "%lu", (unsigned long)x->body_bytes);
 }
 
 GETTER(get_bytes_sent)
 {
 	EXCHANGE;
 
-	return print(scratch, scratch_size, value, "%lu", (unsigned long)(x->body_bytes + x->head_bytes));
+	return proxy_print(scratch, scratch_size, value, "%lu", (unsigned long)(x->body_bytes + x->head_bytes));
 }
 
 GETTER(get_request_time)
@@ -410,7 +391,7 @@ GETTER(get_request_time)
 	EXCHANGE;
 	uint64_t ms = (x->worker->now_ns - x->started_ns) / NS_PER_MS;
 
-	return print(scratch, scratch_size, value, "%lu.%03lu", (unsigned long)(ms / 1000), (unsigned long)(ms % 1000));
+	return proxy_print_seconds(ms, scratch, scratch_size, value);
 }
 
 GETTER(get_msec)
@@ -418,7 +399,7 @@ GETTER(get_msec)
 	EXCHANGE;
 	uint64_t ms = x->worker->real_ns / NS_PER_MS;
 
-	return print(scratch, scratch_size, value, "%lu.%03lu", (unsigned long)(ms / 1000), (unsigned long)(ms % 1000));
+	return proxy_print_seconds(ms, scratch, scratch_size, value);
 }
 
 GETTER(get_time_local)
@@ -439,7 +420,7 @@ GETTER(get_time_iso8601)
 
 GETTER(get_pid)
 {
-	return print(scratch, scratch_size, value, "%d", getpid());
+	return proxy_print(scratch, scratch_size, value, "%d", getpid());
 }
 
 GETTER(get_hostname)
@@ -454,88 +435,22 @@ GETTER(get_hostname)
 
 /* ---- upstream ---- */
 
-static bool
-print_ms(uint8_t *out, size_t size, int32_t ms, struct bytes *value)
-{
-	if (ms < 0)
-		return print(out, size, value, "-");
-	return print(out, size, value, "%d.%03d", ms / 1000, ms % 1000);
-}
-
-enum attempt_part {
-	ATTEMPT_ADDRESS,
-	ATTEMPT_STATUS,
-	ATTEMPT_CONNECT,
-	ATTEMPT_HEADER,
-	ATTEMPT_RESPONSE,
-	ATTEMPT_RECEIVED,
-	ATTEMPT_SENT
-};
-
-static void
-print_attempt(const struct proxy_attempt *a, enum attempt_part part, uint8_t *out, size_t size, struct bytes *value)
-{
-	switch (part) {
-	case ATTEMPT_ADDRESS:
-		*value = a->address;
-		break;
-	case ATTEMPT_STATUS:
-		if (a->status)
-			print(out, size, value, "%u", a->status);
-		else
-			print(out, size, value, "-");
-		break;
-	case ATTEMPT_CONNECT:
-		print_ms(out, size, a->connect_ms, value);
-		break;
-	case ATTEMPT_HEADER:
-		print_ms(out, size, a->header_ms, value);
-		break;
-	case ATTEMPT_RESPONSE:
-		print_ms(out, size, a->response_ms, value);
-		break;
-	case ATTEMPT_RECEIVED:
-		print(out, size, value, "%lu", (unsigned long)a->bytes_received);
-		break;
-	case ATTEMPT_SENT:
-		print(out, size, value, "%lu", (unsigned long)a->bytes_sent);
-		break;
-	}
-}
-
-/* One value per server tried, separated by ", " as nginx does. */
 GETTER(get_upstream)
 {
 	struct proxy_exchange *x = subject;
 	uint32_t count = x->tried_count < PROXY_ATTEMPTS_MAX ? x->tried_count : PROXY_ATTEMPTS_MAX;
-	struct bytes part;
-	uint8_t number[32], *out = scratch;
-	size_t room = scratch_size, len = 0;
+	uint8_t *out = scratch, *larger;
+	size_t room = scratch_size;
 
-	if (!count)
-		return false;
 	if (count > 3) {
-		uint8_t *larger = proxy_exchange_alloc(x, count * (ENDPOINT_TEXT_MAX + 2));
-
+		larger = proxy_exchange_alloc(x, count * (ENDPOINT_TEXT_MAX + 2));
 		if (larger) {
 			out = larger;
 			room = count * (ENDPOINT_TEXT_MAX + 2);
 		}
 	}
-	for (uint32_t i = 0; i < count; i++) {
-		print_attempt(&x->tried[(x->tried_count - count + i) % PROXY_ATTEMPTS_MAX],
-			      (enum attempt_part)(size_t)variable->data, number, sizeof(number), &part);
-		if (len + part.len + 2 > room)
-			break;
-		if (i) {
-			memcpy(out + len, ", ", 2);
-			len += 2;
-		}
-		memcpy(out + len, part.data, part.len);
-		len += part.len;
-	}
-	*value = bytes_of(out, len);
-	return true;
+	return proxy_print_attempts(x->tried, x->tried_count, PROXY_ATTEMPTS_MAX,
+				    (enum proxy_attempt_part)(size_t)variable->data, out, room, value);
 }
 
 GETTER(get_proxy_host)
@@ -657,5 +572,6 @@ void
 proxy_variables_define(void)
 {
 	config_variables_define(CONFIG_HTTP, variables);
+	proxy_relay_variables_define();
 	config_captures_bind(CONFIG_HTTP, capture);
 }

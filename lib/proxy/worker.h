@@ -11,6 +11,7 @@
 #include "packet/proxy_protocol.h"
 #include "proxy/client.h"
 #include "proxy/exchange.h"
+#include "proxy/relay.h"
 #include "proxy/transport.h"
 #include "run/timer.h"
 
@@ -37,6 +38,7 @@ struct proxy_session {
 	struct proxy_transport transport;
 	struct proxy_client client; /* of HTTP/1; of HTTP/2, the connection's time */
 	struct proxy_http2 *http2;
+	struct proxy_relay *relay;   /* what it is for where the address is one of stream; NULL: HTTP */
 	struct packet_proxy *origin; /* what the PROXY protocol has said; NULL: nothing */
 	struct list node;            /* in one of the worker's lists, while idle */
 	uint64_t number;             /* "*N" of the error log, $connection */
@@ -51,6 +53,7 @@ struct proxy_link {
 	struct proxy_worker *worker;
 	struct proxy_transport transport;
 	struct proxy_exchange *exchange; /* NULL while it waits in the pool */
+	struct proxy_relay *relay;       /* in place of an exchange */
 	struct proxy_share *share;
 	const struct upstream_group *group;
 	const struct tls_client *client; /* NULL: without TLS */
@@ -80,8 +83,9 @@ struct proxy_generation {
 	const struct proxy_filter *const *filters;
 	struct tcp_listener *listeners;
 	uint32_t listener_count;
-	struct upstream_group **groups;
-	uint32_t group_count;
+	const struct proxy_relay_server *relays; /* NULL: there is no `stream` */
+	struct upstream_group **groups;          /* of http, then those of streams */
+	uint32_t group_count, http_group_count;
 	unsigned int workers;
 	struct proxy_share *shares; /* by worker */
 };
@@ -92,7 +96,7 @@ struct proxy_worker {
 	struct proxy_share *share; /* of the generation in force */
 	bool draining;
 	uint64_t now_ns, real_ns, sessions_made;
-	struct slab *sessions, *links, *exchanges, *large, *tls, *origins, *http2, *streams;
+	struct slab *sessions, *links, *exchanges, *large, *tls, *origins, *relays, *http2, *streams;
 	uint32_t connections_max;
 	struct timer_wheel *client_timers, *link_timers;
 	struct list idle;                                        /* sessions between requests */
@@ -123,12 +127,14 @@ void proxy_session_events(struct proxy_session *session, uint32_t events);
 /* Closes; where the client is still sending (`linger`), after listening for a while, lest a reset overtake the answer (RFC
  * 9112 section 9.6). */
 void proxy_session_close(struct proxy_session *session, bool abort, bool linger);
-/* To the error log of the default server, at level info. */
-void proxy_session_log(const struct proxy_session *session, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
+/* To the error log of the default server, or of stream's. */
+void proxy_session_log(const struct proxy_session *session, enum log_level level, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
 /* A session of worker->pipelined: its next request has come with the last. */
 void proxy_session_next(struct proxy_session *session);
 void proxy_session_free(struct proxy_session *session);
+/* The same with a reset. */
+void proxy_session_abort(struct proxy_session *session);
 /* The endpoint that it came in on, under the configuration in force; NULL: nothing listens there any more. */
 static inline const struct proxy_address *
 proxy_session_address(const struct proxy_session *session)
@@ -217,6 +223,8 @@ void proxy_upstream_release(struct proxy_exchange *exchange, enum upstream_resul
 /* After the request has gone on, or cannot (`moved`: some of it went): whose time runs, the server's to take it, the
  * client's to send more, or the server's to answer. */
 void proxy_upstream_watch(struct proxy_exchange *exchange, bool moved);
+/* nginx's words for a connection that did not come about. */
+const char *proxy_connect_error(enum tcp_close_reason reason);
 /* Whether the next server would be asked because of `why`. */
 bool proxy_upstream_may_retry(const struct proxy_exchange *exchange, uint32_t why);
 /* The head for the server, into exchange->request_pending. False: does not fit. */
@@ -247,6 +255,11 @@ void proxy_link_events(struct proxy_link *link, uint32_t events);
 void proxy_link_timeout(struct proxy_link *link);
 void proxy_link_park(struct proxy_link *link);
 void proxy_link_close(struct proxy_link *link);
+/* A new one, for `stream` or whoever else; proxy_link_open() takes one of the pool where it can. */
+struct proxy_link *proxy_link_new(struct proxy_worker *worker, struct proxy_share *share,
+				  const struct upstream_group *group, uint32_t server_index, int *error);
+/* The server gets all that was written, and FIN. */
+void proxy_link_finish(struct proxy_link *link);
 void proxy_link_arm(struct proxy_link *link, int64_t ms);
 void proxy_pools_close(struct proxy_share *share);
 

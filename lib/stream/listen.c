@@ -1,6 +1,7 @@
 /* `listen` of a server in stream: addresses, ports and ranges of them. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "stream/internal.h"
 
@@ -132,4 +133,100 @@ stream_listen_format(const struct stream_listen *listen, char *out, size_t size)
 	if (listen->port_first == 1 && listen->port_last == UINT16_MAX)
 		return (size_t)snprintf(out, size, "%.*s*", (int)len - 1, text);
 	return (size_t)snprintf(out, size, "%s-%u", text, listen->port_last);
+}
+
+/* ---- when all are known ---- */
+
+struct listed {
+	const struct stream_listen *listen;
+	uint32_t order; /* in the file */
+};
+
+static int
+compare_keys(const struct stream_listen *a, const struct stream_listen *b)
+{
+	int order = memcmp(a->ip.bytes, b->ip.bytes, sizeof(a->ip.bytes));
+
+	return order ? order : (int)a->ip_protocol - (int)b->ip_protocol;
+}
+
+static int
+compare(const void *left, const void *right)
+{
+	const struct listed *a = left, *b = right;
+	int order = compare_keys(a->listen, b->listen);
+
+	if (order == 0)
+		order = (int)a->listen->port_first - (int)b->listen->port_first;
+	return order ? order : a->order < b->order ? -1 : 1;
+}
+
+static int
+fail_overlap(struct config *config, const struct listed *a, const struct listed *b)
+{
+	const struct stream_listen *earlier = a->order < b->order ? a->listen : b->listen;
+	const struct stream_listen *later = a->order < b->order ? b->listen : a->listen;
+	char text[STREAM_LISTEN_TEXT_MAX], other[STREAM_LISTEN_TEXT_MAX];
+
+	stream_listen_format(later, text, sizeof(text));
+	stream_listen_format(earlier, other, sizeof(other));
+	if (strcmp(text, other) == 0)
+		return config_fail_at(config, later->file, later->line, "duplicate \"%s\" address and port pair", text);
+	return config_fail_at(config, later->file, later->line, "\"%s\" overlaps with \"%s\" of %s:%u", text, other,
+			      earlier->file, earlier->line);
+}
+
+/* Each against the one before it that reaches furthest. */
+static int
+check_overlaps(struct config *config, struct listed *all, uint32_t count)
+{
+	const struct listed *furthest = NULL;
+
+	qsort(all, count, sizeof(*all), compare);
+	for (uint32_t i = 0; i < count; i++) {
+		if (!furthest || compare_keys(furthest->listen, all[i].listen) != 0) {
+			furthest = &all[i];
+			continue;
+		}
+		if (all[i].listen->port_first <= furthest->listen->port_last)
+			return fail_overlap(config, furthest, &all[i]);
+		furthest = &all[i];
+	}
+	return 0;
+}
+
+int
+stream_listens_check(struct config *config, const struct stream_settings *stream)
+{
+	uint32_t count = 0, at = 0;
+	struct listed *all;
+
+	for (uint32_t i = 0; i < stream->server_count; i++)
+		for (const struct stream_listen *l = stream->servers[i]->listens; l; l = l->next)
+			count++;
+	all = arena_alloc(config_arena(config), (count + 1) * sizeof(*all));
+	for (uint32_t i = 0; i < stream->server_count; i++)
+		for (const struct stream_listen *l = stream->servers[i]->listens; l; l = l->next) {
+			all[at] = (struct listed){ l, at };
+			at++;
+		}
+	return check_overlaps(config, all, count);
+}
+
+bool
+stream_listens_on(struct config *config, const struct endpoint *endpoint, uint8_t ip_protocol, const char **file,
+		  unsigned int *line)
+{
+	const struct stream_settings *stream = stream_settings(config);
+	uint16_t port = ntohs(endpoint->port_be);
+
+	for (uint32_t i = 0; stream && i < stream->server_count; i++)
+		for (const struct stream_listen *l = stream->servers[i]->listens; l; l = l->next)
+			if (l->ip_protocol == ip_protocol && port >= l->port_first && port <= l->port_last &&
+			    ip_address_equal(&l->ip, &endpoint->ip)) {
+				*file = l->file;
+				*line = l->line;
+				return true;
+			}
+	return false;
 }

@@ -63,9 +63,6 @@ settings_init(struct config *config, void *settings)
 static int
 check_terminated(struct config *config, const struct stream_settings *server)
 {
-	if (server->listens->ip_protocol == IPPROTO_TCP && stream_listen_one_port(server->listens))
-		return config_fail_at(config, server->file, server->line,
-				      "no \"forward\" is defined for server: terminated TCP is not there yet");
 	for (const struct stream_listen *l = server->listens; l; l = l->next) {
 		if (l->ip_protocol != IPPROTO_TCP)
 			return config_fail_at(
@@ -110,6 +107,12 @@ settings_merge(struct config *config, struct config_scope *scope, const void *pa
 	return 0;
 }
 
+static int
+settings_finish(struct config *config, struct config_scope *scope, void *settings)
+{
+	return scope->context == CONFIG_STREAM ? stream_listens_check(config, settings) : 0;
+}
+
 #define IN_BOTH (CONFIG_STREAM | CONFIG_STREAM_SERVER)
 #define FIELD(name) offsetof(struct stream_settings, name)
 
@@ -129,6 +132,7 @@ struct config_module stream_module = {
 	.settings_size = sizeof(struct stream_settings),
 	.init = settings_init,
 	.merge = settings_merge,
+	.finish = settings_finish,
 	.directives = directives,
 };
 

@@ -68,6 +68,10 @@ uint32_t stream_server_count(const struct config_scope *stream);
 /* NULL when there is no `stream`. */
 struct stream_settings *stream_settings(struct config *config);
 
+/* The `listen` of stream that takes packets to this endpoint, from when the configuration is merged. False: none does. */
+bool stream_listens_on(struct config *config, const struct endpoint *endpoint, uint8_t ip_protocol, const char **file,
+		       unsigned int *line);
+
 /* The server that a scope is of: for modules of l4/ and proxy/. NULL in the scope of `stream`. */
 struct stream_settings *stream_server(const struct config_scope *scope);
 

@@ -16,6 +16,8 @@ choose_protocol(SSL *ssl, const uint8_t **out, uint8_t *out_len, const uint8_t *
 	const struct tls_session *session = tls_session_of(ssl);
 	struct bytes ours = session->ends->protocols(session->wire);
 
+	if (!ours.len)
+		return SSL_TLSEXT_ERR_NOACK;
 	if (SSL_select_next_proto((uint8_t **)(uintptr_t)out, out_len, ours.data, (unsigned int)ours.len, in, in_len) !=
 	    OPENSSL_NPN_NEGOTIATED)
 		return SSL_TLSEXT_ERR_ALERT_FATAL;

@@ -4,7 +4,9 @@
 #include "tls/internal.h"
 
 #define FIELD(name) offsetof(struct tls_settings, name)
-#define HTTP_SERVER (CONFIG_HTTP | CONFIG_SERVER)
+#define ANY (CONFIG_HTTP | CONFIG_SERVER | CONFIG_STREAM | CONFIG_STREAM_SERVER)
+#define SPACES (CONFIG_HTTP | CONFIG_STREAM)
+#define SERVERS (CONFIG_SERVER | CONFIG_STREAM_SERVER)
 
 /* ---- ssl_session_cache ---- */
 
@@ -13,13 +15,13 @@
 static int
 zone_add(struct config_directive_call *call, struct bytes name, size_t size)
 {
-	struct config_scope *http = call->scope;
+	struct config_scope *space = call->scope;
 	struct tls_settings *settings;
 	struct tls_zone *zone;
 
-	while (http->context != CONFIG_HTTP)
-		http = http->parent;
-	settings = config_settings(http, &tls_module);
+	while (!(space->context & SPACES))
+		space = space->parent;
+	settings = config_settings(space, &tls_module);
 	for (zone = settings->zones; zone; zone = zone->next) {
 		if (!bytes_equal(zone->name, name))
 			continue;
@@ -170,7 +172,7 @@ settings_merge(struct config *config, struct config_scope *scope, const void *pa
 
 	settings_init(NULL, &unset);
 	merge_settings(settings, parent ? parent : &unset, scope);
-	if (scope->context != CONFIG_SERVER || (!settings->certificates.count && !settings->reject_handshake))
+	if (!(scope->context & SERVERS) || (!settings->certificates.count && !settings->reject_handshake))
 		return 0;
 	if (settings->keys.count < settings->certificates.count) {
 		last = &settings->certificates.words[settings->certificates.count - 1];
@@ -197,38 +199,37 @@ static const struct config_word verify_words[] = {
 };
 
 static const struct config_directive directives[] = {
-	{ "ssl_certificate", HTTP_SERVER, 1, 1, 0, 0, tls_add_file, FIELD(certificates) },
-	{ "ssl_certificate_key", HTTP_SERVER, 1, 1, 0, 0, tls_add_file, FIELD(keys) },
-	{ "ssl_password_file", HTTP_SERVER, 1, 1, 0, 0, tls_set_word, FIELD(password_file) },
-	{ "ssl_protocols", HTTP_SERVER, 1, 255, 0, 0, tls_set_protocols, FIELD(protocols) },
-	{ "ssl_ciphers", HTTP_SERVER, 1, 1, 0, 0, tls_set_word, FIELD(ciphers) },
-	{ "ssl_prefer_server_ciphers", HTTP_SERVER, 1, 1, CONFIG_FLAG, 0, config_set_flag,
-	  FIELD(prefer_server_ciphers) },
-	{ "ssl_ecdh_curve", HTTP_SERVER, 1, 1, 0, 0, tls_set_word, FIELD(curves) },
-	{ "ssl_dhparam", HTTP_SERVER, 1, 1, 0, 0, tls_set_word, FIELD(dhparam) },
-	{ "ssl_conf_command", HTTP_SERVER, 2, 2, 0, 0, tls_add_words, FIELD(commands) },
-	{ "ssl_session_cache", HTTP_SERVER, 1, 2, 0, 0, set_session_cache },
-	{ "ssl_session_timeout", HTTP_SERVER, 1, 1, 0, 0, config_set_seconds, FIELD(session_timeout_s) },
-	{ "ssl_session_tickets", HTTP_SERVER, 1, 1, CONFIG_FLAG, 0, config_set_flag, FIELD(session_tickets) },
-	{ "ssl_session_ticket_key", HTTP_SERVER, 1, 1, 0, 0, tls_add_words, FIELD(ticket_keys) },
-	{ "ssl_buffer_size", HTTP_SERVER, 1, 1, 0, 0, config_set_size, FIELD(buffer_size) },
-	{ "ssl_reject_handshake", HTTP_SERVER, 1, 1, CONFIG_FLAG, 0, config_set_flag, FIELD(reject_handshake) },
-	{ "ssl_trusted_certificate", HTTP_SERVER, 1, 1, 0, 0, tls_set_word, FIELD(trusted_certificate) },
-	{ "ssl_client_certificate", HTTP_SERVER, 1, 1, 0, 0, tls_set_word, FIELD(client_certificate) },
-	{ "ssl_verify_client", HTTP_SERVER, 1, 1, 0, 0, config_set_word, FIELD(verify), verify_words },
-	{ "ssl_verify_depth", HTTP_SERVER, 1, 1, 0, 0, config_set_number, FIELD(verify_depth) },
-	{ "ssl_crl", HTTP_SERVER, 1, 1, 0, 0, tls_set_word, FIELD(crl) },
-	{ "ssl_stapling", HTTP_SERVER, 1, 1, CONFIG_FLAG, 0, config_set_flag, FIELD(stapling) },
-	{ "ssl_stapling_file", HTTP_SERVER, 1, 1, 0, 0, tls_set_word, FIELD(stapling_file) },
-	{ "ssl_stapling_responder", HTTP_SERVER, 1, 1, 0, 0, tls_set_word, FIELD(stapling_responder) },
-	{ "ssl_stapling_verify", HTTP_SERVER, 1, 1, CONFIG_FLAG, 0, config_set_flag, FIELD(stapling_verify) },
-	{ "ssl_early_data", HTTP_SERVER, 1, 1, CONFIG_FLAG, 0, set_early_data },
+	{ "ssl_certificate", ANY, 1, 1, 0, 0, tls_add_file, FIELD(certificates) },
+	{ "ssl_certificate_key", ANY, 1, 1, 0, 0, tls_add_file, FIELD(keys) },
+	{ "ssl_password_file", ANY, 1, 1, 0, 0, tls_set_word, FIELD(password_file) },
+	{ "ssl_protocols", ANY, 1, 255, 0, 0, tls_set_protocols, FIELD(protocols) },
+	{ "ssl_ciphers", ANY, 1, 1, 0, 0, tls_set_word, FIELD(ciphers) },
+	{ "ssl_prefer_server_ciphers", ANY, 1, 1, CONFIG_FLAG, 0, config_set_flag, FIELD(prefer_server_ciphers) },
+	{ "ssl_ecdh_curve", ANY, 1, 1, 0, 0, tls_set_word, FIELD(curves) },
+	{ "ssl_dhparam", ANY, 1, 1, 0, 0, tls_set_word, FIELD(dhparam) },
+	{ "ssl_conf_command", ANY, 2, 2, 0, 0, tls_add_words, FIELD(commands) },
+	{ "ssl_session_cache", ANY, 1, 2, 0, 0, set_session_cache },
+	{ "ssl_session_timeout", ANY, 1, 1, 0, 0, config_set_seconds, FIELD(session_timeout_s) },
+	{ "ssl_session_tickets", ANY, 1, 1, CONFIG_FLAG, 0, config_set_flag, FIELD(session_tickets) },
+	{ "ssl_session_ticket_key", ANY, 1, 1, 0, 0, tls_add_words, FIELD(ticket_keys) },
+	{ "ssl_buffer_size", ANY, 1, 1, 0, 0, config_set_size, FIELD(buffer_size) },
+	{ "ssl_reject_handshake", ANY, 1, 1, CONFIG_FLAG, 0, config_set_flag, FIELD(reject_handshake) },
+	{ "ssl_trusted_certificate", ANY, 1, 1, 0, 0, tls_set_word, FIELD(trusted_certificate) },
+	{ "ssl_client_certificate", ANY, 1, 1, 0, 0, tls_set_word, FIELD(client_certificate) },
+	{ "ssl_verify_client", ANY, 1, 1, 0, 0, config_set_word, FIELD(verify), verify_words },
+	{ "ssl_verify_depth", ANY, 1, 1, 0, 0, config_set_number, FIELD(verify_depth) },
+	{ "ssl_crl", ANY, 1, 1, 0, 0, tls_set_word, FIELD(crl) },
+	{ "ssl_stapling", ANY, 1, 1, CONFIG_FLAG, 0, config_set_flag, FIELD(stapling) },
+	{ "ssl_stapling_file", ANY, 1, 1, 0, 0, tls_set_word, FIELD(stapling_file) },
+	{ "ssl_stapling_responder", ANY, 1, 1, 0, 0, tls_set_word, FIELD(stapling_responder) },
+	{ "ssl_stapling_verify", ANY, 1, 1, CONFIG_FLAG, 0, config_set_flag, FIELD(stapling_verify) },
+	{ "ssl_early_data", ANY, 1, 1, CONFIG_FLAG, 0, set_early_data },
 	{ 0 },
 };
 
 struct config_module tls_module = {
 	.name = "tls",
-	.contexts = HTTP_SERVER,
+	.contexts = ANY,
 	.settings_size = sizeof(struct tls_settings),
 	.init = settings_init,
 	.merge = settings_merge,

@@ -47,7 +47,8 @@ struct tls_ends {
 	/* The client has said which name it wants (lower case, without a dot at its end; empty: none): whose settings
 	 * hold. Called once, in a handshake; NULL towards servers. */
 	const struct tls_settings *(*choose)(void *wire, struct bytes name);
-	/* What may be spoken on top, the best first, as a hello lists it (RFC 7301 section 3.1: lengths and names). */
+	/* What may be spoken on top, the best first, as a hello lists it (RFC 7301 section 3.1: lengths and names); empty:
+	 * anything, and the client is not told. */
 	struct bytes (*protocols)(void *wire);
 };
 

@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "l4/l4.h"
 #include "proxy/settings.h"
+#include "stream/stream.h"
 #include "weir/core.h"
 #include "weirctl/doctor/doctor.h"
 
@@ -55,7 +55,7 @@ say_socket(struct doctor *doctor, const char *table, bool tcp, const struct endp
 	char text[ENDPOINT_TEXT_MAX];
 	unsigned int line;
 
-	if (!l4_listens_on(doctor->config, local, tcp ? IPPROTO_TCP : IPPROTO_UDP, &file, &line) &&
+	if (!stream_listens_on(doctor->config, local, tcp ? IPPROTO_TCP : IPPROTO_UDP, &file, &line) &&
 	    !(tcp && listens_http(doctor->config, local)))
 		return;
 	endpoint_format(local, text, sizeof(text));

@@ -5,6 +5,7 @@
 #include "filter/access_log/access_log.h"
 #include "filter/access_log/escape.h"
 #include "proxy/exchange.h"
+#include "proxy/relay.h"
 
 struct log_format {
 	struct bytes name;
@@ -24,10 +25,18 @@ struct access_log_settings {
 	struct access_log *logs;
 	bool off;
 	bool set;                   /* anything said at this level */
-	struct log_format *formats; /* at the http level */
+	struct log_format *formats; /* at the level of http or stream */
 };
 
 static struct config_module module;
+
+#define SPACES (CONFIG_HTTP | CONFIG_STREAM)
+
+static bool
+in_stream(const struct config_scope *scope)
+{
+	return scope->context & (CONFIG_STREAM | CONFIG_STREAM_SERVER);
+}
 
 /* ---- log_format ---- */
 
@@ -142,12 +151,13 @@ format_combined(struct config_directive_call *call, struct access_log_settings *
 
 /* ---- access_log ---- */
 
+/* Of http, or of stream: where the formats are. */
 static struct access_log_settings *
-http_settings(struct config_directive_call *call)
+space_settings(struct config_directive_call *call)
 {
 	struct config_scope *scope = call->scope;
 
-	while (scope->context != CONFIG_HTTP)
+	while (!(scope->context & SPACES))
 		scope = scope->parent;
 	return config_settings(scope, &module);
 }
@@ -177,7 +187,7 @@ add_log(struct config *config, struct access_log_settings *settings, const char 
 static int
 set_access_log(struct config_directive_call *call)
 {
-	struct access_log_settings *settings = call->settings, *http = http_settings(call);
+	struct access_log_settings *settings = call->settings, *space = space_settings(call);
 	const struct log_format *format;
 	const char *path;
 	int error;
@@ -197,9 +207,12 @@ set_access_log(struct config_directive_call *call)
 				   "\"access_log\" to \"%s\" is not supported by this version of weir: name a file",
 				   (const char *)call->words[1].data);
 	if (call->word_count > 2 && !bytes_equal_string(call->words[2], "combined"))
-		format = format_find(http, call->words[2]);
+		format = format_find(space, call->words[2]);
+	else if (in_stream(call->scope))
+		return config_fail(call, call->word_count > 2 ? "unknown log format \"combined\""
+							      : "log format is not specified");
 	else
-		format = format_combined(call, http);
+		format = format_combined(call, space);
 	if (!format)
 		return config_fail(call, "unknown log format \"%s\"", (const char *)call->words[2].data);
 	path = config_full_path(call->config, call->words[1]);
@@ -207,6 +220,25 @@ set_access_log(struct config_directive_call *call)
 	if (error < 0)
 		return config_fail(call, "open() \"%s\" failed (%d: %s)", path, -error, strerror(-error));
 	settings->set = true;
+	return 0;
+}
+
+/* Packets have no sessions; and without being told, nothing is logged. */
+static int
+merge_in_stream(struct config *config, struct config_scope *scope, const void *parent, struct access_log_settings *own)
+{
+	const struct stream_settings *server = stream_server(scope);
+
+	if (own->set && server && server->forward)
+		return config_fail_at(
+			config, scope->file, scope->line,
+			"\"access_log\" cannot be used with \"forward %s\": packets are forwarded, there is no "
+			"session to log",
+			server->forward);
+	if (!own->set && parent) {
+		own->logs = ((const struct access_log_settings *)parent)->logs;
+		own->off = ((const struct access_log_settings *)parent)->off;
+	}
 	return 0;
 }
 
@@ -219,6 +251,8 @@ merge(struct config *config, struct config_scope *scope, const void *parent, voi
 	};
 	int error;
 
+	if (in_stream(scope))
+		return merge_in_stream(config, scope, parent, own);
 	if (own->set)
 		return 0;
 	if (parent) {
@@ -239,16 +273,15 @@ merge(struct config *config, struct config_scope *scope, const void *parent, voi
 /* ---- writing ---- */
 
 static void
-write_line(struct proxy_exchange *x)
+write_lines(const struct access_log_settings *settings, void *subject)
 {
-	const struct access_log_settings *settings = proxy_exchange_settings(x, &module);
 	uint8_t line[LOG_LINE_MAX];
 
-	if (settings->off || !x->status)
+	if (settings->off)
 		return;
 	for (const struct access_log *log = settings->logs; log; log = log->next) {
-		size_t len = config_value_write(log->format->line, x, line, sizeof(line) - 1, log->format->missing,
-						log->format->escape);
+		size_t len = config_value_write(log->format->line, subject, line, sizeof(line) - 1,
+						log->format->missing, log->format->escape);
 
 		if (len == SIZE_MAX)
 			continue;
@@ -257,10 +290,23 @@ write_line(struct proxy_exchange *x)
 	}
 }
 
-#define ANY (CONFIG_HTTP | CONFIG_SERVER | CONFIG_LOCATION)
+static void
+log_exchange(struct proxy_exchange *x)
+{
+	if (x->status)
+		write_lines(proxy_exchange_settings(x, &module), x);
+}
+
+static void
+log_stream(struct proxy_relay *stream)
+{
+	write_lines(config_settings(stream->server->scope, &module), stream);
+}
+
+#define ANY (CONFIG_HTTP | CONFIG_SERVER | CONFIG_LOCATION | CONFIG_STREAM | CONFIG_STREAM_SERVER)
 
 static const struct config_directive directives[] = {
-	{ "log_format", CONFIG_HTTP, 2, 255, 0, 0, set_log_format },
+	{ "log_format", SPACES, 2, 255, 0, 0, set_log_format },
 	{ "access_log", ANY, 1, 255, 0, 0, set_access_log },
 	{ 0 },
 };
@@ -276,5 +322,6 @@ static struct config_module module = {
 const struct proxy_filter access_log_filter = {
 	.name = "access_log",
 	.module = &module,
-	.log = write_line,
+	.log = log_exchange,
+	.stream_log = log_stream,
 };

@@ -5,14 +5,16 @@
 
 #include "l4/l4.h"
 #include "proxy/proxy.h"
+#include "proxy/relay.h"
 #include "proxy/settings.h"
 #include "stream/stream.h"
 #include "tcp/tcp.h"
 #include "weir/core.h"
 
 static struct config_module *const modules[] = {
-	&core_module, &events_module,       &upstream_module,       &stream_module,
-	&l4_module,   &proxy_server_module, &proxy_location_module, NULL
+	&core_module, &events_module,       &upstream_module,     &stream_module,
+	&l4_module,   &proxy_stream_module, &proxy_server_module, &proxy_location_module,
+	NULL
 };
 static struct config *config;
 
@@ -302,7 +304,7 @@ neighbors_are_taken_and_warned_of(void **state)
 }
 
 static void
-one_endpoint_is_not_http_and_packet_level(void **state)
+one_endpoint_is_not_http_and_streams(void **state)
 {
 	static const char stream[] = "events {}\nstream { server { listen 10.0.1.1:80-90; proxy_pass 10.0.0.1:80; "
 				     "forward full_nat; } }\n";
@@ -314,9 +316,17 @@ one_endpoint_is_not_http_and_packet_level(void **state)
 	snprintf(text, sizeof(text), "%shttp { server { listen 85; listen 10.0.1.1:91; } }", stream);
 	assert_error(text, NULL);
 	assert_error(
-		"events {} stream { server { preread_timeout 1s; } }",
-		"\"preread_timeout\" directive is not supported by this version of weir: nothing of a connection is "
-		"read before it is forwarded in t.conf:1");
+		"events {} stream { server { proxy_bind 10.0.0.1; } }",
+		"\"proxy_bind\" directive is not supported by this version of weir: the source is the address that "
+		"Linux's route to the server prefers in t.conf:1");
+	assert_error(
+		"events {} stream { server { listen 10.0.1.1:80; proxy_pass 10.0.0.1:80; forward nat;\n"
+		"preread_timeout 1s; } }",
+		"\"preread_timeout\" cannot be used with \"forward nat\": nothing of a connection is read before it "
+		"is forwarded in t.conf:1");
+	assert_error("events {} http { server { listen 81; } }\n"
+		     "stream { server { listen 81; proxy_pass 10.0.0.1:80; } }",
+		     "\"listen 0.0.0.0:81\" in http is taken by the \"listen\" in stream of t.conf:2 in t.conf:1");
 }
 
 int
@@ -325,7 +335,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(errors_are_nginxs),
 		cmocka_unit_test(neighbors_are_taken_and_warned_of),
-		cmocka_unit_test(one_endpoint_is_not_http_and_packet_level),
+		cmocka_unit_test(one_endpoint_is_not_http_and_streams),
 		cmocka_unit_test(workers_have_both_roles_unless_some_are_set_aside),
 		cmocka_unit_test(what_weir_has_not_or_bounds_is_said),
 		cmocka_unit_test(epoll_is_taken_with_a_warning),

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "configuration.h"
+#include "stream/stream.h"
 #include "support/cmocka.h"
 
 /* A server on line 2, so that places show. */
@@ -357,17 +358,17 @@ listeners_are_found_by_endpoint(void **state)
 	unsigned int line;
 
 	assert_int_equal(endpoint_parse(bytes_of_string("10.0.1.1:85"), 0, &endpoint), 0);
-	assert_true(l4_listens_on(config, &endpoint, IPPROTO_TCP, &file, &line));
+	assert_true(stream_listens_on(config, &endpoint, IPPROTO_TCP, &file, &line));
 	assert_string_equal(file, "t.conf");
 	assert_int_equal(line, 2);
-	assert_false(l4_listens_on(config, &endpoint, IPPROTO_UDP, &file, &line));
+	assert_false(stream_listens_on(config, &endpoint, IPPROTO_UDP, &file, &line));
 	endpoint.port_be = htons(91);
-	assert_false(l4_listens_on(config, &endpoint, IPPROTO_TCP, &file, &line));
+	assert_false(stream_listens_on(config, &endpoint, IPPROTO_TCP, &file, &line));
 	config_free(config);
 	config = configuration_parse_well("");
 	assert_false(l4_configured(config));
 	assert_null(l4_settings(config));
-	assert_false(l4_listens_on(config, &endpoint, IPPROTO_TCP, &file, &line));
+	assert_false(stream_listens_on(config, &endpoint, IPPROTO_TCP, &file, &line));
 	config_free(config);
 }
 

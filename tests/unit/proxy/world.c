@@ -295,8 +295,9 @@ world_modules(const struct world *w)
 {
 	static struct config_module *modules[16] = { &upstream_module,       &tls_module,
 						     &tls_client_module,     &proxy_server_module,
-						     &proxy_location_module, &proxy_real_ip_module };
-	size_t count = 6;
+						     &proxy_location_module, &proxy_real_ip_module,
+						     &stream_module,         &proxy_stream_module };
+	size_t count = 8;
 
 	for (struct config_module *const *m = w->more_modules; m && *m; m++)
 		modules[count++] = *m;
@@ -464,7 +465,7 @@ unsigned int
 world_in_use(const struct world *w)
 {
 	return slab_in_use(w->worker->sessions) + slab_in_use(w->worker->links) + slab_in_use(w->worker->exchanges) +
-	       slab_in_use(w->worker->large) + slab_in_use(w->worker->origins);
+	       slab_in_use(w->worker->large) + slab_in_use(w->worker->origins) + slab_in_use(w->worker->relays);
 }
 
 static void

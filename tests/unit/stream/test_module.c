@@ -30,6 +30,45 @@ assert_error(const char *text, const char *wanted)
 }
 
 static void
+servers_are_read_and_inherit(void **state)
+{
+	struct config *config =
+		parse("stream { proxy_timeout 5s;\n"
+		      "server { listen 10.0.1.1:80 ssl; listen *:81 proxy_protocol; proxy_pass 10.0.2.1:80; }\n"
+		      "server { listen [::1]:82; proxy_pass $name; proxy_protocol on; proxy_timeout 1h; } }");
+	struct stream_settings *stream = stream_settings(config);
+	const struct stream_settings *a = stream->servers[0], *b = stream->servers[1];
+	char text[STREAM_LISTEN_TEXT_MAX];
+
+	assert_string_equal(config_error(config), "unknown \"name\" variable in t.conf:3");
+	config_free(config);
+	config = parse("stream { proxy_timeout 5s;\n"
+		       "server { listen 10.0.1.1:80 ssl; listen *:81 proxy_protocol; proxy_pass 10.0.2.1:80; }\n"
+		       "server { listen [::1]:82; proxy_pass 10.0.2.1:80; proxy_protocol on; proxy_timeout 1h; } }");
+	assert_null(config_error(config));
+	stream = stream_settings(config);
+	assert_int_equal(stream->server_count, 2);
+	a = stream->servers[0];
+	b = stream->servers[1];
+	assert_int_equal(a->timeout_ms, 5000);
+	assert_int_equal(a->proxy_protocol, 0);
+	assert_null(a->forward);
+	assert_true(a->listens->ssl && !a->listens->proxy_protocol);
+	assert_true(!a->listens->next->ssl && a->listens->next->proxy_protocol);
+	stream_listen_format(a->listens->next, text, sizeof(text));
+	assert_string_equal(text, "0.0.0.0:81");
+	assert_int_equal(b->timeout_ms, 3600000);
+	assert_int_equal(b->proxy_protocol, 1);
+	assert_ptr_equal(b->group->servers, a->group->servers);
+	assert_ptr_equal(stream_server(b->scope), b);
+	assert_null(stream_server(b->scope->parent));
+	config_free(config);
+	config = parse("");
+	assert_null(stream_settings(config));
+	config_free(config);
+}
+
+static void
 errors_are_nginxs(void **state)
 {
 	assert_error("stream {}\nstream {}", "\"stream\" directive is duplicate in t.conf:2");
@@ -58,6 +97,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(servers_are_read_and_inherit),
 		cmocka_unit_test(errors_are_nginxs),
 		cmocka_unit_test(what_connections_cannot_have_is_said),
 	};

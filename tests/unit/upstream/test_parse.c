@@ -280,8 +280,6 @@ test_errors_in_stream_are_nginxs(void **state)
 		{ "pass web;", "no port in upstream \"web\" in test.conf:2" },
 		{ "upstream a { keepalive 2; }", "\"keepalive\" directive is not allowed here in test.conf:2" },
 		{ "upstream a { }", "no servers are inside upstream in test.conf:2" },
-		{ "upstream a { hash $uri; }", "the key \"$uri\" of \"hash\" is not supported in stream: it may be "
-					       "$remote_addr in test.conf:2" },
 		{ "upstream a { server one.test:80 weight=1000000; server 10.0.0.1:80 weight=x; }",
 		  "invalid parameter \"weight=x\" in test.conf:2" },
 	};
