@@ -375,7 +375,7 @@ fill(uint32_t count, uint32_t bits, uint32_t value)
 static void
 the_promised_number_fits(void **state)
 {
-	static const uint32_t counts[] = { 1000, 4096, 100000, 300000 };
+	static const uint32_t counts[] = { 1000, 4096, 100000, 300000, 1000000 };
 
 	for (size_t c = 0; c < sizeof(counts) / sizeof(counts[0]); c++) {
 		table_new(counts[c]);

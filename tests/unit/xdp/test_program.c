@@ -556,6 +556,80 @@ there_is_a_bounded_number_of_sockets(void **state)
 	assert_true(goes_to_weir(CLIENT, "10.0.0.1:80"));
 }
 
+/* ---- the largest configuration ---- */
+
+#define LARGEST_PAIRS 8192 /* of each of 64 workers: 64 MB */
+#define LARGEST_SERVICES (XDP_SERVICES_MAX / 2)
+#define LARGEST_SERVERS (XDP_SERVERS_MAX / 2)
+#define LARGEST_LOCALS (XDP_LOCALS_MAX / 2)
+/* The kernel looks at a million instructions at most, states that it has to look at again included. */
+#define VERIFIED_MAX 500000
+
+static struct xdp_program *
+load_largest(void)
+{
+	struct xdp_forwarding forwarding = { .workers = XDP_WORKERS_MAX, .pairs = LARGEST_PAIRS, .start_ns = 1 };
+	struct xdp_program *largest;
+	char error[512] = "";
+
+	for (uint32_t i = 0; i < L4_FLOW_STRIDES; i++)
+		forwarding.strides[0][i] = forwarding.strides[1][i] = LARGEST_PAIRS - 1;
+	if (xdp_program_load(&largest, &forwarding, error, sizeof(error)) < 0)
+		fail_msg("%s", error);
+	return largest;
+}
+
+static void
+serve_largest(struct xdp_program *largest)
+{
+	struct xdp_service *services = calloc(LARGEST_SERVICES, sizeof(*services));
+	struct xdp_server *servers = calloc(LARGEST_SERVERS, sizeof(*servers));
+	struct ip_address *locals = calloc(LARGEST_LOCALS, sizeof(*locals));
+
+	for (uint32_t i = 0; i < LARGEST_SERVICES; i++)
+		services[i] =
+			(struct xdp_service){ .endpoint = { ip_address_from_v4(htonl(0x0a000000u + i)), htons(80) },
+					      .ip_protocol = IPPROTO_TCP,
+					      .number = (uint16_t)(1 + i % (XDP_CHOICES - 1)) };
+	for (uint32_t i = 0; i < LARGEST_SERVERS; i++)
+		servers[i] = (struct xdp_server){ .endpoint = { ip_address_from_v4(htonl(0x0b000000u + i)), htons(80) },
+						  .ip_protocol = IPPROTO_TCP,
+						  .answers = XDP_ANSWERS_TO_FORWARD };
+	for (uint32_t i = 0; i < LARGEST_LOCALS; i++)
+		locals[i] = ip_address_from_v4(htonl(0x0c000000u + i));
+	assert_int_equal(xdp_program_serve(largest, services, LARGEST_SERVICES, servers, LARGEST_SERVERS, locals,
+					   LARGEST_LOCALS),
+			 0);
+	free(services);
+	free(servers);
+	free(locals);
+}
+
+static void
+the_largest_configuration_passes_the_verifier(void **state)
+{
+	struct xdp_program *largest = load_largest();
+	struct xdp_choice *choice = calloc(1, sizeof(*choice));
+	struct bpf_prog_info info = { 0 };
+	uint32_t info_len = sizeof(info);
+	struct xdp_memory memory;
+
+	assert_true(xdp_program_forwards(largest));
+	assert_int_equal(bpf_obj_get_info_by_fd(xdp_program_fd(largest), &info, &info_len), 0);
+	assert_in_range(info.verified_insns, 1, VERIFIED_MAX);
+	serve_largest(largest);
+	assert_true(xdp_program_memory(largest, XDP_WORKERS_MAX - 1, &memory));
+	/* The last byte of each is there. */
+	memory.flows[LARGEST_PAIRS - 1].places[L4_PAIR_PLACES - 1].hop = 1;
+	memory.uses[XDP_TARGETS - 1].packets = 1;
+	memory.hops[XDP_HOPS - 1].mtu = 1;
+	assert_int_equal(xdp_program_choice_set(largest, XDP_CHOICES - 1, choice), 0);
+	assert_int_equal(xdp_program_choices_end(largest), 0);
+	assert_false(xdp_program_memory(largest, XDP_WORKERS_MAX, &memory));
+	free(choice);
+	xdp_program_free(largest);
+}
+
 int
 main(void)
 {
@@ -570,6 +644,7 @@ main(void)
 		cmocka_unit_test(a_reload_misses_no_packet_of_what_stays),
 		cmocka_unit_test(too_much_to_serve_changes_nothing),
 		cmocka_unit_test(there_is_a_bounded_number_of_sockets),
+		cmocka_unit_test(the_largest_configuration_passes_the_verifier),
 	};
 
 	/* Skipping would hide that the program was never loaded. */
