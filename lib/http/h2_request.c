@@ -136,13 +136,16 @@ static enum http1_error
 read_target(struct http_message *message)
 {
 	struct bytes target = message->target;
-	const uint8_t *end = target.data + target.len, *at;
+	const uint8_t *end, *at;
 
 	if (message->method == HTTP_CONNECT) {
 		message->target = message->authority;
 		return bytes_index(message->authority, ':') < 0 ? HTTP1_BAD_TARGET : HTTP1_NONE;
 	}
-	if (!target.len || http1_skip_text(target.data, end, ' ', ' ', ' ') != end)
+	if (!target.len)
+		return HTTP1_BAD_TARGET;
+	end = target.data + target.len;
+	if (http1_skip_text(target.data, end, ' ', ' ', ' ') != end)
 		return HTTP1_BAD_TARGET;
 	if (message->method == HTTP_OPTIONS && bytes_equal_string(target, "*")) {
 		message->path = target;

@@ -43,9 +43,10 @@ budgets_init(struct http2_session *s)
 }
 
 static void
-budget_add(struct budget *budget, uint64_t more)
+budget_add(struct budget *budget, uint64_t more, uint32_t bound)
 {
-	budget->left = more < budget->burst - budget->left ? budget->left + (uint32_t)more : budget->burst;
+	if (budget->left < bound)
+		budget->left = more < bound - budget->left ? budget->left + (uint32_t)more : bound;
 }
 
 static void
@@ -57,15 +58,15 @@ budgets_refill(struct http2_session *s, uint64_t now_ns)
 		return;
 	s->refilled_ns += seconds * NS_PER_SECOND;
 	for (int i = 0; i < HTTP2_FLOOD_COUNT; i++)
-		budget_add(&s->budgets[i], seconds * s->budgets[i].per_second);
+		budget_add(&s->budgets[i], seconds * s->budgets[i].per_second, s->budgets[i].burst);
 }
 
-/* A frame that carries something has come or gone. */
+/* A frame that carries something has come or gone. What that allows may come much later: there is no bound to speak of. */
 static void
 message_frame(struct http2_session *s)
 {
 	for (int i = 0; i < HTTP2_FLOOD_COUNT; i++)
-		budget_add(&s->budgets[i], s->budgets[i].per_message);
+		budget_add(&s->budgets[i], s->budgets[i].per_message, UINT32_MAX);
 }
 
 /* Which budget a frame is taken from; HTTP2_FLOOD_COUNT: it is of use. */
@@ -354,7 +355,7 @@ http2_window(const struct http2_session *s, int32_t id)
 static bool
 next_line(struct bytes *text, uint64_t left_out, nghttp2_nv *nv, size_t *count)
 {
-	const uint8_t *end = memchr(text->data, '\r', text->len), *colon;
+	const uint8_t *end = text->len ? memchr(text->data, '\r', text->len) : NULL, *colon;
 	struct bytes line, value;
 	uint8_t *name;
 
@@ -396,7 +397,7 @@ http2_answer(struct http2_session *s, int32_t id, unsigned int status, struct by
 {
 	static _Thread_local nghttp2_nv nv[ANSWER_FIELDS_MAX];
 	nghttp2_data_provider body = { .read_callback = body_read };
-	const uint8_t *fields = memchr(head.data, '\n', head.len);
+	const uint8_t *fields = head.len == 0 ? NULL : memchr(head.data, '\n', head.len);
 	char digits[4] = { (char)('0' + status / 100 % 10), (char)('0' + status / 10 % 10), (char)('0' + status % 10) };
 	size_t count = 1;
 

@@ -77,6 +77,13 @@ proxy_client_readable(const struct proxy_client *client)
 	return client->ops->readable(client);
 }
 
+/* It is the client's turn: more of the request is to come than is here. */
+static inline bool
+proxy_client_is_awaited(const struct proxy_client *client)
+{
+	return !proxy_client_readable(client) && !(client->ops->is_framed && client->input_ended);
+}
+
 static inline uint32_t
 proxy_client_writable(const struct proxy_client *client)
 {

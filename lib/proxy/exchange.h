@@ -18,7 +18,8 @@
 
 #define PROXY_ATTEMPTS_MAX 16 /* remembered for the log; more are made, if allowed */
 #define PROXY_CAPTURES_MAX 20
-#define PROXY_MEMORY_INLINE 4096
+#define PROXY_MEMORY_INLINE                                                                                            \
+	12288 /* a head of a browser, what is sent on of it, and proxy_buffer_size as it is by default */
 #define PROXY_TRAILERS_MAX 4096 /* bytes of field lines behind a body, where they are gathered */
 
 /* A server that was tried, for $upstream_*. Milliseconds; -1: did not happen. */

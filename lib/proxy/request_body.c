@@ -87,7 +87,7 @@ last_chunk(struct proxy_exchange *x)
 	}
 	x->body_sent = x->request_done = true;
 	if (proxy_transport_write(to, "0\r\n", 3) < 3 ||
-	    proxy_transport_write(to, x->request_trailers.data, len) < len ||
+	    (len && proxy_transport_write(to, x->request_trailers.data, len) < len) ||
 	    proxy_transport_write(to, "\r\n", 2) < 2) {
 		give_up(x, 500);
 		return STEP_END;
@@ -175,7 +175,7 @@ static void
 await_body(struct proxy_exchange *x, bool moved)
 {
 	struct proxy_client *client = x->client;
-	bool client_is_awaited = !proxy_client_readable(client);
+	bool client_is_awaited = proxy_client_is_awaited(client);
 
 	if (client_is_awaited && client->input_ended) {
 		if (x->local && !x->response_done)

@@ -159,7 +159,7 @@ flush(struct proxy_http2 *h)
 		}
 	} while (proxy_streams_wake(h));
 	list_remove(&h->writing);
-	if (http2_is_over(h->codec)) {
+	if (http2_is_over(h->codec) || (h->failed && !http2_wants_to_send(h->codec))) {
 		close_session(h, false);
 		return true;
 	}

@@ -405,7 +405,7 @@ proxy_upstream_watch(struct proxy_exchange *x, bool moved)
 	} else if (x->response_started || x->discard_body) {
 		if (!timer_deadline_pending(&link->timeout))
 			proxy_link_arm(link, x->location->read_timeout_ms);
-	} else if (proxy_client_readable(x->client)) {
+	} else if (!proxy_client_is_awaited(x->client)) {
 		if (moved || !timer_deadline_pending(&link->timeout))
 			proxy_link_arm(link, x->location->send_timeout_upstream_ms);
 	} else {

@@ -299,6 +299,17 @@ def test_a_stream_that_is_not_read_holds_up_no_other(web):
     assert web.weir.logged('"GET /size/5000000 HTTP/2.0" 200', "access.log")
 
 
+def test_a_hundred_answers_wait_for_their_client(web):
+    """More than there are large blocks of memory: none needs one."""
+    with connect(web, first=settings(window=0)) as h2:
+        streams = range(1, 201, 2)
+        h2.send(*[request(stream, "/size/100000", "GET", ("user-agent", "x" * 500)) for stream in streams])
+        h2.read_while(lambda: not all(h2.answers[stream].fields for stream in streams))
+        assert {h2.answers[stream].status for stream in streams} == {200}
+        h2.send(window_update(0, 10000000), settings(window=100000))
+        assert all(h2.answer(stream).body == pattern(100000) for stream in streams)
+
+
 def test_windows_are_what_settings_make_of_them(web):
     """Section 6.9.2: a smaller initial window may make one negative."""
     with connect(web, first=settings(window=1000), grant=False) as h2:

@@ -190,30 +190,33 @@ large_blocks_run_out_without_harm(void **state)
 	world_stop(&w);
 }
 
+/* More than the exchange's own memory, of a field of 900 bytes. */
+#define FOUR "$http_y$http_y$http_y$http_y"
+#define WIDE FOUR FOUR FOUR FOUR
+
 static void
 exchange_that_finds_no_large_block_gets_500_and_blames_no_server(void **state)
 {
-	static char head[6000], text[9000];
+	static char head[6000];
 	static const char *const paths[] = { "/text", "/buffer", "/wide" };
 	struct peer *client, *server;
 
-	snprintf(text, sizeof(text),
-		 "server { location /text { return 200 %03000d; } location /buffer { proxy_pass http://10.0.0.1; "
-		 "proxy_buffer_size 8k; } location /wide { proxy_pass http://10.0.0.1; proxy_set_header X %03000d; } }",
-		 1, 2);
 	world_init(&w);
 	w.worker_connections = 128;
-	world_start(&w, text);
+	world_start(&w,
+		    "server { location /text { return 200 " WIDE "; } location /buffer { proxy_pass http://10.0.0.1; "
+		    "proxy_buffer_size 16k; } location /wide { proxy_pass http://10.0.0.1; proxy_set_header X " WIDE
+		    "; } }");
 	memset(head, 'x', sizeof(head));
 	memcpy(head, "GET / HTTP/1.1\r\nHost: a\r\nX: ", 28);
 	for (int i = 0; i < 64; i++)
 		peer_send(world_connect(&w), head, 5000);
 	assert_int_equal(slab_in_use(w.worker->large), 64);
 	for (int i = 0; i < 3; i++) {
-		char request[64];
+		char request[1100];
 
 		client = world_connect(&w);
-		snprintf(request, sizeof(request), "GET %s HTTP/1.1\r\nHost: a\r\n\r\n", paths[i]);
+		snprintf(request, sizeof(request), "GET %s HTTP/1.1\r\nHost: a\r\nY: %0900d\r\n\r\n", paths[i], 1);
 		peer_say(client, request);
 		server = world_accept(&w);
 		if (server)
