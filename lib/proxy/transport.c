@@ -300,6 +300,29 @@ proxy_tls_consume(struct proxy_tls *tls, uint32_t len)
 		wake(tls);
 }
 
+/* Trying again in every round would keep the lcore from all that could give memory back, and from sleep. */
+static void
+starve(struct proxy_tls *tls)
+{
+	struct proxy_worker *worker = tls->worker;
+
+	if (list_empty(&worker->tls_starved))
+		worker->tls_fed_ns = worker->now_ns + PROXY_TLS_STARVED_NS;
+	list_remove(&tls->waking);
+	list_append(&worker->tls_starved, &tls->waking);
+}
+
+void
+proxy_transports_feed(struct proxy_worker *worker)
+{
+	struct list *node;
+
+	if (list_empty(&worker->tls_starved) || worker->now_ns < worker->tls_fed_ns)
+		return;
+	while ((node = list_take_first(&worker->tls_starved)) != NULL)
+		list_append(&worker->tls_waking, node);
+}
+
 static void
 decrypt(struct proxy_tls *tls)
 {
@@ -318,7 +341,7 @@ decrypt(struct proxy_tls *tls)
 		if (!tail) {
 			PROXY_COUNT(tls->worker, OUT_OF_MEMORY);
 			tls->full = true;
-			wake(tls); /* in the next round, as nobody tells when there is memory */
+			starve(tls);
 			break;
 		}
 		status = tls_read(tls->session, tail, room, &got);

@@ -33,7 +33,8 @@ struct proxy_tls {
 	struct tcp_connection *tcp;
 	struct tcp_queue in, out;
 	struct list writing; /* in worker->tls_writing, while `out` has bytes */
-	struct list waking;  /* in worker->tls_waking: there is more to decrypt */
+	struct list
+		waking; /* in worker->tls_waking: there is more to decrypt; or in tls_starved: but no memory for it */
 	/* While a client's handshake lasts: the configuration that it is held under. */
 	struct proxy_share *share;
 	const struct proxy_address *address; /* whose servers the hello chooses among; NULL: `settings` hold */
@@ -67,6 +68,9 @@ enum tls_status proxy_transport_handshake(struct proxy_transport *transport);
 /* From what happened to the connection to what that means for HTTP: enum tcp_event bits, TCP_CLOSED where TLS has failed;
  * 0: nothing. */
 uint32_t proxy_transport_events(struct proxy_transport *transport, uint32_t events);
+/* Those that have waited for memory long enough: as nobody tells when there is some, they look again after a while. */
+void proxy_transports_feed(struct proxy_worker *worker);
+#define PROXY_TLS_STARVED_NS 10000000ull
 /* At the end of a round. */
 void proxy_transports_flush(struct proxy_worker *worker);
 

@@ -55,6 +55,7 @@ proxy_worker_new(const struct proxy_worker_config *config, uint64_t now_ns)
 	list_init(&worker->streams_gone);
 	list_init(&worker->tls_writing);
 	list_init(&worker->tls_waking);
+	list_init(&worker->tls_starved);
 	worker->sessions = slab_new(sizeof(struct proxy_session), 64, n);
 	worker->links = slab_new(sizeof(struct proxy_link), 64, n);
 	worker->exchanges = slab_new(sizeof(struct proxy_exchange), 64, n);
@@ -168,6 +169,7 @@ proxy_worker_run(struct proxy_worker *worker, uint64_t now_ns, uint64_t real_ns,
 		if (node)
 			proxy_session_next(container_of(node, struct proxy_session, node));
 	}
+	proxy_transports_feed(worker);
 	for (unsigned int n = list_length_up_to(&worker->tls_waking, EVENTS_PER_ROUND); n > 0; n--, done++) {
 		struct list *node = list_take_first(&worker->tls_waking);
 
@@ -191,6 +193,8 @@ proxy_worker_next_ns(const struct proxy_worker *worker)
 
 	if (!list_empty(&worker->pipelined) || !list_empty(&worker->tls_waking) || handshakes_wait(worker))
 		return 0;
+	if (!list_empty(&worker->tls_starved) && worker->tls_fed_ns < a)
+		a = worker->tls_fed_ns;
 	return a < b ? a : b;
 }
 

@@ -106,7 +106,8 @@ struct proxy_worker {
 	unsigned int postponed;                                  /* rounds in which both have waited */
 	struct list gone;                                        /* sessions that have ended in this step */
 	struct list http2_sessions, http2_writing, streams_gone; /* see stream.h */
-	struct list tls_writing, tls_waking;                     /* see transport.h */
+	struct list tls_writing, tls_waking, tls_starved;        /* see transport.h */
+	uint64_t tls_fed_ns;                                     /* when those that starve look again */
 	struct random random;
 	uint64_t counters[PROXY_COUNTER_COUNT];
 };
