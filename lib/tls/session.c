@@ -29,7 +29,6 @@ tls_session_new(SSL_CTX *context, const struct tls_ends *ends, void *wire)
 		tls_free(session);
 		return NULL;
 	}
-	SSL_set_app_data(session->ssl, session);
 	SSL_set_bio(session->ssl, bio, bio);
 	return session;
 }
