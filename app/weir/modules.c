@@ -4,6 +4,7 @@
 
 #include "filter/filters.h"
 #include "l4/l4.h"
+#include "proxy/map.h"
 #include "proxy/proxy.h"
 #include "proxy/real_ip.h"
 #include "proxy/relay.h"
@@ -23,7 +24,7 @@ weir_modules(void)
 		&core_module,          &events_module,       &upstream_module,
 		&stream_module,        &l4_module,           &tls_module,
 		&tls_client_module,    &proxy_server_module, &proxy_location_module,
-		&proxy_real_ip_module, &proxy_stream_module,
+		&proxy_real_ip_module, &proxy_stream_module, &proxy_map_module,
 	};
 	size_t count = 0;
 

@@ -70,6 +70,8 @@ proxy_relay_gone(struct proxy_relay *s)
 		s->status = s->session->expects_origin ? 400 : s->session->expects_tls ? 500 : 200;
 	proxy_relay_release(s, UPSTREAM_ABANDONED, false);
 	write_log(s);
+	if (s->hello)
+		slab_put(worker->hellos, s->hello);
 	s->session->relay = NULL;
 	__atomic_store_n(&s->share->references, s->share->references - 1, __ATOMIC_RELEASE);
 	slab_put(worker->relays, s);
@@ -130,8 +132,10 @@ begin(struct proxy_relay *s)
 	list_remove(&s->session->node);
 	timer_deadline_clear(&s->session->client.timeout);
 	take_real_address(s);
-	if (tls_objects(s))
+	if (tls_objects(s) || (s->server->ssl_preread && !proxy_relay_preread_begin(s)))
 		proxy_relay_end(s, 500);
+	else if (s->server->ssl_preread)
+		proxy_relay_preread(s);
 	else
 		proxy_relay_connect(s);
 }
@@ -273,11 +277,16 @@ proxy_relay_connected(struct proxy_relay *s)
 void
 proxy_relay_client_events(struct proxy_relay *s, uint32_t events)
 {
+	s->session->client.input_ended |= (events & TCP_END_OF_STREAM) != 0;
 	switch ((enum proxy_relay_state)s->state) {
 	case PROXY_RELAY_EARLY:
 		begin(s);
 		break;
 	case PROXY_RELAY_PREREAD:
+		if (events & TCP_CLOSED)
+			proxy_relay_abort(s, 200);
+		else
+			proxy_relay_preread(s);
 		break;
 	case PROXY_RELAY_CONNECTING:
 		if (events & TCP_CLOSED)

@@ -17,6 +17,7 @@
 #include "packet/proxy_protocol.h"
 #include "proxy/exchange.h"
 #include "stream/stream.h"
+#include "tls/hello.h"
 
 struct proxy_link;
 struct proxy_session;
@@ -29,6 +30,16 @@ extern struct config_module proxy_stream_module;
 
 struct proxy_relay_server;
 
+/* The most that `preread_buffer_size` may be: so much a client's window has room for. */
+#define PROXY_PREREAD_MAX 32768
+
+/* What `proxy_pass $variable` may come out as beside the names of groups: what is written in a `map` of it. */
+struct proxy_relay_place {
+	struct bytes text;
+	struct upstream_group *group; /* as referred to; then the one of connections */
+	struct proxy_relay_place *next;
+};
+
 /* One listening endpoint. */
 struct proxy_relay_address {
 	struct endpoint endpoint;
@@ -40,7 +51,8 @@ struct proxy_relay_address {
 struct proxy_relay_server {
 	struct config_scope *scope;
 	const struct stream_settings *words; /* those of both kinds */
-	const struct upstream_group *group;  /* NULL: words->pass names it */
+	const struct upstream_group *group;  /* NULL: words->pass names it, by one of `places` or a group's own name */
+	struct proxy_relay_place *places;
 	int64_t connect_timeout_ms, next_tries, next_timeout_ms;
 	int64_t preread_timeout_ms, handshake_timeout_ms, origin_timeout_ms;
 	size_t preread_buffer_size;
@@ -75,6 +87,7 @@ struct proxy_relay {
 	const struct proxy_relay_server *server;
 	const struct proxy_relay_address *address;
 	const struct upstream_group *group; /* NULL until it is known */
+	struct tls_hello *hello;            /* with `ssl_preread`; NULL: nothing was looked at */
 	struct proxy_link *link;            /* NULL when no server is at work */
 	struct endpoint remote;             /* the client: the connection's other end, or whom that speaks for */
 	uint8_t state;                      /* enum proxy_relay_state */
@@ -110,6 +123,13 @@ void proxy_relay_gone(struct proxy_relay *relay);
 /* To the error log, with nginx's trailer (client, server, upstream, bytes). */
 void proxy_relay_log(const struct proxy_relay *relay, enum log_level level, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/* ---- relay_preread.c ---- */
+
+/* False: no memory. */
+bool proxy_relay_preread_begin(struct proxy_relay *relay);
+/* There may be more to look at. */
+void proxy_relay_preread(struct proxy_relay *relay);
 
 /* ---- relay_connect.c ---- */
 

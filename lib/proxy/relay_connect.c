@@ -11,11 +11,15 @@
 /* ---- which group ---- */
 
 static const struct upstream_group *
-group_named(const struct proxy_generation *g, struct bytes name)
+group_named(const struct proxy_relay *s, struct bytes name)
 {
+	const struct proxy_generation *g = s->share->generation;
+
+	for (const struct proxy_relay_place *place = s->server->places; place; place = place->next)
+		if (bytes_equal(place->text, name))
+			return place->group;
 	for (uint32_t i = g->http_group_count; i < g->group_count; i++)
-		if (bytes_equal_ignoring_case(g->groups[i]->name, name) ||
-		    bytes_equal(g->groups[i]->servers[0].address_text, name))
+		if (!g->groups[i]->implicit && bytes_equal_ignoring_case(g->groups[i]->name, name))
 			return g->groups[i];
 	return NULL;
 }
@@ -32,7 +36,7 @@ group_of(struct proxy_relay *s)
 	len = config_value_write(s->server->words->pass, s, name, sizeof(name), CONFIG_MISSING_EMPTY, NULL);
 	if (len == SIZE_MAX)
 		len = 0;
-	group = len ? group_named(s->share->generation, bytes_of(name, len)) : NULL;
+	group = len ? group_named(s, bytes_of(name, len)) : NULL;
 	if (!group)
 		proxy_relay_log(s, LOG_ERR, "there is no upstream \"%.*s\"", (int)len, (const char *)name);
 	return group;

@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "proxy/error_log.h"
+#include "proxy/map.h"
 #include "proxy/relay.h"
 #include "proxy/worker.h"
 #include "tls/settings.h"
@@ -27,6 +28,7 @@ static const struct setting {
 	{ "proxy_next_upstream_tries", SETTING_MS, FIELD(next_tries), 0, NO_CONNECTION },
 	{ "proxy_next_upstream_timeout", SETTING_MS, FIELD(next_timeout_ms), 0, NO_CONNECTION },
 	{ "proxy_half_close", SETTING_FLAG, FIELD(half_close), 0, NO_END },
+	{ "ssl_preread", SETTING_FLAG, FIELD(ssl_preread), 0, NOTHING_READ },
 	{ "preread_timeout", SETTING_MS, FIELD(preread_timeout_ms), 30000, NOTHING_READ },
 	{ "preread_buffer_size", SETTING_SIZE, FIELD(preread_buffer_size), 16384, NOTHING_READ },
 	{ "ssl_handshake_timeout", SETTING_MS, FIELD(handshake_timeout_ms), 60000, "TLS is not terminated here" },
@@ -62,6 +64,18 @@ set_to(struct proxy_relay_server *server, const struct setting *setting, const s
 	     s < settings_known + sizeof(settings_known) / sizeof(settings_known[0]); s++)
 
 /* ---- setters ---- */
+
+static int
+set_preread_size(struct config_directive_call *call)
+{
+	const struct proxy_relay_server *server = call->settings;
+
+	if (config_set_size(call) < 0)
+		return -EINVAL;
+	if (server->preread_buffer_size < 1 || server->preread_buffer_size > PROXY_PREREAD_MAX)
+		return config_fail(call, "\"preread_buffer_size\" must be between 1 and %d", PROXY_PREREAD_MAX);
+	return 0;
+}
 
 static int
 set_error_log(struct config_directive_call *call)
@@ -124,6 +138,32 @@ check_forwarded(struct config *config, const struct proxy_relay_server *server, 
 	return 0;
 }
 
+/* Servers must be known beforehand, as there is no resolver, and packets of theirs must be recognised: where the variable is a
+ * map's, what is written there is a place to pass to as if it stood in `proxy_pass`. */
+static int
+refer_places(struct config *config, struct proxy_relay_server *server)
+{
+	struct bytes name = bytes_from(server->words->pass_text, 1);
+
+	if (name.len > 2 && name.data[0] == '{' && name.data[name.len - 1] == '}')
+		name = bytes_of(name.data + 1, name.len - 2);
+	for (const struct proxy_map_row *row = proxy_map_rows(server->scope, name); row; row = row->next) {
+		struct config_directive_call call = {
+			.config = config, .scope = server->scope, .file = row->file, .line = row->line
+		};
+		struct proxy_relay_place *place = arena_alloc(config_arena(config), sizeof(*place));
+
+		if (!config_value_constant(row->value, &place->text) || !place->text.len)
+			continue;
+		place->group = upstream_group_refer(&call, place->text, 0);
+		if (!place->group)
+			return -EINVAL;
+		place->next = server->places;
+		server->places = place;
+	}
+	return 0;
+}
+
 static int
 settings_merge(struct config *config, struct config_scope *scope, const void *parent, void *object)
 {
@@ -141,25 +181,51 @@ settings_merge(struct config *config, struct config_scope *scope, const void *pa
 	}
 	if (!server->error_targets && outer)
 		server->error_targets = outer->error_targets;
-	return 0;
+	return server->words->pass ? refer_places(config, server) : 0;
 }
 
 /* ---- when all are known ---- */
 
-/* The groups that connections may go to. */
+static const struct upstream_server *
+server_without_port(const struct upstream_group *group)
+{
+	for (uint32_t i = 0; i < upstream_server_count(group); i++)
+		if (!group->servers[i].address.port_be)
+			return &group->servers[i];
+	return NULL;
+}
+
+static struct upstream_group *
+session_group(struct config *config, const struct upstream_group *group)
+{
+	const struct upstream_server *peer = server_without_port(group);
+
+	if (!peer)
+		return upstream_session_group(config, group);
+	config_fail_at(config, peer->file, peer->line, "no port in upstream \"%s\"", (const char *)peer->name.data);
+	return NULL;
+}
+
+/* The groups that connections may go to: with a variable, all that have a name and can. */
 static int
 find_groups(struct config *config, struct proxy_relay_server *server)
 {
-	if (!server->words->group)
-		return 0;
-	server->group = upstream_session_group(config, server->words->group);
-	if (!server->group)
-		return -EINVAL;
-	for (uint32_t i = 0; i < upstream_server_count(server->group); i++)
-		if (!server->group->servers[i].address.port_be)
-			return config_fail_at(config, server->group->servers[i].file, server->group->servers[i].line,
-					      "no port in upstream \"%s\"",
-					      (const char *)server->group->servers[i].name.data);
+	uint32_t count;
+	struct upstream_group **groups = upstream_stream_groups(config, &count);
+
+	if (server->words->group) {
+		server->group = session_group(config, server->words->group);
+		return server->group ? 0 : -EINVAL;
+	}
+	for (struct proxy_relay_place *place = server->places; place; place = place->next) {
+		place->group = session_group(config, place->group);
+		if (!place->group)
+			return -EINVAL;
+	}
+	for (uint32_t i = 0; i < count; i++)
+		if (!groups[i]->implicit && !server_without_port(groups[i]) &&
+		    !upstream_session_group(config, groups[i]))
+			return -EINVAL;
 	return 0;
 }
 
@@ -231,8 +297,9 @@ static const struct config_directive directives[] = {
 	{ "proxy_next_upstream_tries", IN_BOTH, 1, 1, 0, 0, config_set_number, FIELD(next_tries), &tries_limits },
 	{ "proxy_next_upstream_timeout", IN_BOTH, 1, 1, 0, 0, config_set_milliseconds, FIELD(next_timeout_ms) },
 	{ "proxy_half_close", IN_BOTH, 1, 1, CONFIG_FLAG, 0, config_set_flag, FIELD(half_close) },
+	{ "ssl_preread", IN_BOTH, 1, 1, CONFIG_FLAG, 0, config_set_flag, FIELD(ssl_preread) },
 	{ "preread_timeout", IN_BOTH, 1, 1, 0, 0, config_set_milliseconds, FIELD(preread_timeout_ms) },
-	{ "preread_buffer_size", IN_BOTH, 1, 1, 0, 0, config_set_size, FIELD(preread_buffer_size) },
+	{ "preread_buffer_size", IN_BOTH, 1, 1, 0, 0, set_preread_size, FIELD(preread_buffer_size) },
 	{ "ssl_handshake_timeout", IN_BOTH, 1, 1, 0, 0, config_set_milliseconds, FIELD(handshake_timeout_ms) },
 	{ "proxy_protocol_timeout", IN_BOTH, 1, 1, 0, 0, config_set_milliseconds, FIELD(origin_timeout_ms) },
 	{ "tcp_nodelay", IN_BOTH, 1, 1, CONFIG_FLAG, 0, set_nodelay },

@@ -118,6 +118,37 @@ GETTER(get_tls)
 	return len && len != SIZE_MAX;
 }
 
+/* `ssl_preread`: what the client's hello asks for. */
+GETTER(get_preread_name)
+{
+	STREAM;
+
+	if (!s->hello)
+		return false;
+	*value = bytes_of(s->hello->name, s->hello->name_len);
+	return true;
+}
+
+GETTER(get_preread_protocols)
+{
+	STREAM;
+
+	if (!s->hello)
+		return false;
+	*value = bytes_of(s->hello->protocols, s->hello->protocols_len);
+	return true;
+}
+
+GETTER(get_preread_protocol)
+{
+	STREAM;
+
+	if (!s->hello)
+		return false;
+	*value = bytes_of_string(tls_hello_version_name(s->hello));
+	return true;
+}
+
 /* ---- what became of it ---- */
 
 GETTER(get_status)
@@ -227,6 +258,9 @@ static const struct config_variable variables[] = {
 	{ "ssl_client_serial", get_tls, TLS_FACT(CLIENT_SERIAL) },
 	{ "ssl_client_verify", get_tls, TLS_FACT(CLIENT_VERIFY) },
 	{ "ssl_curve", get_tls, TLS_FACT(CURVE) },
+	{ "ssl_preread_alpn_protocols", get_preread_protocols },
+	{ "ssl_preread_protocol", get_preread_protocol },
+	{ "ssl_preread_server_name", get_preread_name },
 	{ "ssl_protocol", get_tls, TLS_FACT(PROTOCOL) },
 	{ "ssl_server_name", get_tls, TLS_FACT(SERVER_NAME) },
 	{ "ssl_session_id", get_tls, TLS_FACT(SESSION_ID) },

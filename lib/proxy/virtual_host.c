@@ -1,8 +1,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include <xxhash.h>
-
+#include "proxy/names.h"
 #include "proxy/virtual_host.h"
 #include "tls/settings.h"
 
@@ -11,45 +10,11 @@ struct name_slot {
 	const struct proxy_server *server;
 };
 
-/* One open-addressed table per kind of name: the kinds are looked up in turn, so "a.b" may be in several. */
-struct name_hash {
-	struct name_slot *slots;
-	uint32_t mask;
-	uint32_t count;
-};
-
 struct proxy_name_table {
-	struct name_hash exact, head, tail;
+	struct proxy_names names;
 	struct name_slot *regexes;
 	uint32_t regex_count;
 };
-
-static struct name_slot *
-name_hash_slot(const struct name_hash *hash, struct bytes text)
-{
-	uint32_t i = (uint32_t)XXH3_64bits(text.data, text.len) & hash->mask;
-
-	while (hash->slots[i].name && !bytes_equal(hash->slots[i].name->text, text))
-		i = (i + 1) & hash->mask;
-	return &hash->slots[i];
-}
-
-static const struct proxy_server *
-name_hash_find(const struct name_hash *hash, struct bytes text)
-{
-	return hash->count ? name_hash_slot(hash, text)->server : NULL;
-}
-
-static void
-name_hash_size(struct config *config, struct name_hash *hash, uint32_t names)
-{
-	uint32_t size = 4;
-
-	while (size < names * 2 + 1)
-		size *= 2;
-	hash->slots = arena_alloc(config_arena(config), size * sizeof(*hash->slots));
-	hash->mask = size - 1;
-}
 
 static struct bytes
 lower_copy(struct arena *arena, struct bytes text)
@@ -105,15 +70,11 @@ proxy_name_add(struct config_directive_call *call, struct proxy_server *server, 
 
 /* False: another server has that name. */
 static bool
-table_insert(struct name_hash *hash, const struct proxy_name *name, const struct proxy_server *server)
+table_insert(struct proxy_name_hash *hash, const struct proxy_name *name, const struct proxy_server *server)
 {
-	struct name_slot *slot = name_hash_slot(hash, name->text);
+	const struct proxy_server *owner = proxy_name_insert(hash, name->text, server);
 
-	if (slot->name)
-		return slot->server == server;
-	*slot = (struct name_slot){ name, server };
-	hash->count++;
-	return true;
+	return !owner || owner == server;
 }
 
 static void
@@ -124,11 +85,11 @@ table_add(struct config *config, struct proxy_name_table *table, const struct pr
 	char place[ENDPOINT_TEXT_MAX];
 
 	if (name->kind == PROXY_NAME_EXACT || name->and_itself)
-		good = table_insert(&table->exact, name, server);
+		good = table_insert(&table->names.exact, name, server);
 	if (name->kind == PROXY_NAME_HEAD_WILDCARD)
-		good &= table_insert(&table->head, name, server);
+		good &= table_insert(&table->names.head, name, server);
 	if (name->kind == PROXY_NAME_TAIL_WILDCARD)
-		good = table_insert(&table->tail, name, server);
+		good = table_insert(&table->names.tail, name, server);
 	if (name->kind == PROXY_NAME_REGEX)
 		table->regexes[table->regex_count++] = (struct name_slot){ name, server };
 	if (good)
@@ -171,9 +132,7 @@ names_build(struct config *config, struct config_scope *http, struct proxy_addre
 			}
 		}
 		if (pass == 0) {
-			name_hash_size(config, &table->exact, names);
-			name_hash_size(config, &table->head, names);
-			name_hash_size(config, &table->tail, names);
+			proxy_names_init(config_arena(config), &table->names, names);
 			table->regexes = arena_alloc(config_arena(config), (names + 1) * sizeof(*table->regexes));
 		}
 	}
@@ -300,34 +259,6 @@ proxy_address_find(const struct proxy_addresses *addresses, const struct endpoin
 	return wildcard;
 }
 
-static const struct proxy_server *
-head_wildcard_find(const struct name_hash *hash, struct bytes host)
-{
-	const struct proxy_server *server = NULL;
-
-	/* The longest first: cut one label after the other from the front. */
-	for (ptrdiff_t dot; !server && (dot = bytes_index(host, '.')) >= 0;) {
-		host = bytes_from(host, (size_t)dot + 1);
-		server = name_hash_find(hash, host);
-	}
-	return server;
-}
-
-static const struct proxy_server *
-tail_wildcard_find(const struct name_hash *hash, struct bytes host)
-{
-	for (size_t len = host.len; len-- > 0;) {
-		const struct proxy_server *server;
-
-		if (host.data[len] != '.')
-			continue;
-		server = name_hash_find(hash, bytes_of(host.data, len));
-		if (server)
-			return server;
-	}
-	return NULL;
-}
-
 const struct proxy_server *
 proxy_server_find(const struct proxy_address *address, struct bytes host, size_t *offsets, size_t max_groups,
 		  int *groups, const struct config_regex **regex)
@@ -336,16 +267,10 @@ proxy_server_find(const struct proxy_address *address, struct bytes host, size_t
 	const struct proxy_server *server;
 
 	*groups = 0;
-	if (host.len == 0) {
-		/* `server_name "";` takes requests without Host. */
-		server = name_hash_find(&table->exact, host);
-		return server ? server : address->fallback;
-	}
-	server = name_hash_find(&table->exact, host);
-	if (!server && table->head.count)
-		server = head_wildcard_find(&table->head, host);
-	if (!server && table->tail.count)
-		server = tail_wildcard_find(&table->tail, host);
+	/* `server_name "";` takes requests without Host. */
+	server = proxy_names_find(&table->names, host);
+	if (!server && host.len == 0)
+		return address->fallback;
 	for (uint32_t i = 0; !server && i < table->regex_count; i++) {
 		*groups = config_regex_match(table->regexes[i].name->regex, host, offsets, max_groups);
 		if (*groups > 0) {

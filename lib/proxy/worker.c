@@ -62,6 +62,7 @@ proxy_worker_new(const struct proxy_worker_config *config, uint64_t now_ns)
 	worker->large = slab_new(PROXY_LARGE_SIZE, 64, n / 16 > 64 ? n / 16 : 64);
 	worker->tls = slab_new(sizeof(struct proxy_tls), 64, 2 * n); /* of sessions and of links */
 	worker->relays = slab_new(sizeof(struct proxy_relay), 64, n);
+	worker->hellos = slab_new(sizeof(struct tls_hello), 16, n);
 	worker->origins = slab_new(sizeof(struct packet_proxy), 16, n);
 	worker->http2 = slab_new(sizeof(struct proxy_http2), 64, n);
 	/* Some are only sending, their exchange having ended. */
@@ -69,7 +70,8 @@ proxy_worker_new(const struct proxy_worker_config *config, uint64_t now_ns)
 	worker->client_timers = timer_wheel_new(TIMER_TICK_NS, now_ns, client_expired, worker);
 	worker->link_timers = timer_wheel_new(TIMER_TICK_NS, now_ns, link_expired, worker);
 	if (worker->sessions && worker->links && worker->exchanges && worker->large && worker->tls && worker->origins &&
-	    worker->relays && worker->http2 && worker->streams && worker->client_timers && worker->link_timers)
+	    worker->relays && worker->hellos && worker->http2 && worker->streams && worker->client_timers &&
+	    worker->link_timers)
 		return worker;
 	proxy_worker_free(worker);
 	return NULL;
@@ -89,6 +91,7 @@ proxy_worker_free(struct proxy_worker *worker)
 	slab_free(worker->http2);
 	slab_free(worker->streams);
 	slab_free(worker->relays);
+	slab_free(worker->hellos);
 	timer_wheel_free(worker->client_timers);
 	timer_wheel_free(worker->link_timers);
 	free(worker);

@@ -96,7 +96,7 @@ struct proxy_worker {
 	struct proxy_share *share; /* of the generation in force */
 	bool draining;
 	uint64_t now_ns, real_ns, sessions_made;
-	struct slab *sessions, *links, *exchanges, *large, *tls, *origins, *relays, *http2, *streams;
+	struct slab *sessions, *links, *exchanges, *large, *tls, *origins, *relays, *hellos, *http2, *streams;
 	uint32_t connections_max;
 	struct timer_wheel *client_timers, *link_timers;
 	struct list idle;                                        /* sessions between requests */

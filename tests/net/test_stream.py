@@ -1,16 +1,18 @@
 """Terminated TCP in `stream`, between real clients and servers."""
 
+import contextlib
 import select
 import socket
 
 import pytest
-from weirtest import Topology, pattern
+from weirtest import Certificates, Topology, pattern
 from weirtest.servers import Nginx
 
 CONFIG = """
 events {{ }}
 stream {{
     log_format line "$remote_addr $protocol $status $bytes_received $bytes_sent [$upstream_addr] $upstream_connect_time $upstream_bytes_received $session_time";
+    log_format tls "$status [$ssl_protocol $ssl_server_name $ssl_client_s_dn] [$ssl_preread_server_name $ssl_preread_alpn_protocols $ssl_preread_protocol] $upstream_addr";
     access_log stream.log line;
     proxy_connect_timeout 1s;
     upstream web {{ server 10.0.2.11:80; server 10.0.2.12:80; }}
@@ -26,6 +28,15 @@ stream {{
     server {{ listen 10.0.1.1:1006 proxy_protocol; proxy_pass 10.0.2.12:81; proxy_protocol on; set_real_ip_from 10.0.1.0/24; }}
     server {{ listen 10.0.1.1:1007 proxy_protocol; proxy_pass hashed; }}
     server {{ listen 10.0.1.1:1008; proxy_pass one; }}
+    server {{ listen 10.0.1.1:1010 ssl; {a} proxy_pass 10.0.2.11:80; access_log tls.log tls; }}
+    server {{ listen 10.0.1.1:1011 ssl; {a} ssl_client_certificate {ca}; ssl_verify_client on; proxy_pass 10.0.2.11:80; access_log tls.log tls; }}
+    server {{ listen 10.0.1.1:1012 ssl proxy_protocol; {a} proxy_pass 10.0.2.12:81; proxy_protocol on; set_real_ip_from 10.0.1.2; }}
+    server {{ listen 10.0.1.1:1013; ssl_preread on; proxy_pass $secure; access_log tls.log tls; }}
+    server {{ listen 10.0.1.1:1014; ssl_preread on; proxy_pass $by_protocol; }}
+    map $ssl_preread_server_name $secure {{ hostnames; a.test first; *.b.test 10.0.2.12:443; default plain; }}
+    map $ssl_preread_protocol $by_protocol {{ "" plain; default first; }}
+    upstream first {{ server 10.0.2.11:443; }}
+    upstream plain {{ server 10.0.2.12:80; }}
     server {{ listen 10.0.1.1:1009; proxy_pass 10.0.2.11:8080; proxy_timeout 300ms; }}
 }}
 """
@@ -44,12 +55,36 @@ def echo(stream):
 
 
 @pytest.fixture(scope="module")
-def net():
-    with Topology(servers=2) as net:
+def certificates():
+    made = Certificates()
+    made.sign("a", "a.test")
+    made.sign("b", "*.b.test")
+    made.sign("client", "somebody")
+    yield made
+    made.close()
+
+
+@contextlib.contextmanager
+def tls_server(namespace, address, certificates, name):
+    """OpenSSL's, with that certificate; it answers GET with a page about itself."""
+    server = namespace.popen("openssl", "s_server", "-quiet", "-www", "-accept", f"{address}:443", "-cert", certificates.path(f"{name}.crt"),
+                             "-key", certificates.path(f"{name}.key"))
+    try:
+        yield
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+@pytest.fixture(scope="module")
+def net(certificates):
+    with Topology(servers=2) as net, tls_server(net.servers[0], "10.0.2.11", certificates, "a"), tls_server(net.servers[1], "10.0.2.12", certificates, "b"):
+        net.names = {"a": certificates.directives("a"), "ca": certificates.path("ca.crt")}
+        net.certificates = certificates
         net.nginx()
         net._keep(Nginx(net.servers[1], "s2", ["10.0.2.12:81 proxy_protocol"]))
         net.origin(echo)
-        with net.balancer(CONFIG.format(web="web"), ready=("10.0.1.1", 1000)) as weir:
+        with net.balancer(CONFIG.format(web="web", **net.names), ready=("10.0.1.1", 1000)) as weir:
             net.weir = weir
             yield net
 
@@ -153,6 +188,59 @@ def test_max_conns(net):
         assert net.curl("http://10.0.1.1:1008/") == "s2\n"
 
 
+def secure(net, url, *words, **options):
+    """curl with the tests' authority, every name at the balancer's address."""
+    return net.curl("--cacert", net.certificates.path("ca.crt"), "--connect-to", "::10.0.1.1:", *words, url, **options)
+
+
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+def test_tls_is_terminated(net, version):
+    assert secure(net, "https://a.test:1010/", f"--tlsv{version}", "--tls-max", version) == "s1\n"
+    assert net.weir.logged(f"200 [TLSv{version} a.test -] [- - -] 10.0.2.11:80\n", "tls.log")
+
+
+def test_bulk_over_tls(net):
+    content = net.running[0].file(3 << 20)
+    done = net.client.popen("curl", "-sS", "--cacert", net.certificates.path("ca.crt"), "--connect-to", "::10.0.1.1:", f"https://a.test:1010/bytes/{3 << 20}",
+                            stdout=-1)
+    assert done.communicate(timeout=60)[0] == content
+
+
+def test_client_certificates(net):
+    pair = ["--cert", net.certificates.path("client.crt"), "--key", net.certificates.path("client.key")]
+    assert secure(net, "https://a.test:1011/", *pair) == "s1\n"
+    assert net.weir.logged("a.test CN=somebody]", "tls.log")
+    assert "s1" not in secure(net, "https://a.test:1011/", check=False)
+    assert net.weir.logged("client sent no required SSL certificate, client: 10.0.1.2, server: 10.0.1.1:1011")
+    assert net.weir.logged("500 [TLSv1.3 a.test -]", "tls.log")
+
+
+def test_the_header_before_tls_goes_on_behind_it(net):
+    answer = secure(net, "https://a.test:1012/proxied", "--haproxy-protocol")
+    assert answer == "10.0.1.2 1012\n"
+
+
+def test_what_does_not_speak_tls(net):
+    with net.connect(port=1010) as stream:
+        stream.send(b"GET / HTTP/1.0\r\n\r\n")
+        stream.read_to_end()
+    assert net.weir.logged("SSL_do_handshake() failed")
+    assert net.weir.logged("] [- - -] -\n", "tls.log")
+
+
+def test_the_name_in_the_hello_chooses_who_terminates_tls(net):
+    assert "s_server" in secure(net, "https://a.test:1013/", "--http1.1")
+    assert net.weir.logged("200 [- - -] [a.test http/1.1 TLSv1.3] 10.0.2.11:443\n", "tls.log")
+    assert "s_server" in secure(net, "https://x.b.test:1013/", "--tls-max", "1.2", "--no-alpn")
+    assert net.weir.logged("200 [- - -] [x.b.test  TLSv1.2] 10.0.2.12:443\n", "tls.log")
+    assert net.curl("http://10.0.1.1:1013/") == "s2\n"
+
+
+def test_one_port_for_tls_and_for_what_is_none(net):
+    assert "s_server" in secure(net, "https://a.test:1014/")
+    assert net.curl("http://10.0.1.1:1014/") == "s2\n"
+
+
 def test_silence_ends_a_session(net):
     with net.connect(port=1009) as stream:
         stream.send(b"x")
@@ -164,7 +252,7 @@ def test_a_reload_leaves_sessions_as_they_began(net):
     with net.connect(port=1003) as stream:
         stream.send(b"before")
         assert stream.read_exactly(6) == b"before"
-        net.weir.reload(CONFIG.format(web="10.0.2.12:80").replace("listen 10.0.1.1:1003;", "listen 10.0.1.1:2003;"))
+        net.weir.reload(CONFIG.format(web="10.0.2.12:80", **net.names).replace("listen 10.0.1.1:1003;", "listen 10.0.1.1:2003;"))
         assert net.weir.logged("configuration is in force")
         with net.connect(port=2003) as new:
             new.send(b"new")

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "l4/l4.h"
+#include "proxy/map.h"
 #include "proxy/proxy.h"
 #include "proxy/relay.h"
 #include "proxy/settings.h"
@@ -12,9 +13,8 @@
 #include "weir/core.h"
 
 static struct config_module *const modules[] = {
-	&core_module, &events_module,       &upstream_module,     &stream_module,
-	&l4_module,   &proxy_stream_module, &proxy_server_module, &proxy_location_module,
-	NULL
+	&core_module,         &events_module,    &upstream_module,     &stream_module,         &l4_module,
+	&proxy_stream_module, &proxy_map_module, &proxy_server_module, &proxy_location_module, NULL
 };
 static struct config *config;
 

@@ -13,6 +13,7 @@
 #include "packet/build.h"
 #include "packet/checksum.h"
 #include "packet/parse.h"
+#include "proxy/map.h"
 #include "proxy/real_ip.h"
 #include "proxy/worker.h"
 #include "support/dpdk.h"
@@ -296,8 +297,9 @@ world_modules(const struct world *w)
 	static struct config_module *modules[16] = { &upstream_module,       &tls_module,
 						     &tls_client_module,     &proxy_server_module,
 						     &proxy_location_module, &proxy_real_ip_module,
-						     &stream_module,         &proxy_stream_module };
-	size_t count = 8;
+						     &stream_module,         &proxy_stream_module,
+						     &proxy_map_module };
+	size_t count = 9;
 
 	for (struct config_module *const *m = w->more_modules; m && *m; m++)
 		modules[count++] = *m;
@@ -465,7 +467,8 @@ unsigned int
 world_in_use(const struct world *w)
 {
 	return slab_in_use(w->worker->sessions) + slab_in_use(w->worker->links) + slab_in_use(w->worker->exchanges) +
-	       slab_in_use(w->worker->large) + slab_in_use(w->worker->origins) + slab_in_use(w->worker->relays);
+	       slab_in_use(w->worker->large) + slab_in_use(w->worker->origins) + slab_in_use(w->worker->relays) +
+	       slab_in_use(w->worker->hellos);
 }
 
 static void
