@@ -261,6 +261,27 @@ an_error_about_a_connection_of_ours_goes_by_its_local_port(void **state)
 	steering_free(s);
 }
 
+/* Connections that are left there are Weir's as long as they last. */
+static void
+former_listener_takes_packets_but_is_none_twice(void **state)
+{
+	struct endpoint now = endpoint("192.0.2.1:80"), before = endpoint("192.0.2.1:81"),
+			other = endpoint("192.0.2.2:81");
+	struct steering *s;
+
+	listen_on("192.0.2.1:80");
+	s = steering(1);
+	assert_false(steering_listens(s, &before, true));
+	assert_int_equal(steering_add_former(s, &before), 0);
+	assert_int_equal(steering_add_former(s, &before), 0);
+	assert_int_equal(steering_add_former(s, &now), 0);
+	assert_int_equal(s->former_count, 1);
+	assert_true(steering_listens(s, &before, true));
+	assert_true(steering_listens(s, &now, true));
+	assert_false(steering_listens(s, &other, true));
+	steering_free(s);
+}
+
 int
 main(void)
 {
@@ -275,6 +296,7 @@ main(void)
 		cmocka_unit_test_setup(port_that_is_listened_on_too_takes_answers_from_servers_only, setup),
 		cmocka_unit_test_setup(wildcard_takes_every_address_of_this_host_and_its_version, setup),
 		cmocka_unit_test_setup(exact_listener_takes_its_address_only, setup),
+		cmocka_unit_test_setup(former_listener_takes_packets_but_is_none_twice, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -45,7 +45,7 @@ test_a_header_may_be_split_at_every_byte(void **state)
 
 		snprintf(first, sizeof(first), "%.*s", (int)cut, HEADER);
 		peer_say(client, first);
-		peer_say(client, HEADER REQUEST + cut);
+		peer_say(client, &(HEADER REQUEST)[cut]);
 		assert_non_null(strstr(peer_said(client), "\r\n\r\n203.0.113.9:4000 203.0.113.9:4000 192.0.2.99:81"));
 		/* It holds for all requests of the connection, and the client closes as it likes. */
 		peer_say(client, REQUEST);

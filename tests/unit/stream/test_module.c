@@ -36,8 +36,8 @@ servers_are_read_and_inherit(void **state)
 		parse("stream { proxy_timeout 5s;\n"
 		      "server { listen 10.0.1.1:80 ssl; listen *:81 proxy_protocol; proxy_pass 10.0.2.1:80; }\n"
 		      "server { listen [::1]:82; proxy_pass $name; proxy_protocol on; proxy_timeout 1h; } }");
-	struct stream_settings *stream = stream_settings(config);
-	const struct stream_settings *a = stream->servers[0], *b = stream->servers[1];
+	struct stream_settings *stream;
+	const struct stream_settings *a, *b;
 	char text[STREAM_LISTEN_TEXT_MAX];
 
 	assert_string_equal(config_error(config), "unknown \"name\" variable in t.conf:3");
