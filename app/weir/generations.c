@@ -222,7 +222,17 @@ services_collect(struct generations *g)
 
 /* ---- publishing ---- */
 
-/* What the operator has said of groups of stream, which is kept with the services that it is about, too. */
+/* From the first `stream` on there is a place for what the operator says of its groups, packet-level or not. False: no memory. */
+static bool
+weights_prepare(struct generations *g, struct config *config)
+{
+	if (!config_child(config_root(config), CONFIG_STREAM))
+		return true;
+	if (!g->registry)
+		g->registry = l4_registry_new();
+	return g->registry;
+}
+
 static const struct upstream_weights *
 stream_weights(const struct generations *g)
 {
@@ -285,7 +295,8 @@ generations_publish(struct generations *g, struct config *config)
 			  GENERATIONS_MAX);
 		return -EBUSY;
 	}
-	proxy = proxy_generation_new(config, g->shared->roles.count, filters);
+	if (weights_prepare(g, config))
+		proxy = proxy_generation_new(config, g->shared->roles.count, filters);
 	plans = proxy ? proxy_plans_new(proxy, &g->http_weights, stream_weights(g)) : NULL;
 	steering = plans ? steering_for(g, proxy) : NULL;
 	if (!steering) {

@@ -1,11 +1,13 @@
 """Terminated TCP in `stream`, between real clients and servers."""
 
 import contextlib
+import os
 import select
 import socket
 
 import pytest
-from weirtest import Certificates, Topology, pattern
+from weirtest import Certificates, Topology, pattern, run
+from weirtest.balancer import BINARY
 from weirtest.servers import Nginx
 
 CONFIG = """
@@ -239,6 +241,14 @@ def test_the_name_in_the_hello_chooses_who_terminates_tls(net):
 def test_one_port_for_tls_and_for_what_is_none(net):
     assert "s_server" in secure(net, "https://a.test:1014/")
     assert net.curl("http://10.0.1.1:1014/") == "s2\n"
+
+
+def test_the_operator_drains_a_server(net):
+    weirctl = f"{os.path.dirname(BINARY)}/../weirctl/weirctl"
+    run(weirctl, "-s", f"{net.weir.directory}/weir.sock", "drain", "web", "10.0.2.11:80")
+    assert net.counts_by_connection("http://10.0.1.1:1000/", 4) == {"s2": 4}
+    run(weirctl, "-s", f"{net.weir.directory}/weir.sock", "undrain", "web", "10.0.2.11:80")
+    assert net.counts_by_connection("http://10.0.1.1:1000/", 4) == {"s1": 2, "s2": 2}
 
 
 def test_silence_ends_a_session(net):
