@@ -40,7 +40,7 @@ proxy_http2_begin(struct proxy_session *session)
 	list_remove(&session->node);
 	list_append(&worker->http2_sessions, &session->node);
 	PROXY_COUNT(worker, HTTP2_SESSIONS);
-	proxy_client_arm(&session->client, server->root->keepalive_timeout_ms);
+	proxy_client_arm(&session->client, server->client_header_timeout_ms); /* for the first request */
 	proxy_http2_wake(h);
 	if (worker->draining)
 		proxy_http2_go_away(h);
@@ -139,7 +139,7 @@ watch(struct proxy_http2 *h)
 			proxy_client_arm(client, server ? server->root->send_timeout_ms : 0);
 	} else if (h->stream_count) {
 		proxy_client_disarm(client);
-	} else {
+	} else if (h->session->requests) {
 		proxy_client_arm(client, server ? server->root->keepalive_timeout_ms : 0);
 	}
 	h->moved = false;

@@ -48,6 +48,12 @@ http {{
         keepalive_timeout 100ms;
         return 200 "quick\\n";
     }}
+    server {{
+        listen 10.0.1.1:8082 http2;
+        keepalive_timeout 0;
+        client_header_timeout 300ms;
+        return 200 "once\\n";
+    }}
 }}
 """
 
@@ -393,6 +399,15 @@ def test_a_connection_that_has_had_its_requests_goes_away(web):
 def test_an_idle_connection_goes_away(web):
     with connect(web, 8081) as h2:
         assert h2.get("/").text == "quick\n"
+        assert h2.read_to_end().goaway == NO_ERROR
+
+
+def test_a_connection_without_a_request_goes_away_whatever_else_it_says(web):
+    with connect(web, 8082) as h2:
+        h2.ping()
+        assert h2.read_to_end().goaway == NO_ERROR
+    with connect(web, 8082) as h2:
+        assert h2.get("/").text == "once\n"  # keepalive_timeout 0: this one, and no other
         assert h2.read_to_end().goaway == NO_ERROR
 
 
