@@ -471,8 +471,9 @@ load_begin(struct load *load, uint64_t now_ns)
 	memset(load->result.counters, 0, sizeof(load->result.counters));
 	histogram_clear(&load->result.latency);
 	load->result.begin_ns = now_ns;
-	if (!load->begun)
-		load->start_ns = load->due_ns = now_ns;
+	/* What is due counts from here: a warm-up that began before there was a way to the server is not caught up with. */
+	load->start_ns = load->due_ns = now_ns;
+	load->due_count = 0;
 	load->begun = true;
 }
 

@@ -64,7 +64,7 @@ void load_free(struct load *load);
 unsigned int load_run(struct load *load, uint64_t now_ns);
 uint64_t load_next_ns(const struct load *load);
 
-/* The first call starts it. From now on it counts: what was counted is forgotten. */
+/* The first call starts it. From now on it counts: what was counted is forgotten, and what was due is not caught up with. */
 void load_begin(struct load *load, uint64_t now_ns);
 /* Nothing counts any more; connections are reset. */
 void load_end(struct load *load, uint64_t now_ns);
