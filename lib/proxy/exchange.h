@@ -31,6 +31,18 @@ struct proxy_attempt {
 	uint64_t bytes_received, bytes_sent;
 };
 
+static inline void
+proxy_attempt_start(struct proxy_attempt *attempt, struct bytes address, uint64_t now_ns)
+{
+	*attempt = (struct proxy_attempt){
+		.address = address,
+		.connect_ms = -1,
+		.header_ms = -1,
+		.response_ms = -1,
+		.started_ns = now_ns,
+	};
+}
+
 enum proxy_response_mode {
 	PROXY_RESPONSE_AS_IS,   /* the bytes go through as they are framed */
 	PROXY_RESPONSE_CHUNKED, /* ends with the connection at the server, in chunks to the client */

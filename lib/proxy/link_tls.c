@@ -84,24 +84,14 @@ proxy_link_secure(struct proxy_link *link, uint32_t events)
 static void
 step(struct proxy_link *link, bool closed)
 {
-	struct proxy_exchange *x = link->exchange;
-	struct tcp_connection *tcp = link->transport.tcp;
+	enum tls_status status = proxy_transport_handshake(&link->transport);
+	const char *problem = proxy_transport_handshake_problem(&link->transport, status, closed);
 
-	switch (proxy_transport_handshake(&link->transport)) {
-	case TLS_OK:
+	if (problem)
+		give_up(link->exchange, problem);
+	else if (status == TLS_OK && agreed(link))
 		/* What the server said behind it is read now: nothing may follow that would bring it. */
-		if (agreed(link))
-			proxy_link_events(link, closed ? TCP_CLOSED : TCP_READABLE);
-		break;
-	case TLS_WAIT:
-		if (tcp_close_reason(tcp) == TCP_RESET)
-			give_up(x, "peer closed connection in SSL handshake (104: Connection reset by peer)");
-		else if (closed || tcp_at_end(tcp))
-			give_up(x, "peer closed connection in SSL handshake");
-		break;
-	default:
-		give_up(x, tls_problem());
-	}
+		proxy_link_events(link, closed ? TCP_CLOSED : TCP_READABLE);
 }
 
 unsigned int

@@ -1,7 +1,11 @@
 #include "proxy/print.h"
 
+#include <arpa/inet.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <unistd.h>
+
+#include "proxy/worker.h"
 
 bool
 proxy_print(uint8_t *out, size_t size, struct bytes *value, const char *format, ...)
@@ -23,10 +27,76 @@ proxy_print_address(const struct ip_address *ip, uint8_t *out, size_t size, stru
 	return true;
 }
 
+struct bytes
+proxy_address_bytes(const struct ip_address *ip)
+{
+	return ip_address_is_v4(ip) ? bytes_of(ip->bytes + 12, 4) : bytes_of(ip->bytes, 16);
+}
+
 bool
 proxy_print_seconds(uint64_t ms, uint8_t *out, size_t size, struct bytes *value)
 {
 	return proxy_print(out, size, value, "%lu.%03lu", (unsigned long)(ms / 1000), (unsigned long)(ms % 1000));
+}
+
+static bool
+print_port(const struct endpoint *endpoint, uint8_t *out, size_t size, struct bytes *value)
+{
+	return proxy_print(out, size, value, "%u", ntohs(endpoint->port_be));
+}
+
+static struct bytes
+hostname(void)
+{
+	static char name[256];
+
+	if (!name[0])
+		gethostname(name, sizeof(name) - 1);
+	return bytes_of_string(name);
+}
+
+bool
+proxy_print_session(const struct proxy_session *session, enum proxy_session_fact fact, uint8_t *out, size_t size,
+		    struct bytes *value)
+{
+	const struct tcp_connection *tcp = session->transport.tcp;
+	const struct packet_proxy *origin = session->origin;
+	uint64_t now_ns = session->worker->real_ns;
+
+	switch (fact) {
+	case SESSION_NUMBER:
+		return proxy_print(out, size, value, "%lu", (unsigned long)session->number);
+	case SESSION_PEER_ADDR:
+		return proxy_print_address(&tcp_remote(tcp)->ip, out, size, value);
+	case SESSION_PEER_PORT:
+		return print_port(tcp_remote(tcp), out, size, value);
+	case SESSION_SERVER_ADDR:
+		return proxy_print_address(&tcp_local(tcp)->ip, out, size, value);
+	case SESSION_SERVER_PORT:
+		return print_port(tcp_local(tcp), out, size, value);
+	case SESSION_ORIGIN_ADDR:
+		return origin && proxy_print_address(&origin->source.ip, out, size, value);
+	case SESSION_ORIGIN_PORT:
+		return origin && print_port(&origin->source, out, size, value);
+	case SESSION_ORIGIN_SERVER_ADDR:
+		return origin && proxy_print_address(&origin->destination.ip, out, size, value);
+	case SESSION_ORIGIN_SERVER_PORT:
+		return origin && print_port(&origin->destination, out, size, value);
+	case SESSION_MSEC:
+		return proxy_print_seconds(now_ns / NS_PER_MS, out, size, value);
+	case SESSION_TIME_LOCAL:
+		*value = bytes_of(out, log_time_local(now_ns, (char *)out));
+		return true;
+	case SESSION_TIME_ISO8601:
+		*value = bytes_of(out, log_time_iso8601(now_ns, (char *)out));
+		return true;
+	case SESSION_PID:
+		return proxy_print(out, size, value, "%d", getpid());
+	case SESSION_HOSTNAME:
+		*value = hostname();
+		return true;
+	}
+	return false;
 }
 
 static bool

@@ -77,19 +77,24 @@ proxy_relay_gone(struct proxy_relay *s)
 	slab_put(worker->relays, s);
 }
 
+static void
+leave_server(struct proxy_relay *s, unsigned int status, bool reset)
+{
+	s->status = (uint16_t)status;
+	proxy_relay_release(s, s->state == PROXY_RELAY_TUNNEL ? UPSTREAM_OK : UPSTREAM_ABANDONED, reset);
+}
+
 void
 proxy_relay_end(struct proxy_relay *s, unsigned int status)
 {
-	s->status = (uint16_t)status;
-	proxy_relay_release(s, s->state == PROXY_RELAY_TUNNEL ? UPSTREAM_OK : UPSTREAM_ABANDONED, false);
+	leave_server(s, status, false);
 	proxy_session_free(s->session);
 }
 
 void
 proxy_relay_abort(struct proxy_relay *s, unsigned int status)
 {
-	s->status = (uint16_t)status;
-	proxy_relay_release(s, s->state == PROXY_RELAY_TUNNEL ? UPSTREAM_OK : UPSTREAM_ABANDONED, true);
+	leave_server(s, status, true);
 	proxy_session_abort(s->session);
 }
 

@@ -44,23 +44,6 @@ group_of(struct proxy_relay *s)
 
 /* ---- which server ---- */
 
-static struct bytes
-balance_key(struct proxy_relay *s, uint8_t *buffer, size_t size)
-{
-	size_t len;
-
-	switch (upstream_group_key(s->group)) {
-	case UPSTREAM_KEY_ADDRESS:
-		return upstream_key_of_address(&s->remote.ip);
-	case UPSTREAM_KEY_VALUE:
-		len = config_value_write(s->group->key, s, buffer, size, CONFIG_MISSING_EMPTY, NULL);
-		return bytes_of(buffer, len == SIZE_MAX ? 0 : len);
-	case UPSTREAM_KEY_NONE:
-		break;
-	}
-	return (struct bytes){ 0 };
-}
-
 static bool
 may_retry(const struct proxy_relay *s)
 {
@@ -78,13 +61,7 @@ static void
 attempt_record(struct proxy_relay *s, struct bytes address)
 {
 	s->tried_count++;
-	*proxy_relay_attempt(s) = (struct proxy_attempt){
-		.address = address,
-		.connect_ms = -1,
-		.header_ms = -1,
-		.response_ms = -1,
-		.started_ns = s->worker->now_ns,
-	};
+	proxy_attempt_start(proxy_relay_attempt(s), address, s->worker->now_ns);
 }
 
 void
@@ -117,7 +94,7 @@ next_attempt(struct proxy_relay *s)
 {
 	struct upstream_state *state = s->share->states[s->group->index];
 	uint8_t buffer[KEY_MAX];
-	struct bytes key = balance_key(s, buffer, sizeof(buffer));
+	struct bytes key = proxy_balance_key(s->group, s, &s->remote, buffer, sizeof(buffer));
 
 	for (;;) {
 		int index = upstream_pick(state, &s->attempts, key, s->worker->now_ns), error = 0;

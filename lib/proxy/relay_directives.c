@@ -288,7 +288,6 @@ settings_finish(struct config *config, struct config_scope *scope, void *object)
 		.name = word, .contexts = IN_BOTH, .arguments_max = 255, .set = refuse, .extra = reason                \
 	}
 
-/* A client's first bytes wait in its receive queue, whose window is at least so large. */
 static const struct config_limits tries_limits = { .least = 0, .most = INT32_MAX };
 
 static const struct config_directive directives[] = {

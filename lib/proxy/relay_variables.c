@@ -1,6 +1,5 @@
 /* The variables of stream. */
 #include <arpa/inet.h>
-#include <unistd.h>
 
 #include "proxy/print.h"
 #include "proxy/relay.h"
@@ -15,6 +14,15 @@
 
 /* ---- the client ---- */
 
+/* What a session says of itself, whatever it is for. */
+GETTER(get_of_session)
+{
+	STREAM;
+
+	return proxy_print_session(s->session, (enum proxy_session_fact)(size_t)variable->data, scratch, scratch_size,
+				   value);
+}
+
 GETTER(get_remote_addr)
 {
 	STREAM;
@@ -25,9 +33,8 @@ GETTER(get_remote_addr)
 GETTER(get_binary_remote_addr)
 {
 	STREAM;
-	const struct ip_address *ip = &s->remote.ip;
 
-	*value = ip_address_is_v4(ip) ? bytes_of(ip->bytes + 12, 4) : bytes_of(ip->bytes, 16);
+	*value = proxy_address_bytes(&s->remote.ip);
 	return true;
 }
 
@@ -36,64 +43,6 @@ GETTER(get_remote_port)
 	STREAM;
 
 	return proxy_print(scratch, scratch_size, value, "%u", ntohs(s->remote.port_be));
-}
-
-GETTER(get_realip_remote_addr)
-{
-	STREAM;
-
-	return proxy_print_address(&tcp_remote(s->session->transport.tcp)->ip, OUT);
-}
-
-GETTER(get_realip_remote_port)
-{
-	STREAM;
-
-	return proxy_print(scratch, scratch_size, value, "%u", ntohs(tcp_remote(s->session->transport.tcp)->port_be));
-}
-
-GETTER(get_server_addr)
-{
-	STREAM;
-
-	return proxy_print_address(&tcp_local(s->session->transport.tcp)->ip, OUT);
-}
-
-GETTER(get_server_port)
-{
-	STREAM;
-
-	return proxy_print(scratch, scratch_size, value, "%u", ntohs(tcp_local(s->session->transport.tcp)->port_be));
-}
-
-/* `data`: which endpoint of struct packet_proxy. */
-static const struct endpoint *
-said_endpoint(const struct proxy_relay *s, const struct config_variable *variable)
-{
-	const struct packet_proxy *origin = s->session->origin;
-
-	return origin ? (const struct endpoint *)(const void *)((const char *)origin + (size_t)variable->data) : NULL;
-}
-
-GETTER(get_proxy_protocol_addr)
-{
-	const struct endpoint *endpoint = said_endpoint(subject, variable);
-
-	return endpoint && proxy_print_address(&endpoint->ip, OUT);
-}
-
-GETTER(get_proxy_protocol_port)
-{
-	const struct endpoint *endpoint = said_endpoint(subject, variable);
-
-	return endpoint && proxy_print(scratch, scratch_size, value, "%u", ntohs(endpoint->port_be));
-}
-
-GETTER(get_connection)
-{
-	STREAM;
-
-	return proxy_print(scratch, scratch_size, value, "%lu", (unsigned long)s->session->number);
 }
 
 GETTER(get_constant)
@@ -187,69 +136,29 @@ GETTER(get_upstream)
 				    (enum proxy_attempt_part)(size_t)variable->data, OUT);
 }
 
-/* ---- time and place ---- */
-
-GETTER(get_msec)
-{
-	STREAM;
-
-	return proxy_print_seconds(s->worker->real_ns / NS_PER_MS, OUT);
-}
-
-GETTER(get_time_local)
-{
-	STREAM;
-
-	*value = bytes_of(scratch, log_time_local(s->worker->real_ns, (char *)scratch));
-	return true;
-}
-
-GETTER(get_time_iso8601)
-{
-	STREAM;
-
-	*value = bytes_of(scratch, log_time_iso8601(s->worker->real_ns, (char *)scratch));
-	return true;
-}
-
-GETTER(get_pid)
-{
-	return proxy_print(scratch, scratch_size, value, "%d", getpid());
-}
-
-GETTER(get_hostname)
-{
-	static char name[256];
-
-	if (!name[0])
-		gethostname(name, sizeof(name) - 1);
-	*value = bytes_of_string(name);
-	return true;
-}
-
 #define TLS_FACT(fact) (const void *)(size_t)TLS_FACT_##fact
 #define PART(part) (const void *)(size_t)ATTEMPT_##part
-#define ORIGIN(member) (const void *)offsetof(struct packet_proxy, member)
+#define SESSION(fact) (const void *)(size_t)SESSION_##fact
 
 static const struct config_variable variables[] = {
 	{ "binary_remote_addr", get_binary_remote_addr },
 	{ "bytes_received", get_bytes_received },
 	{ "bytes_sent", get_bytes_sent },
-	{ "connection", get_connection },
-	{ "hostname", get_hostname },
-	{ "msec", get_msec },
-	{ "pid", get_pid },
+	{ "connection", get_of_session, SESSION(NUMBER) },
+	{ "hostname", get_of_session, SESSION(HOSTNAME) },
+	{ "msec", get_of_session, SESSION(MSEC) },
+	{ "pid", get_of_session, SESSION(PID) },
 	{ "protocol", get_constant, "TCP" },
-	{ "proxy_protocol_addr", get_proxy_protocol_addr, ORIGIN(source) },
-	{ "proxy_protocol_port", get_proxy_protocol_port, ORIGIN(source) },
-	{ "proxy_protocol_server_addr", get_proxy_protocol_addr, ORIGIN(destination) },
-	{ "proxy_protocol_server_port", get_proxy_protocol_port, ORIGIN(destination) },
-	{ "realip_remote_addr", get_realip_remote_addr },
-	{ "realip_remote_port", get_realip_remote_port },
+	{ "proxy_protocol_addr", get_of_session, SESSION(ORIGIN_ADDR) },
+	{ "proxy_protocol_port", get_of_session, SESSION(ORIGIN_PORT) },
+	{ "proxy_protocol_server_addr", get_of_session, SESSION(ORIGIN_SERVER_ADDR) },
+	{ "proxy_protocol_server_port", get_of_session, SESSION(ORIGIN_SERVER_PORT) },
+	{ "realip_remote_addr", get_of_session, SESSION(PEER_ADDR) },
+	{ "realip_remote_port", get_of_session, SESSION(PEER_PORT) },
 	{ "remote_addr", get_remote_addr },
 	{ "remote_port", get_remote_port },
-	{ "server_addr", get_server_addr },
-	{ "server_port", get_server_port },
+	{ "server_addr", get_of_session, SESSION(SERVER_ADDR) },
+	{ "server_port", get_of_session, SESSION(SERVER_PORT) },
 	{ "session_time", get_session_time },
 	{ "ssl_cipher", get_tls, TLS_FACT(CIPHER) },
 	{ "ssl_client_fingerprint", get_tls, TLS_FACT(CLIENT_FINGERPRINT) },
@@ -266,8 +175,8 @@ static const struct config_variable variables[] = {
 	{ "ssl_session_id", get_tls, TLS_FACT(SESSION_ID) },
 	{ "ssl_session_reused", get_tls, TLS_FACT(SESSION_REUSED) },
 	{ "status", get_status },
-	{ "time_iso8601", get_time_iso8601 },
-	{ "time_local", get_time_local },
+	{ "time_iso8601", get_of_session, SESSION(TIME_ISO8601) },
+	{ "time_local", get_of_session, SESSION(TIME_LOCAL) },
 	{ "upstream_addr", get_upstream, PART(ADDRESS) },
 	{ "upstream_bytes_received", get_upstream, PART(RECEIVED) },
 	{ "upstream_bytes_sent", get_upstream, PART(SENT) },

@@ -69,28 +69,23 @@ static void
 step(struct proxy_session *session, uint32_t events)
 {
 	struct proxy_transport *transport = &session->transport;
+	enum tls_status status;
+	const char *problem;
 
 	if (!transport->tls && !begin(session, events))
 		return;
-	switch (proxy_transport_handshake(transport)) {
-	case TLS_OK:
-		session->expects_tls = false;
-		PROXY_COUNT(session->worker, TLS_HANDSHAKES);
-		if (tls_resumed(transport->tls->session))
-			PROXY_COUNT(session->worker, TLS_RESUMED);
-		if (!bytes_equal_string(tls_protocol(transport->tls->session), "h2") ||
-		    proxy_session_begin_http2(session))
-			proxy_session_events(session, events);
-		break;
-	case TLS_WAIT:
-		if (tcp_close_reason(transport->tcp) == TCP_RESET)
-			give_up(session, "peer closed connection in SSL handshake (104: Connection reset by peer)");
-		else if ((events & TCP_CLOSED) || tcp_at_end(transport->tcp))
-			give_up(session, "peer closed connection in SSL handshake");
-		break;
-	default:
-		give_up(session, tls_problem());
-	}
+	status = proxy_transport_handshake(transport);
+	problem = proxy_transport_handshake_problem(transport, status, events & TCP_CLOSED);
+	if (problem)
+		give_up(session, problem);
+	if (status != TLS_OK)
+		return;
+	session->expects_tls = false;
+	PROXY_COUNT(session->worker, TLS_HANDSHAKES);
+	if (tls_resumed(transport->tls->session))
+		PROXY_COUNT(session->worker, TLS_RESUMED);
+	if (!bytes_equal_string(tls_protocol(transport->tls->session), "h2") || proxy_session_begin_http2(session))
+		proxy_session_events(session, events);
 }
 
 unsigned int

@@ -145,6 +145,18 @@ proxy_transport_handshake(struct proxy_transport *transport)
 	return status;
 }
 
+const char *
+proxy_transport_handshake_problem(const struct proxy_transport *transport, enum tls_status status, bool closed)
+{
+	if (status == TLS_OK)
+		return NULL;
+	if (status != TLS_WAIT)
+		return tls_problem();
+	if (tcp_close_reason(transport->tcp) == TCP_RESET)
+		return "peer closed connection in SSL handshake (104: Connection reset by peer)";
+	return closed || tcp_at_end(transport->tcp) ? "peer closed connection in SSL handshake" : NULL;
+}
+
 /* ---- writing ---- */
 
 /* One run of plaintext for the next record: where it lies, if it lies together, else gathered. */

@@ -65,6 +65,10 @@ bool proxy_transport_connect(struct proxy_transport *transport, struct proxy_wor
 			     uint64_t server);
 /* TLS_OK: `open` from now on. */
 enum tls_status proxy_transport_handshake(struct proxy_transport *transport);
+/* Why a handshake that has said `status` comes to nothing, in nginx's words; NULL: it does not so far. `closed`: nothing more
+ * will come. */
+const char *proxy_transport_handshake_problem(const struct proxy_transport *transport, enum tls_status status,
+					      bool closed);
 /* From what happened to the connection to what that means for HTTP: enum tcp_event bits, TCP_CLOSED where TLS has failed;
  * 0: nothing. */
 uint32_t proxy_transport_events(struct proxy_transport *transport, uint32_t events);

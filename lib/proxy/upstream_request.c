@@ -166,17 +166,17 @@ proxy_upstream_head(struct proxy_exchange *x)
 
 /* ---- attempts ---- */
 
-/* What the group's method hashes: bytes of the session, or in `buffer`. */
-static struct bytes
-balance_key(struct proxy_exchange *x, const struct upstream_group *group, uint8_t *buffer, size_t size)
+struct bytes
+proxy_balance_key(const struct upstream_group *group, void *subject, const struct endpoint *remote, uint8_t *buffer,
+		  size_t size)
 {
 	size_t len;
 
 	switch (upstream_group_key(group)) {
 	case UPSTREAM_KEY_ADDRESS:
-		return upstream_key_of_address(&x->remote.ip);
+		return upstream_key_of_address(&remote->ip);
 	case UPSTREAM_KEY_VALUE:
-		len = config_value_write(group->key, x, buffer, size, CONFIG_MISSING_EMPTY, NULL);
+		len = config_value_write(group->key, subject, buffer, size, CONFIG_MISSING_EMPTY, NULL);
 		return bytes_of(buffer, len == SIZE_MAX ? 0 : len);
 	case UPSTREAM_KEY_NONE:
 		break;
@@ -214,13 +214,7 @@ static void
 attempt_record(struct proxy_exchange *x, struct bytes address)
 {
 	x->tried_count++;
-	*proxy_attempt_now(x) = (struct proxy_attempt){
-		.address = address,
-		.connect_ms = -1,
-		.header_ms = -1,
-		.response_ms = -1,
-		.started_ns = x->worker->now_ns,
-	};
+	proxy_attempt_start(proxy_attempt_now(x), address, x->worker->now_ns);
 }
 
 /* Picks and opens until a link is there or nothing is left. */
@@ -230,7 +224,7 @@ next_attempt(struct proxy_exchange *x)
 	const struct upstream_group *group = x->location->group;
 	struct upstream_state *state = x->share->states[group->index];
 	uint8_t buffer[1024];
-	struct bytes key = balance_key(x, group, buffer, sizeof(buffer));
+	struct bytes key = proxy_balance_key(group, x, &x->remote, buffer, sizeof(buffer));
 
 	for (;;) {
 		int index = upstream_pick(state, &x->attempts, key, x->worker->now_ns), error = 0;

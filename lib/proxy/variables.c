@@ -1,6 +1,5 @@
 #include <arpa/inet.h>
 #include <openssl/evp.h>
-#include <unistd.h>
 
 #include "http/error_page.h"
 #include "proxy/print.h"
@@ -192,6 +191,15 @@ GETTER(get_remote_user)
 
 /* ---- connection ---- */
 
+/* What a session says of itself, whatever it is for. */
+GETTER(get_of_session)
+{
+	EXCHANGE;
+
+	return proxy_print_session(x->session, (enum proxy_session_fact)(size_t)variable->data, scratch, scratch_size,
+				   value);
+}
+
 GETTER(get_remote_addr)
 {
 	EXCHANGE;
@@ -202,9 +210,8 @@ GETTER(get_remote_addr)
 GETTER(get_binary_remote_addr)
 {
 	EXCHANGE;
-	const struct ip_address *ip = &x->remote.ip;
 
-	*value = ip_address_is_v4(ip) ? bytes_of(ip->bytes + 12, 4) : bytes_of(ip->bytes, 16);
+	*value = proxy_address_bytes(&x->remote.ip);
 	return true;
 }
 
@@ -218,71 +225,12 @@ GETTER(get_remote_port)
 		    : proxy_print(scratch, scratch_size, value, "%s", "");
 }
 
-/* The other end of the connection, whoever that speaks for. */
-GETTER(get_realip_remote_addr)
-{
-	EXCHANGE;
-
-	return proxy_print_address(&tcp_remote(x->session->transport.tcp)->ip, scratch, scratch_size, value);
-}
-
-GETTER(get_realip_remote_port)
-{
-	EXCHANGE;
-
-	return proxy_print(scratch, scratch_size, value, "%u", ntohs(tcp_remote(x->session->transport.tcp)->port_be));
-}
-
-/* `data`: which endpoint of struct packet_proxy. */
-static const struct endpoint *
-said_endpoint(const struct proxy_exchange *x, const struct config_variable *variable)
-{
-	const struct packet_proxy *origin = x->session->origin;
-
-	return origin ? (const struct endpoint *)(const void *)((const char *)origin + (size_t)variable->data) : NULL;
-}
-
-GETTER(get_proxy_protocol_addr)
-{
-	const struct endpoint *endpoint = said_endpoint(subject, variable);
-
-	return endpoint && proxy_print_address(&endpoint->ip, scratch, scratch_size, value);
-}
-
-GETTER(get_proxy_protocol_port)
-{
-	const struct endpoint *endpoint = said_endpoint(subject, variable);
-
-	return endpoint && proxy_print(scratch, scratch_size, value, "%u", ntohs(endpoint->port_be));
-}
-
-GETTER(get_server_addr)
-{
-	EXCHANGE;
-
-	return proxy_print_address(&tcp_local(x->session->transport.tcp)->ip, scratch, scratch_size, value);
-}
-
-GETTER(get_server_port)
-{
-	EXCHANGE;
-
-	return proxy_print(scratch, scratch_size, value, "%u", ntohs(tcp_local(x->session->transport.tcp)->port_be));
-}
-
 GETTER(get_server_name)
 {
 	EXCHANGE;
 
 	*value = x->server->name;
 	return true;
-}
-
-GETTER(get_connection)
-{
-	EXCHANGE;
-
-	return proxy_print(scratch, scratch_size, value, "%lu", (unsigned long)x->session->number);
 }
 
 GETTER(get_connection_requests)
@@ -394,45 +342,6 @@ GETTER(get_request_time)
 	return proxy_print_seconds(ms, scratch, scratch_size, value);
 }
 
-GETTER(get_msec)
-{
-	EXCHANGE;
-	uint64_t ms = x->worker->real_ns / NS_PER_MS;
-
-	return proxy_print_seconds(ms, scratch, scratch_size, value);
-}
-
-GETTER(get_time_local)
-{
-	EXCHANGE;
-
-	*value = bytes_of(scratch, log_time_local(x->worker->real_ns, (char *)scratch));
-	return true;
-}
-
-GETTER(get_time_iso8601)
-{
-	EXCHANGE;
-
-	*value = bytes_of(scratch, log_time_iso8601(x->worker->real_ns, (char *)scratch));
-	return true;
-}
-
-GETTER(get_pid)
-{
-	return proxy_print(scratch, scratch_size, value, "%d", getpid());
-}
-
-GETTER(get_hostname)
-{
-	static char name[256];
-
-	if (!name[0])
-		gethostname(name, sizeof(name) - 1);
-	*value = bytes_of_string(name);
-	return true;
-}
-
 /* ---- upstream ---- */
 
 GETTER(get_upstream)
@@ -491,7 +400,7 @@ capture(void *subject, unsigned int number, struct bytes *value)
 
 #define SLICE(member) (const void *)offsetof(struct proxy_exchange, member)
 #define FIELD(id) (const void *)(size_t)HTTP_FIELD_##id
-#define ORIGIN(member) (const void *)offsetof(struct packet_proxy, member)
+#define SESSION(fact) (const void *)(size_t)SESSION_##fact
 #define TLS_FACT(fact) (const void *)(size_t)TLS_FACT_##fact
 #define PART(part) (const void *)(size_t)ATTEMPT_##part
 
@@ -501,31 +410,31 @@ static const struct config_variable variables[] = {
 	{ "binary_remote_addr", get_binary_remote_addr },
 	{ "body_bytes_sent", get_body_bytes_sent },
 	{ "bytes_sent", get_bytes_sent },
-	{ "connection", get_connection },
+	{ "connection", get_of_session, SESSION(NUMBER) },
 	{ "connection_requests", get_connection_requests },
 	{ "content_length", get_known_field, FIELD(CONTENT_LENGTH) },
 	{ "content_type", get_known_field, FIELD(CONTENT_TYPE) },
 	{ "cookie_", get_cookie },
 	{ "document_uri", get_slice, SLICE(uri) },
 	{ "host", get_host },
-	{ "hostname", get_hostname },
+	{ "hostname", get_of_session, SESSION(HOSTNAME) },
 	{ "http2", get_http2 },
 	{ "http_", get_http },
 	{ "https", get_https },
 	{ "is_args", get_is_args },
-	{ "msec", get_msec },
-	{ "pid", get_pid },
+	{ "msec", get_of_session, SESSION(MSEC) },
+	{ "pid", get_of_session, SESSION(PID) },
 	{ "pipe", get_constant, "." },
 	{ "proxy_add_x_forwarded_for", get_forwarded_for },
 	{ "proxy_host", get_proxy_host },
 	{ "proxy_port", get_proxy_port },
-	{ "proxy_protocol_addr", get_proxy_protocol_addr, ORIGIN(source) },
-	{ "proxy_protocol_port", get_proxy_protocol_port, ORIGIN(source) },
-	{ "proxy_protocol_server_addr", get_proxy_protocol_addr, ORIGIN(destination) },
-	{ "proxy_protocol_server_port", get_proxy_protocol_port, ORIGIN(destination) },
+	{ "proxy_protocol_addr", get_of_session, SESSION(ORIGIN_ADDR) },
+	{ "proxy_protocol_port", get_of_session, SESSION(ORIGIN_PORT) },
+	{ "proxy_protocol_server_addr", get_of_session, SESSION(ORIGIN_SERVER_ADDR) },
+	{ "proxy_protocol_server_port", get_of_session, SESSION(ORIGIN_SERVER_PORT) },
 	{ "query_string", get_args },
-	{ "realip_remote_addr", get_realip_remote_addr },
-	{ "realip_remote_port", get_realip_remote_port },
+	{ "realip_remote_addr", get_of_session, SESSION(PEER_ADDR) },
+	{ "realip_remote_port", get_of_session, SESSION(PEER_PORT) },
 	{ "remote_addr", get_remote_addr },
 	{ "remote_port", get_remote_port },
 	{ "remote_user", get_remote_user },
@@ -535,9 +444,9 @@ static const struct config_variable variables[] = {
 	{ "request_time", get_request_time },
 	{ "request_uri", get_slice, SLICE(request.target) },
 	{ "scheme", get_scheme },
-	{ "server_addr", get_server_addr },
+	{ "server_addr", get_of_session, SESSION(SERVER_ADDR) },
 	{ "server_name", get_server_name },
-	{ "server_port", get_server_port },
+	{ "server_port", get_of_session, SESSION(SERVER_PORT) },
 	{ "server_protocol", get_protocol },
 	{ "ssl_alpn_protocol", get_tls, TLS_FACT(ALPN) },
 	{ "ssl_cipher", get_tls, TLS_FACT(CIPHER) },
@@ -554,8 +463,8 @@ static const struct config_variable variables[] = {
 	{ "ssl_session_reused", get_tls, TLS_FACT(SESSION_REUSED) },
 	{ "status", get_status },
 	{ "tcpinfo_rtt", get_rtt },
-	{ "time_iso8601", get_time_iso8601 },
-	{ "time_local", get_time_local },
+	{ "time_iso8601", get_of_session, SESSION(TIME_ISO8601) },
+	{ "time_local", get_of_session, SESSION(TIME_LOCAL) },
 	{ "upstream_addr", get_upstream, PART(ADDRESS) },
 	{ "upstream_bytes_received", get_upstream, PART(RECEIVED) },
 	{ "upstream_bytes_sent", get_upstream, PART(SENT) },

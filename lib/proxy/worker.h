@@ -224,6 +224,10 @@ void proxy_upstream_release(struct proxy_exchange *exchange, enum upstream_resul
 /* After the request has gone on, or cannot (`moved`: some of it went): whose time runs, the server's to take it, the
  * client's to send more, or the server's to answer. */
 void proxy_upstream_watch(struct proxy_exchange *exchange, bool moved);
+/* What the group's method hashes of a request or a relay (`subject`, of its variables) from `remote`: bytes of these, or in
+ * `buffer`. */
+struct bytes proxy_balance_key(const struct upstream_group *group, void *subject, const struct endpoint *remote,
+			       uint8_t *buffer, size_t size);
 /* nginx's words for a connection that did not come about. */
 const char *proxy_connect_error(enum tcp_close_reason reason);
 /* Whether the next server would be asked because of `why`. */
