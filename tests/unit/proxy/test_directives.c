@@ -6,20 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "world.h"
+#include "refusal.h"
 
 static struct world w;
-
-static void
-assert_error(const char *text, const char *wanted)
-{
-	struct config *config = world_parse(&w, text);
-	const char *error = config_error(config);
-
-	if (!error != !wanted || (wanted && !strstr(error, wanted)))
-		fail_msg("%s\n wanted: %s\n got:    %s", text, wanted ? wanted : "nothing", error ? error : "nothing");
-	config_free(config);
-}
 
 struct row {
 	const char *text, *error;
@@ -135,14 +124,14 @@ static void
 errors_are_nginxs(void **state)
 {
 	for (size_t i = 0; i < sizeof(nginxs) / sizeof(nginxs[0]); i++)
-		assert_error(nginxs[i].text, nginxs[i].error);
+		assert_error(&w, nginxs[i].text, nginxs[i].error);
 }
 
 static void
 what_is_not_supported_is_said_by_name(void **state)
 {
 	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
-		assert_error(ours[i].text, ours[i].error);
+		assert_error(&w, ours[i].text, ours[i].error);
 }
 
 static void

@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "refusal.h"
 #include "support/cmocka.h"
-#include "world.h"
 
 static struct world w;
 
@@ -102,33 +102,23 @@ test_a_circle_has_an_end(void **state)
 }
 
 static void
-assert_error(const char *text, const char *wanted)
-{
-	struct config *config = world_parse(&w, text);
-	const char *error = config_error(config);
-
-	if (!error || !strstr(error, wanted))
-		fail_msg("%s\n wanted: %s\n got: %s", text, wanted, error ? error : "nothing");
-	config_free(config);
-}
-
-static void
 test_what_is_wrong(void **state)
 {
 	world_init(&w);
-	assert_error("map $host out { }", "invalid variable name \"out\" in t.conf:2");
-	assert_error("map $host $host { }", "the duplicate \"host\" variable in t.conf:2");
-	assert_error("map $nothing $out { }", "unknown \"nothing\" variable in t.conf:2");
-	assert_error("map $host $out { a b c; }", "invalid number of the map parameters in t.conf:2");
-	assert_error("map $host $out { default a;\ndefault b; }", "duplicate default map parameter in t.conf:3");
-	assert_error("map $host $out { a 1;\nA 2; }", "conflicting parameter \"a\" in t.conf:3");
-	assert_error("map $host $out { hostnames; .a 1;\na 2; }", "conflicting parameter \"a\" in t.conf:3");
-	assert_error("map $host $out { ~( 1; }", "pcre2_compile() failed: missing closing parenthesis in \"(\"");
-	assert_error("map $host $out { ~(a) $1; }", "captures are not supported in \"map\"");
-	assert_error("map $host $out { ~(?<n>a) 1; }", "groups with names are not supported in \"map\"");
-	assert_error("map $host $out {", "unexpected end of file");
-	assert_error("} stream { map $host $out { }", "unknown \"host\" variable in t.conf:2");
-	assert_error("} stream { map $remote_addr $out { default nowhere; }\nserver { listen 80; proxy_pass $out; }",
+	assert_error(&w, "map $host out { }", "invalid variable name \"out\" in t.conf:2");
+	assert_error(&w, "map $host $host { }", "the duplicate \"host\" variable in t.conf:2");
+	assert_error(&w, "map $nothing $out { }", "unknown \"nothing\" variable in t.conf:2");
+	assert_error(&w, "map $host $out { a b c; }", "invalid number of the map parameters in t.conf:2");
+	assert_error(&w, "map $host $out { default a;\ndefault b; }", "duplicate default map parameter in t.conf:3");
+	assert_error(&w, "map $host $out { a 1;\nA 2; }", "conflicting parameter \"a\" in t.conf:3");
+	assert_error(&w, "map $host $out { hostnames; .a 1;\na 2; }", "conflicting parameter \"a\" in t.conf:3");
+	assert_error(&w, "map $host $out { ~( 1; }", "pcre2_compile() failed: missing closing parenthesis in \"(\"");
+	assert_error(&w, "map $host $out { ~(a) $1; }", "captures are not supported in \"map\"");
+	assert_error(&w, "map $host $out { ~(?<n>a) 1; }", "groups with names are not supported in \"map\"");
+	assert_error(&w, "map $host $out {", "unexpected end of file");
+	assert_error(&w, "} stream { map $host $out { }", "unknown \"host\" variable in t.conf:2");
+	assert_error(&w,
+		     "} stream { map $remote_addr $out { default nowhere; }\nserver { listen 80; proxy_pass $out; }",
 		     "no port in upstream \"nowhere\" in t.conf:2");
 }
 

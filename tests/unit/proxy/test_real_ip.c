@@ -6,8 +6,8 @@
 #include <stdio.h>
 
 #include "packet/proxy_protocol.h"
+#include "refusal.h"
 #include "support/cmocka.h"
-#include "world.h"
 
 static struct world w;
 
@@ -236,25 +236,15 @@ test_balancing_goes_by_the_real_address(void **state)
 /* ---- directives ---- */
 
 static void
-assert_error(const char *text, const char *wanted)
-{
-	struct config *config = world_parse(&w, text);
-	const char *error = config_error(config);
-
-	if (!error || !strstr(error, wanted))
-		fail_msg("%s\n wanted: %s\n got: %s", text, wanted, error ? error : "nothing");
-	config_free(config);
-}
-
-static void
 test_directives_that_are_wrong(void **state)
 {
 	world_init(&w);
-	assert_error("set_real_ip_from 10.0.0.0/33;", "invalid parameter \"10.0.0.0/33\" in t.conf:2");
-	assert_error("set_real_ip_from nobody.invalid;", "host not found in set_real_ip_from \"nobody.invalid\"");
-	assert_error("set_real_ip_from unix:;", "is not supported: weir listens on IP addresses");
-	assert_error("real_ip_header a; real_ip_header b;", "\"real_ip_header\" directive is duplicate in t.conf:2");
-	assert_error("real_ip_recursive 1;", "invalid value \"1\" in \"real_ip_recursive\" directive");
+	assert_error(&w, "set_real_ip_from 10.0.0.0/33;", "invalid parameter \"10.0.0.0/33\" in t.conf:2");
+	assert_error(&w, "set_real_ip_from nobody.invalid;", "host not found in set_real_ip_from \"nobody.invalid\"");
+	assert_error(&w, "set_real_ip_from unix:;", "is not supported: weir listens on IP addresses");
+	assert_error(&w, "real_ip_header a; real_ip_header b;",
+		     "\"real_ip_header\" directive is duplicate in t.conf:2");
+	assert_error(&w, "real_ip_recursive 1;", "invalid value \"1\" in \"real_ip_recursive\" directive");
 }
 
 int

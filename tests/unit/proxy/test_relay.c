@@ -5,8 +5,8 @@
 
 #include <stdio.h>
 
+#include "refusal.h"
 #include "support/cmocka.h"
-#include "world.h"
 
 static struct world w;
 
@@ -227,36 +227,34 @@ test_a_graceful_stop_lets_sessions_go_on(void **state)
 /* ---- directives ---- */
 
 static void
-assert_error(const char *text, const char *wanted)
+assert_error_in_stream(const char *text, const char *wanted)
 {
 	char whole[1024];
-	struct config *config;
-	const char *error;
 
 	snprintf(whole, sizeof(whole), "}\nstream {\n%s", text);
-	config = world_parse(&w, whole);
-	error = config_error(config);
-	if (!error || !strstr(error, wanted))
-		fail_msg("%s\n wanted: %s\n got: %s", text, wanted, error ? error : "nothing");
-	config_free(config);
+	assert_error(&w, whole, wanted);
 }
 
 static void
 test_directives_that_are_wrong(void **state)
 {
 	world_init(&w);
-	assert_error("server { listen 80 ssl; proxy_pass 10.0.0.1:80; }",
-		     "no \"ssl_certificate\" is defined for the \"listen ... ssl\" directive in t.conf:4");
-	assert_error("server { listen 80; proxy_pass 10.0.0.1; }", "no port in upstream \"10.0.0.1\" in t.conf:4");
-	assert_error("server { listen 80; proxy_pass nowhere; }", "no port in upstream \"nowhere\" in t.conf:4");
-	assert_error("proxy_buffer_size 16k;",
-		     "\"proxy_buffer_size\" directive is not supported in stream: bytes are moved");
-	assert_error("tcp_nodelay off;", "\"tcp_nodelay off\" is not supported");
-	assert_error("proxy_next_upstream error;", "invalid value \"error\" in \"proxy_next_upstream\" directive");
-	assert_error("upstream u { hash $nothing; server 10.0.0.1:80; } server { listen 80; proxy_pass u; }",
-		     "unknown \"nothing\" variable in t.conf:4");
-	assert_error("server { listen 80; proxy_pass 10.0.0.1:80; } server { listen 80; proxy_pass 10.0.0.1:80; }",
-		     "duplicate \"0.0.0.0:80\" address and port pair in t.conf:4");
+	assert_error_in_stream("server { listen 80 ssl; proxy_pass 10.0.0.1:80; }",
+			       "no \"ssl_certificate\" is defined for the \"listen ... ssl\" directive in t.conf:4");
+	assert_error_in_stream("server { listen 80; proxy_pass 10.0.0.1; }",
+			       "no port in upstream \"10.0.0.1\" in t.conf:4");
+	assert_error_in_stream("server { listen 80; proxy_pass nowhere; }",
+			       "no port in upstream \"nowhere\" in t.conf:4");
+	assert_error_in_stream("proxy_buffer_size 16k;",
+			       "\"proxy_buffer_size\" directive is not supported in stream: bytes are moved");
+	assert_error_in_stream("tcp_nodelay off;", "\"tcp_nodelay off\" is not supported");
+	assert_error_in_stream("proxy_next_upstream error;",
+			       "invalid value \"error\" in \"proxy_next_upstream\" directive");
+	assert_error_in_stream("upstream u { hash $nothing; server 10.0.0.1:80; } server { listen 80; proxy_pass u; }",
+			       "unknown \"nothing\" variable in t.conf:4");
+	assert_error_in_stream(
+		"server { listen 80; proxy_pass 10.0.0.1:80; } server { listen 80; proxy_pass 10.0.0.1:80; }",
+		"duplicate \"0.0.0.0:80\" address and port pair in t.conf:4");
 }
 
 int

@@ -18,16 +18,21 @@
 	"server { ssl_certificate a.crt; ssl_certificate_key a.key; ssl_trusted_certificate a.crt; "                   \
 	"ssl_stapling on; ssl_stapling_verify on; ssl_stapling_responder http://127.0.0.1:8888/x; }"
 
+static BIO *
+file(const char *name, const char *kind)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/%s.%s", files_directory(), name, kind);
+	return BIO_new_file(path, "r");
+}
+
 static X509 *
 certificate(const char *name)
 {
-	char path[128];
-	X509 *x509;
-	BIO *bio;
+	BIO *bio = file(name, "crt");
+	X509 *x509 = PEM_read_bio_X509(bio, NULL, NULL, NULL);
 
-	snprintf(path, sizeof(path), "%s/%s.crt", files_directory(), name);
-	bio = BIO_new_file(path, "r");
-	x509 = PEM_read_bio_X509(bio, NULL, NULL, NULL);
 	BIO_free(bio);
 	assert_non_null(x509);
 	return x509;
@@ -36,13 +41,9 @@ certificate(const char *name)
 static EVP_PKEY *
 key(const char *name)
 {
-	char path[128];
-	EVP_PKEY *pkey;
-	BIO *bio;
+	BIO *bio = file(name, "key");
+	EVP_PKEY *pkey = PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL);
 
-	snprintf(path, sizeof(path), "%s/%s.key", files_directory(), name);
-	bio = BIO_new_file(path, "r");
-	pkey = PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL);
 	BIO_free(bio);
 	assert_non_null(pkey);
 	return pkey;
