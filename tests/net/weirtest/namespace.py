@@ -34,11 +34,23 @@ class Namespace:
     def __init__(self, name):
         self.name = f"{PREFIX}-{name}"
         self.path = f"/run/netns/{self.name}"
+        self.gathered = None
         run("ip", "netns", "add", self.name)
         self.ip("link", "set", "lo", "up")
 
     def ip(self, *words):
-        return run("ip", "-n", self.name, *words).stdout
+        if self.gathered is None:
+            return run("ip", "-n", self.name, *words).stdout
+        self.gathered.append(" ".join(map(str, words)))
+
+    def gather(self):
+        """From now on ip() only notes what is to be done: a program per line would take most of a test's time."""
+        self.gathered = []
+
+    def do_gathered(self):
+        lines, self.gathered = self.gathered, None
+        if lines:
+            run("ip", "-n", self.name, "-batch", "-", input="\n".join(lines))
 
     def command(self, *words):
         return ["nsenter", f"--net={self.path}", "--", *map(str, words)]
@@ -84,22 +96,26 @@ class Namespace:
         delete(self.name)
 
 
-def delete(name):
-    """Ends what still runs inside, then removes the namespace with its interfaces."""
-    for pid in run("ip", "netns", "pids", name, check=False).stdout.split():
-        if pid.isdigit() and int(pid) != os.getpid():
-            with contextlib.suppress(ProcessLookupError):
+def delete(*names):
+    """Ends what still runs inside, then removes the namespaces with their interfaces."""
+    inside = set()
+    for name in names:
+        with contextlib.suppress(OSError):
+            inside.add(os.stat(f"/run/netns/{name}").st_ino)
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            if int(pid) != os.getpid() and os.stat(f"/proc/{pid}/ns/net").st_ino in inside:
                 os.kill(int(pid), signal.SIGKILL)
-    run("ip", "netns", "delete", name, check=False)
+    run("ip", "-force", "-batch", "-", input="".join(f"netns delete {name}\n" for name in names), check=False)
 
 
 def sweep():
     """Removes what a run that was killed has left: namespaces whose maker no longer lives."""
     names = os.listdir("/run/netns") if os.path.isdir("/run/netns") else []
-    for name in names:
-        made = re.fullmatch(r"weirtest-(\d+)-.*", name)
-        if made and not os.path.exists(f"/proc/{made[1]}"):
-            delete(name)
+    made = {name: re.fullmatch(r"weirtest-(\d+)-.*", name) for name in names}
+    left = [name for name, by in made.items() if by and not os.path.exists(f"/proc/{by[1]}")]
+    if left:
+        delete(*left)
 
 
 def wait_for(condition, seconds=10, what="the condition"):

@@ -18,7 +18,7 @@ import re
 import shutil
 
 from .balancer import Balancer
-from .namespace import Namespace, run, sweep
+from .namespace import Namespace, delete, run, sweep
 from .path import BadPath
 from .servers import Nginx, Origin
 from .stream import Stream
@@ -43,8 +43,7 @@ class Topology:
             raise
 
     def _build(self, servers):
-        self.client, self.balancer_namespace = self._namespace("client"), self._namespace("balancer")
-        switch = self._namespace("switch")
+        self.client, self.balancer_namespace, switch = map(self._gathering, ("client", "balancer", "switch"))
         self._bridge(switch, "lan")
         self._wire(switch, "lan", "to-client", self.client, "eth0", ["10.0.1.2/24", "fd00:1::2/64"])
         self._wire(switch, "lan", "to-front", self.balancer_namespace, "front", ["10.0.1.1/24", "fd00:1::1/64"])
@@ -55,6 +54,8 @@ class Topology:
             self._server(switch, number)
         self.client.ip("route", "add", "default", "via", "10.0.1.1")
         self.switch = switch
+        for namespace in sorted(self.namespaces, key=lambda namespace: namespace is not switch):  # it makes their interfaces
+            namespace.do_gathered()
 
     def _build_direct(self, bad_path):
         """client ---- front, back ---- s1"""
@@ -98,6 +99,11 @@ class Topology:
         self.namespaces.append(namespace)
         return namespace
 
+    def _gathering(self, name):
+        namespace = self._namespace(name)
+        namespace.gather()
+        return namespace
+
     def _bridge(self, switch, name):
         switch.ip("link", "add", "name", name, "type", "bridge")
         switch.ip("link", "set", name, "up")
@@ -112,7 +118,7 @@ class Topology:
         namespace.ip("link", "set", name, "up")
 
     def _server(self, switch, number):
-        namespace = self._namespace(f"s{number}")
+        namespace = self._gathering(f"s{number}")
         net, bridge = ("1", "lan") if self.one_arm else ("2", "dmz")
         namespace.v4, namespace.v6 = f"10.0.{net}.{10 + number}", f"fd00:{net}::{10 + number}"
         self._wire(switch, bridge, f"to-s{number}", namespace, "eth0", [f"{namespace.v4}/24", f"{namespace.v6}/64"])
@@ -178,8 +184,7 @@ class Topology:
         for running in reversed(self.running):
             with contextlib.suppress(Exception):
                 running.close()
-        for namespace in self.namespaces:
-            namespace.delete()
+        delete(*(namespace.name for namespace in self.namespaces))
         self.namespaces, self.running = [], []
 
 
