@@ -12,10 +12,15 @@ sys.path.insert(0, f"{os.path.dirname(__file__)}/net")
 import weirtest  # noqa: E402  (found through the line above)
 
 
+def pytest_addoption(parser):
+    parser.addoption("--part", default="1/1", metavar="K/N", help="every N-th test from the K-th on")
+
+
 def pytest_configure(config):
     config.addinivalue_line("markers", "weir_only: asks for what nginx does not have")
     config.addinivalue_line("markers", "timing: measures; not run with sanitizers")
     config.addinivalue_line("markers", "alone: not beside other tests; so is whatever measures")
+    config.addinivalue_line("markers", "loads: takes whole CPUs, but measures nothing: beside its like only")
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, interrupted)
 
@@ -31,8 +36,10 @@ def pytest_collection_modifyitems(config, items):
     for item in items:
         if item.get_closest_marker("timing"):
             item.add_marker("alone")
-    drop = [item for item in items
-            if (weirtest.IS_NGINX and item.get_closest_marker("weir_only"))
+    part, parts = map(int, config.getoption("--part").split("/"))
+    drop = [item for number, item in enumerate(items)
+            if number % parts != part - 1
+            or (weirtest.IS_NGINX and item.get_closest_marker("weir_only"))
             or (sanitized and item.get_closest_marker("timing"))]
     if drop:
         config.hook.pytest_deselected(items=drop)

@@ -232,7 +232,7 @@ def observe(binary, path, directory):
     while time.monotonic() < end and process.poll() in (None, 0):
         try:
             if port is None:
-                time.sleep(1)
+                os.stat(pid_file(directory, text))
             else:
                 socket.create_connection(("127.0.0.1", port), 1).close()
             seen["started"] = process.poll() in (None, 0)
@@ -261,10 +261,14 @@ def observe(binary, path, directory):
     return seen
 
 
+def pid_file(directory, text):
+    named = re.search(r"^\s*pid\s+([^;]+);", text, re.MULTILINE)
+    return named[1] if named else f"{directory}/pid"
+
+
 def finish(process, directory, text):
     """QUIT by way of the pid file, as nginx's own -s does it; the exit code."""
-    named = re.search(r"^\s*pid\s+([^;]+);", text, re.MULTILINE)
-    path = named[1] if named else f"{directory}/pid"
+    path = pid_file(directory, text)
     pid = int(open(path).read()) if os.path.exists(path) else process.pid
     try:
         os.kill(pid, signal.SIGQUIT)
