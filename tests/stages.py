@@ -18,11 +18,13 @@ sys.path.insert(0, f"{ROOT}/tests/net")
 
 import weirtest  # noqa: E402  (found through the line above)
 
-FUZZ_SECONDS = int(os.environ.get("WEIR_FUZZ_SECONDS", "4"))
-# gold links the many programs with their sanitizers in half the time.
-# Inlined code of DPDK's headers is not ours to check, and takes as long to compile with the checks as all of ours.
-CLANG_BUILD = ["-Dfuzzers=true", "-Db_sanitize=address,undefined", "-Db_lundef=false", "-Dc_link_args=-fuse-ld=gold",
-               f"-Dc_args=-fsanitize-ignorelist={ROOT}/tests/unit/not_checked"]
+FUZZ_SECONDS = int(os.environ.get("WEIR_FUZZ_SECONDS", "3"))
+# What of it the stages run; the unit tests are built when they are. No benchmarks and no load.
+SANITIZED_PROGRAMS = ["app/weir/weir", "app/weirctl/weirctl", "app/weir-replay/weir-replay", "fuzzers"]
+# Most of a run on a fresh machine is compiling and linking. mold links the many programs with their sanitizers in a fifth of
+# ld's time. Inlined code of DPDK's headers is not ours to check, and takes as long to compile with the checks as all of ours.
+CLANG_BUILD = ["-Dfuzzers=true", "-Db_sanitize=address,undefined", "-Db_lundef=false", "-Dc_link_args=-fuse-ld=mold",
+               "-Doptimization=1", f"-Dc_args=-gline-tables-only -fsanitize-ignorelist={ROOT}/tests/unit/not_checked"]
 # Run again with sanitizers: what reads outside bytes. The rest of it has them in the unit tests.
 SANITIZED = ["http/test_answers.py", "http/test_bad_requests.py", "http/test_bad_upstreams.py", "http/test_tls.py",
              "net/test_packets.py", "net/test_reload.py", "packets/test_program.py"]
@@ -99,10 +101,11 @@ def at_once(function, items, places=os.cpu_count()):
             raise
 
 
-def build(directory, *options, compiler="gcc"):
+def build(sanitized=False):
     """Through app/setup.sh, as app/demo does it. A build that fails is the stage's failure."""
     script = 'ROOT=$1; . "$ROOT/app/setup.sh"; shift; setup_build "$@"'
-    done = call("bash", "-c", script, "setup", ROOT, directory, *options, env={**os.environ, "CC": compiler})
+    what = ["build-sanitized", *SANITIZED_PROGRAMS, "--", *CLANG_BUILD] if sanitized else ["build"]
+    done = call("bash", "-c", script, "setup", ROOT, *what, env={**os.environ, "CC": "clang" if sanitized else "gcc"})
     if done.returncode != 0:
         say(done.stdout)
     return done.returncode == 0
@@ -151,12 +154,11 @@ def unit_tests(directory):
 
 def unit(_):
     """With sanitizers. `tests/run optimized` runs them as gcc builds what is used."""
-    built = build("build-sanitized", *CLANG_BUILD, compiler="clang")
-    return unit_tests("build-sanitized") if built else Counts(failed=1)
+    return unit_tests("build-sanitized") if build(sanitized=True) else Counts(failed=1)
 
 
 def optimized(_):
-    return unit_tests("build") if build("build") else Counts(failed=1)
+    return unit_tests("build") if build() else Counts(failed=1)
 
 
 def fuzz_one(binary):
@@ -173,7 +175,7 @@ def fuzz_one(binary):
 
 
 def fuzz(_):
-    if not build("build-sanitized", *CLANG_BUILD, compiler="clang"):
+    if not build(sanitized=True):
         return Counts(failed=1)
     binaries = sorted(path for path in glob.glob(f"{ROOT}/build-sanitized/tests/fuzz/fuzz_*") if os.path.isfile(path))
     if not binaries:
@@ -186,12 +188,10 @@ def fuzz(_):
 
 
 def python_build(sanitized):
-    if "WEIR_BIN" in os.environ:
-        return True
-    return build("build-sanitized", *CLANG_BUILD, compiler="clang") if sanitized else build("build")
+    return "WEIR_BIN" in os.environ or build(sanitized)
 
 
-def python_tests(paths, expression, sanitized=False, marks=None):
+def python_tests(paths, expression, sanitized=False, marks=None, part="1/1"):
     directory = "build-sanitized" if sanitized else "build"
     environment = {"WEIR_BIN": f"{ROOT}/{directory}/app/weir/weir", "PYTHONDONTWRITEBYTECODE": "1", **os.environ}
     if sanitized:
@@ -199,7 +199,7 @@ def python_tests(paths, expression, sanitized=False, marks=None):
     with tempfile.TemporaryDirectory(prefix=f"{weirtest.PREFIX}-") as reports:
         command = ["/usr/bin/python3", "-m", "pytest", "-q", "--no-header", f"--junitxml={reports}/xml",
                    f"--basetemp={reports}/tmp", *(["-k", expression] if expression else []),
-                   *(["-m", marks] if marks else []),
+                   *(["-m", marks] if marks else []), f"--part={part}",
                    *(f"{ROOT}/tests/{path}" for path in paths)]
         code = call(*command, cwd=f"{ROOT}/tests", env=environment, stdout=None).returncode
         try:
@@ -218,15 +218,16 @@ def python_files(stage):
     return [f"{stage}/{os.path.basename(path)}" for path in sorted(glob.glob(f"{ROOT}/tests/{stage}/test_*.py"))]
 
 
-def side_by_side(files, expression, sanitized=False, marks=None, places=os.cpu_count()):
-    """A process per file, as many at a time as there are CPUs: most of the time they wait. The longest first, so that none
-    is left to run alone at the end."""
+def side_by_side(files, expression, sanitized=False, marks=None, places=os.cpu_count(), parts=1):
+    """A process per file, or per part of one, as many at a time as there are CPUs: most of the time they wait. The longest
+    first, so that none is left to run alone at the end."""
     if not python_build(sanitized):
         return Counts(failed=1)
     files = sorted(files, key=lambda file: -os.path.getsize(f"{ROOT}/tests/{file}"))
+    runs = [(file, f"{part}/{parts}") for file in files for part in range(1, parts + 1)]
     counts = Counts()
-    for of_file in at_once(lambda file: python_tests([file], expression, sanitized, marks), files, places):
-        counts += of_file
+    for of_run in at_once(lambda run: python_tests([run[0]], expression, sanitized, marks, run[1]), runs, places):
+        counts += of_run
     return counts
 
 
@@ -235,8 +236,9 @@ def http(arguments):
 
 
 def net(arguments):
-    """What measures, or loads the machine, has it for itself."""
-    counts = side_by_side(python_files("net"), arguments.k, marks="not alone", places=os.cpu_count() + 1)
+    """What measures has the machine for itself, and what loads it disturbs nobody else."""
+    counts = side_by_side(python_files("net"), arguments.k, marks="not alone and not loads", places=os.cpu_count() + 1)
+    counts += side_by_side(["net/test_benchmarks.py"], arguments.k, marks="loads", parts=os.cpu_count())
     counts += python_tests(["net"], arguments.k, marks="alone")
     return counts
 
@@ -256,7 +258,7 @@ def slow(arguments):
 
 
 def nginx(arguments):
-    return python_tests(["nginx"], arguments.k) if python_build(False) else Counts(failed=1)
+    return side_by_side(python_files("nginx"), arguments.k, parts=os.cpu_count() + 1)
 
 
 def sanitized(arguments):

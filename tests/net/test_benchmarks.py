@@ -13,7 +13,7 @@ SCRIPTS = f"{ROOT}/pktgen-scripts"
 PROGRAM = f"{BUILD}/tests/bench/l4/bench-l4"
 MODES = ("full_nat", "nat", "dsr", "ipip", "gue")
 
-pytestmark = [pytest.mark.alone, pytest.mark.skipif(not os.path.exists(PROGRAM), reason=f"{PROGRAM} is not built")]
+pytestmark = [pytest.mark.loads, pytest.mark.skipif(not os.path.exists(PROGRAM), reason=f"{PROGRAM} is not built")]
 
 
 def run(*words):

@@ -11,7 +11,7 @@ import pytest
 from weirtest import Origin, ok, pattern, serving
 
 REQUESTS = int(os.environ.get("WEIR_SOAK_REQUESTS", "1000000"))
-SECONDS = int(os.environ.get("WEIR_SOAK_SECONDS", "40"))
+SECONDS = int(os.environ.get("WEIR_SOAK_SECONDS", "20"))
 SIZES = [1, 100, 128, 1000, 1460, 1461, 4096, 10000, 65536, 300000]
 CONFIG = """
 events {{ worker_connections 4096; }}
