@@ -12,7 +12,7 @@
 #define PROXY_CLIENT_H
 
 #include "base/bytes.h"
-#include "proxy/transport.h"
+#include "proxy/place.h"
 #include "run/timer.h"
 
 struct proxy_client;
@@ -28,8 +28,8 @@ struct proxy_client_ops {
 	uint32_t (*readable)(const struct proxy_client *client);
 	struct bytes (*peek)(const struct proxy_client *client);
 	void (*consume)(struct proxy_client *client, uint32_t len);
-	/* Up to `len` bytes of it into a server's send queue; returns how many went. */
-	uint32_t (*give)(struct proxy_client *client, struct proxy_transport *server, uint32_t len);
+	/* Up to `len` bytes of it to where a call has its request; returns how many went. */
+	uint32_t (*give)(struct proxy_client *client, struct proxy_place to, uint32_t len);
 
 	/* "100 Continue", where there is room for it. */
 	void (*go_on)(struct proxy_client *client);
@@ -43,8 +43,8 @@ struct proxy_client_ops {
 	uint32_t (*writable)(const struct proxy_client *client);
 	void (*want_writable)(struct proxy_client *client);
 	uint32_t (*write)(struct proxy_client *client, const void *data, uint32_t len);
-	/* Up to `len` bytes of a server's receive queue; returns how many came. */
-	uint32_t (*take)(struct proxy_client *client, struct proxy_transport *server, uint32_t len);
+	/* Up to `len` bytes from where a call has its answer; returns how many came. */
+	uint32_t (*take)(struct proxy_client *client, struct proxy_place from, uint32_t len);
 
 	/* All of it is written; `trailers` are field lines, and may be empty. */
 	void (*finish)(struct proxy_client *client, struct bytes trailers);

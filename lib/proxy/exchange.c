@@ -80,7 +80,7 @@ proxy_exchange_free(struct proxy_exchange *x)
 void
 proxy_exchange_end(struct proxy_exchange *x)
 {
-	if (x->link)
+	if (x->call)
 		proxy_upstream_release(x, UPSTREAM_ABANDONED, false);
 	for (const struct proxy_filter *const *f = x->share->generation->filters; *f; f++)
 		if ((*f)->log)
@@ -123,7 +123,7 @@ proxy_exchange_client_gone(struct proxy_exchange *x)
 	if (x->head_parsed && !x->response_done) {
 		PROXY_COUNT(x->worker, CLIENT_ABORTED);
 		proxy_exchange_log(x, LOG_INFO, "client prematurely closed connection%s",
-				   x->link ? ", so upstream connection is closed too while sending request to upstream"
+				   x->call ? ", so upstream connection is closed too while sending request to upstream"
 					   : "");
 	} else if (!x->head_parsed) {
 		proxy_exchange_log(x, LOG_INFO,

@@ -2,7 +2,7 @@
  * One request and its response, on one lcore. Private to the room, but for filters, which read it.
  *
  * An exchange begins with the first byte of a request head and ends when the response is in the client's send queue (or
- * the client is gone). It owns the head's bytes, everything computed from them, and the link to the server while there
+ * the client is gone). It owns the head's bytes, everything computed from them, and the call to the server while there
  * is one. Bodies are never stored: they move from one connection's receive queue to the other's send queue, and stop
  * moving when that is full.
  */
@@ -57,7 +57,7 @@ struct proxy_exchange {
 	const struct proxy_address *address;
 	const struct proxy_server *server;
 	const struct proxy_location *location; /* the server's own settings until one is found */
-	struct proxy_link *link;               /* NULL when no server is at work */
+	struct proxy_call *call;               /* NULL when no server is at work */
 	struct endpoint remote;                /* who asks: the connection's other end, or whom that speaks for */
 	uint64_t started_ns;
 
@@ -96,7 +96,7 @@ struct proxy_exchange {
 	bool head_parsed, request_done, body_sent, body_broken, keep_alive;
 	bool response_started, response_done, local, discard_body, upgrade_asked, tunnel, closed_by_rule,
 		has_response_head, continued;
-	bool link_ended, client_blocked;
+	bool call_ended, client_blocked;
 	bool failed_under_way; /* the response broke off: the client must see that */
 	enum http1_error bad;  /* why the head was refused */
 
@@ -125,9 +125,11 @@ void proxy_exchange_client_output(struct proxy_exchange *exchange);
 void proxy_exchange_client_gone(struct proxy_exchange *exchange);
 void proxy_exchange_client_timeout(struct proxy_exchange *exchange);
 
-/* The server's connection: events as tcp/ reports them. */
-void proxy_exchange_link_events(struct proxy_exchange *exchange, uint32_t events);
-void proxy_exchange_link_timeout(struct proxy_exchange *exchange);
+/* The call to the server: events as tcp/ reports them; of TCP_CLOSED it has told by proxy_exchange_unconnected(), where it was
+ * not connected. */
+void proxy_exchange_call_events(struct proxy_exchange *exchange, uint32_t events);
+void proxy_exchange_unconnected(struct proxy_exchange *exchange, enum tcp_close_reason reason);
+void proxy_exchange_call_timeout(struct proxy_exchange *exchange);
 
 /* Answers with a status and nginx's page for it; `return` gives text. */
 void proxy_exchange_answer(struct proxy_exchange *exchange, unsigned int status);

@@ -3,9 +3,9 @@
 #include "proxy/worker.h"
 
 void
-proxy_link_arm(struct proxy_link *link, int64_t ms)
+proxy_call_arm(struct proxy_call *call, int64_t ms)
 {
-	timer_deadline_set(link->worker->link_timers, &link->timeout, link->worker->now_ns + (uint64_t)ms * NS_PER_MS);
+	timer_deadline_set(call->worker->call_timers, &call->timeout, call->worker->now_ns + (uint64_t)ms * NS_PER_MS);
 }
 
 /* With TLS, a connection is as good as what was asked of the server when it was made: another location may trust others, or
@@ -64,12 +64,13 @@ proxy_link_new(struct proxy_worker *worker, struct proxy_share *share, const str
 	*link = (struct proxy_link){
 		.end = PROXY_END_LINK,
 		.worker = worker,
+		.call = { .ops = &proxy_call_http1, .worker = worker },
 		.share = share,
 		.group = group,
 		.server_index = server_index,
 		.started_ns = worker->now_ns,
 	};
-	timer_deadline_init(&link->timeout);
+	timer_deadline_init(&link->call.timeout);
 	list_init(&link->node);
 	link->transport.tcp = tcp_connect(worker->tcp, &group->servers[server_index].address, link, error);
 	if (!link->transport.tcp) {
@@ -80,7 +81,7 @@ proxy_link_new(struct proxy_worker *worker, struct proxy_share *share, const str
 	return link;
 }
 
-struct proxy_link *
+struct proxy_call *
 proxy_link_open(struct proxy_exchange *x, const struct upstream_group *group, uint32_t server_index, int *error)
 {
 	struct proxy_worker *worker = x->worker;
@@ -95,19 +96,19 @@ proxy_link_open(struct proxy_exchange *x, const struct upstream_group *group, ui
 	}
 	link = pool_take(&x->share->pools[group->index], server_index, client, name);
 	if (link) {
-		timer_deadline_clear(&link->timeout);
-		link->reused = true;
-		link->head_sent = false;
-		link->exchange = x;
+		proxy_call_disarm(&link->call);
+		link->call.reused = true;
+		link->call.head_sent = false;
+		link->call.exchange = x;
 		PROXY_COUNT(worker, UPSTREAM_REUSED);
-		return link;
+		return &link->call;
 	}
 	link = proxy_link_new(worker, x->share, group, server_index, error);
-	if (link) {
-		link->exchange = x;
-		link->client = client;
-	}
-	return link;
+	if (!link)
+		return NULL;
+	link->call.exchange = x;
+	link->client = client;
+	return &link->call;
 }
 
 static void
@@ -122,14 +123,14 @@ proxy_link_close(struct proxy_link *link)
 {
 	struct proxy_worker *worker = link->worker;
 
-	if (!link->exchange && !list_empty(&link->node))
+	if (!link->call.exchange && !list_empty(&link->node))
 		link->share->pools[link->group->index].count--;
 	list_remove(&link->node);
-	timer_deadline_cancel(worker->link_timers, &link->timeout);
+	timer_deadline_cancel(worker->call_timers, &link->call.timeout);
 	/* Nobody waits for what the server may still send: a reset spares it the work, and us a FIN-WAIT. With TLS there is
 	 * a last word to be said, an alert or close_notify (RFC 8446 section 6). */
 	if (proxy_transport_readable(&link->transport) ||
-	    (!link->transport.tls && (!link->connected || !proxy_transport_at_end(&link->transport))))
+	    (!link->transport.tls && (!link->call.connected || !proxy_transport_at_end(&link->transport))))
 		proxy_transport_abort(&link->transport);
 	else
 		proxy_transport_close(&link->transport);
@@ -139,7 +140,7 @@ proxy_link_close(struct proxy_link *link)
 void
 proxy_link_finish(struct proxy_link *link)
 {
-	timer_deadline_cancel(link->worker->link_timers, &link->timeout);
+	timer_deadline_cancel(link->worker->call_timers, &link->call.timeout);
 	proxy_transport_close(&link->transport);
 	link_free(link);
 }
@@ -152,7 +153,7 @@ proxy_link_park(struct proxy_link *link)
 	uint64_t age_ms = (link->worker->now_ns - link->started_ns) / NS_PER_MS;
 
 	link->requests++;
-	link->exchange = NULL;
+	link->call.exchange = NULL;
 	if (link->worker->draining || link->share != link->worker->share || !group->keepalive ||
 	    link->requests >= group->keepalive_requests || age_ms >= (uint64_t)group->keepalive_time_ms) {
 		proxy_link_close(link);
@@ -162,13 +163,15 @@ proxy_link_park(struct proxy_link *link)
 		proxy_link_close(container_of(pool->idle.next, struct proxy_link, node));
 	list_append(&pool->idle, &link->node);
 	pool->count++;
-	proxy_link_arm(link, group->keepalive_timeout_ms);
+	proxy_call_arm(&link->call, group->keepalive_timeout_ms);
 }
 
 void
 proxy_link_events(struct proxy_link *link, uint32_t events)
 {
-	if (link->client && !link->connected) {
+	struct proxy_exchange *x = link->call.exchange;
+
+	if (link->client && !link->call.connected) {
 		proxy_link_secure(link, events);
 		return;
 	}
@@ -177,8 +180,10 @@ proxy_link_events(struct proxy_link *link, uint32_t events)
 		return; /* the server spoke of TLS alone */
 	if (link->relay)
 		proxy_relay_link_events(link->relay, events);
-	else if (link->exchange)
-		proxy_exchange_link_events(link->exchange, events);
+	else if (x && (events & TCP_CLOSED) && !link->call.connected)
+		proxy_exchange_unconnected(x, proxy_transport_close_reason(&link->transport));
+	else if (x)
+		proxy_exchange_call_events(x, events);
 	else
 		/* Idle: bytes nobody asked for, FIN and reset all mean that it is of no use any more. */
 		proxy_link_close(link);
@@ -189,8 +194,8 @@ proxy_link_timeout(struct proxy_link *link)
 {
 	if (link->relay)
 		proxy_relay_link_timeout(link->relay);
-	else if (link->exchange)
-		proxy_exchange_link_timeout(link->exchange);
+	else if (link->call.exchange)
+		proxy_exchange_call_timeout(link->call.exchange);
 	else
 		proxy_link_close(link);
 }

@@ -23,7 +23,7 @@ begin(struct proxy_link *link)
 	uint8_t buffer[TLS_NAME_MAX];
 	struct bytes name;
 
-	return proxy_link_name(link->exchange, buffer, &name) &&
+	return proxy_link_name(link->call.exchange, buffer, &name) &&
 	       proxy_transport_connect(&link->transport, link->worker, link->client, name, link->share->sessions,
 				       server);
 }
@@ -48,7 +48,7 @@ no_memory(struct proxy_exchange *x)
 static bool
 agreed(struct proxy_link *link)
 {
-	struct proxy_exchange *x = link->exchange;
+	struct proxy_exchange *x = link->call.exchange;
 	struct proxy_client *client = x->client;
 
 	if (!tls_server_trusted(link->transport.tls->session)) {
@@ -58,24 +58,26 @@ agreed(struct proxy_link *link)
 	PROXY_COUNT(link->worker, UPSTREAM_TLS_HANDSHAKES);
 	if (tls_resumed(link->transport.tls->session))
 		PROXY_COUNT(link->worker, UPSTREAM_TLS_RESUMED);
-	proxy_exchange_link_events(x, TCP_CONNECTED);
-	return client->exchange == x && x->link == link;
+	proxy_exchange_call_events(x, TCP_CONNECTED);
+	return client->exchange == x && x->call == &link->call;
 }
 
 void
 proxy_link_secure(struct proxy_link *link, uint32_t events)
 {
-	struct proxy_exchange *x = link->exchange;
+	struct proxy_exchange *x = link->call.exchange;
 
 	if (!link->transport.tls) {
 		if (!(events & TCP_CONNECTED)) {
-			proxy_exchange_link_events(x, events); /* not even that */
+			if (events & TCP_CLOSED) /* not even that */
+				proxy_exchange_unconnected(x, proxy_transport_close_reason(&link->transport));
 			return;
 		}
 		if (!begin(link)) {
 			no_memory(x);
 			return;
 		}
+		link->call.secures = true;
 	}
 	if (list_empty(&link->node))
 		list_append(&link->worker->link_handshakes, &link->node);
@@ -88,7 +90,7 @@ step(struct proxy_link *link, bool closed)
 	const char *problem = proxy_transport_handshake_problem(&link->transport, status, closed);
 
 	if (problem)
-		give_up(link->exchange, problem);
+		give_up(link->call.exchange, problem);
 	else if (status == TLS_OK && agreed(link))
 		/* What the server said behind it is read now: nothing may follow that would bring it. */
 		proxy_link_events(link, closed ? TCP_CLOSED : TCP_READABLE);

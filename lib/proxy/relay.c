@@ -266,8 +266,8 @@ proxy_relay_connected(struct proxy_relay *s)
 	struct proxy_attempt *attempt = proxy_relay_attempt(s);
 
 	PROXY_COUNT(s->worker, UPSTREAM_CONNECTED);
-	s->link->connected = true;
-	timer_deadline_clear(&s->link->timeout);
+	s->link->call.connected = true;
+	proxy_call_disarm(&s->link->call);
 	attempt->connect_ms = (int32_t)((s->worker->now_ns - attempt->started_ns) / NS_PER_MS);
 	s->state = PROXY_RELAY_TUNNEL;
 	if (s->server->words->proxy_protocol)

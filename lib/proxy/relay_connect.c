@@ -82,7 +82,7 @@ proxy_relay_release(struct proxy_relay *s, enum upstream_result result, bool res
 	s->link = NULL;
 	if (!link)
 		return;
-	if (reset || !link->connected)
+	if (reset || !link->call.connected)
 		proxy_link_close(link);
 	else
 		proxy_link_finish(link);
@@ -121,7 +121,7 @@ next_attempt(struct proxy_relay *s)
 		}
 	}
 	s->link->relay = s;
-	proxy_link_arm(s->link, s->server->connect_timeout_ms);
+	proxy_call_arm(&s->link->call, s->server->connect_timeout_ms);
 }
 
 void

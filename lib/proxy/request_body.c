@@ -4,7 +4,7 @@
 static void
 give_up(struct proxy_exchange *x, unsigned int status)
 {
-	if (x->link)
+	if (x->call)
 		proxy_upstream_release(x, UPSTREAM_ABANDONED, false);
 	x->keep_alive = false;
 	x->body_broken = true;
@@ -34,16 +34,16 @@ static void
 tunnel_to_server(struct proxy_exchange *x)
 {
 	struct proxy_client *from = x->client;
-	struct proxy_transport *to = &x->link->transport;
+	struct proxy_call *to = x->call;
 
 	if (proxy_client_readable(from)) {
-		from->ops->give(from, to, proxy_client_readable(from));
-		proxy_link_arm(x->link, x->location->read_timeout_ms);
+		to->ops->give(to, from, proxy_client_readable(from));
+		proxy_call_arm(to, x->location->read_timeout_ms);
 	}
 	if (proxy_client_readable(from))
-		proxy_transport_want_writable(to);
+		to->ops->want_writable(to);
 	else if (from->input_ended)
-		proxy_transport_shutdown(to);
+		to->ops->shutdown(to);
 }
 
 enum step { STEP_MORE, STEP_WAIT, STEP_END };
@@ -53,21 +53,21 @@ static enum step
 chunk_step(struct proxy_exchange *x, uint32_t size)
 {
 	struct proxy_client *from = x->client;
-	struct proxy_transport *to = &x->link->transport;
-	uint32_t room = proxy_transport_writable(to);
+	struct proxy_call *to = x->call;
+	uint32_t room = proxy_call_writable(to);
 	uint8_t line[HTTP1_CHUNK_HEAD_MAX];
 	size_t line_len;
 
 	if (room <= HTTP1_CHUNK_FRAMING) {
-		proxy_transport_want_writable(to);
+		to->ops->want_writable(to);
 		return STEP_WAIT;
 	}
 	size = size < room - HTTP1_CHUNK_FRAMING ? size : room - HTTP1_CHUNK_FRAMING;
 	line_len = http1_chunk_head(line, size);
 	x->request_content += size;
 	x->body_sent = true;
-	if (proxy_transport_write(to, line, (uint32_t)line_len) < line_len ||
-	    !proxy_moved_all(x, from->ops->give(from, to, size), size) || proxy_transport_write(to, "\r\n", 2) < 2) {
+	if (proxy_call_write(to, line, (uint32_t)line_len) < line_len ||
+	    !proxy_moved_all(x, to->ops->give(to, from, size), size) || proxy_call_write(to, "\r\n", 2) < 2) {
 		give_up(x, 500);
 		return STEP_END;
 	}
@@ -78,17 +78,16 @@ chunk_step(struct proxy_exchange *x, uint32_t size)
 static enum step
 last_chunk(struct proxy_exchange *x)
 {
-	struct proxy_transport *to = &x->link->transport;
+	struct proxy_call *to = x->call;
 	uint32_t len = (uint32_t)x->request_trailers.len;
 
-	if (proxy_transport_writable(to) < len + 5) {
-		proxy_transport_want_writable(to);
+	if (proxy_call_writable(to) < len + 5) {
+		to->ops->want_writable(to);
 		return STEP_WAIT;
 	}
 	x->body_sent = x->request_done = true;
-	if (proxy_transport_write(to, "0\r\n", 3) < 3 ||
-	    (len && proxy_transport_write(to, x->request_trailers.data, len) < len) ||
-	    proxy_transport_write(to, "\r\n", 2) < 2) {
+	if (proxy_call_write(to, "0\r\n", 3) < 3 ||
+	    (len && proxy_call_write(to, x->request_trailers.data, len) < len) || proxy_call_write(to, "\r\n", 2) < 2) {
 		give_up(x, 500);
 		return STEP_END;
 	}
@@ -128,10 +127,10 @@ body_step(struct proxy_exchange *x)
 	enum http1_result result;
 
 	if (run.len && !x->discard_body) {
-		uint32_t room = proxy_transport_writable(&x->link->transport);
+		uint32_t room = proxy_call_writable(x->call);
 
 		if (room == 0) {
-			proxy_transport_want_writable(&x->link->transport);
+			x->call->ops->want_writable(x->call);
 			return STEP_WAIT;
 		}
 		run.len = run.len < room ? run.len : room;
@@ -148,8 +147,7 @@ body_step(struct proxy_exchange *x)
 		from->ops->consume(from, (uint32_t)consumed);
 	} else {
 		x->body_sent = true;
-		if (!proxy_moved_all(x, from->ops->give(from, &x->link->transport, (uint32_t)consumed),
-				     (uint32_t)consumed)) {
+		if (!proxy_moved_all(x, x->call->ops->give(x->call, from, (uint32_t)consumed), (uint32_t)consumed)) {
 			give_up(x, 500);
 			return STEP_END;
 		}
@@ -203,7 +201,7 @@ proxy_request_body(struct proxy_exchange *x)
 		tunnel_to_server(x);
 		return;
 	}
-	if (!x->discard_body && (!x->link || !x->link->head_sent))
+	if (!x->discard_body && (!x->call || !x->call->head_sent))
 		return; /* it waits in the receive queue */
 	if (!x->request_done)
 		say_continue(x);

@@ -129,15 +129,11 @@ bad_response(struct proxy_exchange *x, const char *what)
 }
 
 static const char *
-closed_how(const struct proxy_transport *server)
+ended_how(const struct proxy_exchange *x)
 {
-	enum tcp_close_reason reason = proxy_transport_close_reason(server);
+	const char *how = x->call->ops->ending(x->call);
 
-	if (server->tls && server->tls->failed)
-		return tls_problem();
-	return reason == TCP_RESET       ? "recv() failed (104: Connection reset by peer)"
-	       : reason == TCP_TIMED_OUT ? "recv() failed (110: Connection timed out)"
-					 : "upstream prematurely closed connection";
+	return how ? how : "upstream prematurely closed connection";
 }
 
 static uint32_t
@@ -176,13 +172,11 @@ wants_next(const struct proxy_exchange *x)
 static bool
 read_head(struct proxy_exchange *x, uint32_t events)
 {
-	struct proxy_transport *server = &x->link->transport;
-	size_t limit = x->location->buffer_size, head_len;
-	enum http1_error error;
+	const char *problem;
 	enum http1_result result;
 
 	if (!x->response_head) {
-		x->response_head = proxy_exchange_alloc(x, limit);
+		x->response_head = proxy_exchange_alloc(x, x->location->buffer_size);
 		if (!x->response_head) {
 			PROXY_COUNT(x->worker, OUT_OF_MEMORY);
 			proxy_upstream_release(x, UPSTREAM_ABANDONED, false);
@@ -190,37 +184,19 @@ read_head(struct proxy_exchange *x, uint32_t events)
 			return false;
 		}
 	}
-	for (;;) {
-		x->response_copied += proxy_transport_peek_copy(server, (uint32_t)x->response_copied,
-								x->response_head + x->response_copied,
-								(uint32_t)(limit - x->response_copied));
-		result = http1_parse_response(&x->response, x->response_head, x->response_copied, &x->response_scanned,
-					      &head_len, x->request.method == HTTP_HEAD, &error);
-		if (result != HTTP1_DONE || x->response.status >= 200 || x->response.status == 101)
-			break;
-		/* 100 and 103 speak to us alone. */
-		proxy_transport_consume(server, (uint32_t)head_len);
-		x->response_copied = x->response_scanned = 0;
-	}
+	result = x->call->ops->read_head(x->call, x, &problem);
 	if (result == HTTP1_DONE) {
-		proxy_transport_consume(server, (uint32_t)head_len);
 		proxy_attempt_now(x)->status = x->response.status;
-		proxy_attempt_now(x)->bytes_received += head_len;
 		return true;
 	}
 	if (result == HTTP1_BAD) {
-		char what[96];
-
-		snprintf(what, sizeof(what), "invalid header (%s)", http1_error_names[error]);
-		bad_response(x, what);
-	} else if (x->response_copied == limit) {
-		bad_response(x, "too big header");
-	} else if ((events & TCP_CLOSED) || x->link_ended) {
+		bad_response(x, problem);
+	} else if ((events & TCP_CLOSED) || x->call_ended) {
 		PROXY_COUNT(x->worker, UPSTREAM_CLOSED_EARLY);
-		proxy_exchange_log(x, LOG_ERR, "%s while reading response header from upstream", closed_how(server));
+		proxy_exchange_log(x, LOG_ERR, "%s while reading response header from upstream", ended_how(x));
 		proxy_upstream_failed(x, PROXY_NEXT_ERROR, 502);
 	} else if (x->request_done) {
-		proxy_link_arm(x->link, x->location->read_timeout_ms);
+		proxy_call_arm(x->call, x->location->read_timeout_ms);
 	}
 	return false;
 }
@@ -287,7 +263,7 @@ proxy_response_input(struct proxy_exchange *x, uint32_t events)
 	struct proxy_client *client = x->client;
 
 	if (events & (TCP_END_OF_STREAM | TCP_CLOSED))
-		x->link_ended = true;
+		x->call_ended = true;
 	if (!x->response_started) {
 		if (!read_head(x, events))
 			return;
@@ -300,14 +276,14 @@ proxy_response_input(struct proxy_exchange *x, uint32_t events)
 			return;
 		}
 		proxy_response_start(x);
-		if (client->exchange != x || !x->link)
+		if (client->exchange != x || !x->call)
 			return;
 		if (x->tunnel) {
 			x->request_done = true;
 			proxy_request_body(x); /* what the client said before it was asked to switch */
 		}
 	}
-	proxy_link_arm(x->link, x->location->read_timeout_ms);
+	proxy_call_arm(x->call, x->location->read_timeout_ms);
 	proxy_response_pump(x);
 }
 
@@ -329,15 +305,12 @@ enum pump { PUMP_MORE, PUMP_WAIT_SERVER, PUMP_WAIT_CLIENT, PUMP_DONE, PUMP_BROKE
 static enum pump
 server_silent(struct proxy_exchange *x)
 {
-	enum tcp_close_reason reason = proxy_transport_close_reason(&x->link->transport);
-
-	if (!x->link_ended)
+	if (!x->call_ended)
 		return PUMP_WAIT_SERVER;
-	/* Only a FIN ends a message: not a reset, nor retransmissions that nobody answered. */
-	if ((reason == TCP_OPEN || reason == TCP_FINISHED) && http1_body_may_end(&x->response_body))
+	if (!x->call->ops->ending(x->call) && http1_body_may_end(&x->response_body))
 		return PUMP_DONE;
 	PROXY_COUNT(x->worker, UPSTREAM_CLOSED_EARLY);
-	proxy_exchange_log(x, LOG_ERR, "%s while reading upstream", closed_how(&x->link->transport));
+	proxy_exchange_log(x, LOG_ERR, "%s while reading upstream", ended_how(x));
 	return PUMP_BROKEN;
 }
 
@@ -370,8 +343,8 @@ static enum pump
 pump_framed(struct proxy_exchange *x)
 {
 	struct proxy_client *client = x->client;
-	struct proxy_transport *server = &x->link->transport;
-	struct bytes run = proxy_transport_peek(server);
+	struct proxy_call *server = x->call;
+	struct bytes run = server->ops->peek(server);
 	size_t consumed, offset, size;
 	enum http1_error error;
 	enum http1_result result;
@@ -394,11 +367,11 @@ pump_framed(struct proxy_exchange *x)
 		size = consumed;
 	}
 	if (offset)
-		proxy_transport_consume(server, (uint32_t)offset);
-	if (!proxy_moved_all(x, client->ops->take(client, server, (uint32_t)size), (uint32_t)size))
+		server->ops->consume(server, (uint32_t)offset);
+	if (!proxy_moved_all(x, server->ops->take(server, client, (uint32_t)size), (uint32_t)size))
 		return PUMP_BROKEN;
 	if (consumed > offset + size)
-		proxy_transport_consume(server, (uint32_t)(consumed - offset - size));
+		server->ops->consume(server, (uint32_t)(consumed - offset - size));
 	x->body_bytes += size;
 	return result == HTTP1_DONE ? PUMP_DONE : PUMP_MORE;
 }
@@ -408,8 +381,8 @@ static enum pump
 pump_chunked(struct proxy_exchange *x)
 {
 	struct proxy_client *client = x->client;
-	struct proxy_transport *server = &x->link->transport;
-	uint32_t room = proxy_client_writable(client), size = proxy_transport_readable(server);
+	struct proxy_call *server = x->call;
+	uint32_t room = proxy_client_writable(client), size = proxy_call_readable(server);
 	uint8_t line[HTTP1_CHUNK_HEAD_MAX];
 	size_t line_len;
 	enum pump silent;
@@ -428,7 +401,7 @@ pump_chunked(struct proxy_exchange *x)
 	size = size < room - HTTP1_CHUNK_FRAMING ? size : room - HTTP1_CHUNK_FRAMING;
 	line_len = http1_chunk_head(line, size);
 	if (proxy_client_write(client, line, (uint32_t)line_len) < line_len ||
-	    !proxy_moved_all(x, client->ops->take(client, server, size), size) ||
+	    !proxy_moved_all(x, server->ops->take(server, client, size), size) ||
 	    proxy_client_write(client, "\r\n", 2) < 2)
 		return PUMP_BROKEN;
 	x->body_bytes += line_len + size + 2;
@@ -439,13 +412,13 @@ static enum pump
 pump_tunnel(struct proxy_exchange *x)
 {
 	struct proxy_client *client = x->client;
-	struct proxy_transport *server = &x->link->transport;
-	uint32_t moved = client->ops->take(client, server, proxy_transport_readable(server));
+	struct proxy_call *server = x->call;
+	uint32_t moved = server->ops->take(server, client, proxy_call_readable(server));
 
 	x->body_bytes += moved;
-	if (proxy_transport_readable(server))
+	if (proxy_call_readable(server))
 		return PUMP_WAIT_CLIENT;
-	if (x->link_ended)
+	if (x->call_ended)
 		return PUMP_DONE;
 	return PUMP_WAIT_SERVER;
 }
@@ -480,8 +453,8 @@ wait_for_client(struct proxy_exchange *x)
 	x->client->ops->want_writable(x->client);
 	x->client_blocked = true;
 	proxy_client_arm(x->client, x->location->send_timeout_ms);
-	if (x->link)
-		timer_deadline_clear(&x->link->timeout);
+	if (x->call)
+		proxy_call_disarm(x->call);
 }
 
 void
@@ -519,14 +492,14 @@ proxy_response_pump(struct proxy_exchange *x)
 		else
 			proxy_client_arm(x->client, x->location->client_body_timeout_ms);
 		if (result == PUMP_WAIT_SERVER)
-			proxy_link_arm(x->link, x->location->read_timeout_ms);
+			proxy_call_arm(x->call, x->location->read_timeout_ms);
 	}
 	if (result == PUMP_WAIT_SERVER)
 		return;
 	proxy_attempt_now(x)->bytes_received += x->body_bytes;
 	reusable = result == PUMP_DONE && !x->tunnel && x->response.keep_alive && x->request_done &&
-		   x->link->head_sent && x->response.framing != HTTP_TO_CLOSE && !x->link_ended &&
-		   !proxy_transport_readable(&x->link->transport);
+		   x->call->head_sent && x->response.framing != HTTP_TO_CLOSE && !x->call_ended &&
+		   !proxy_call_readable(x->call);
 	x->failed_under_way = result == PUMP_BROKEN;
 	proxy_upstream_release(x, result == PUMP_BROKEN ? UPSTREAM_FAILED : UPSTREAM_OK, reusable);
 	response_complete(x);

@@ -398,9 +398,9 @@ consume(struct proxy_client *client, uint32_t len)
 }
 
 static uint32_t
-give(struct proxy_client *client, struct proxy_transport *server, uint32_t len)
+give(struct proxy_client *client, struct proxy_place to, uint32_t len)
 {
-	return proxy_transport_move(server, &client->session->transport, len);
+	return proxy_place_move(to, (struct proxy_place){ .transport = &client->session->transport }, len);
 }
 
 static void
@@ -444,9 +444,9 @@ write_bytes(struct proxy_client *client, const void *data, uint32_t len)
 }
 
 static uint32_t
-take(struct proxy_client *client, struct proxy_transport *server, uint32_t len)
+take(struct proxy_client *client, struct proxy_place from, uint32_t len)
 {
-	return proxy_transport_move(&client->session->transport, server, len);
+	return proxy_place_move((struct proxy_place){ .transport = &client->session->transport }, from, len);
 }
 
 static const struct proxy_client_ops http1 = {

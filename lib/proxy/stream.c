@@ -273,10 +273,10 @@ consume(struct proxy_client *client, uint32_t len)
 }
 
 static uint32_t
-give(struct proxy_client *client, struct proxy_transport *server, uint32_t len)
+give(struct proxy_client *client, struct proxy_place to, uint32_t len)
 {
 	struct proxy_stream *stream = stream_of(client);
-	uint32_t moved = proxy_transport_write_queue(server, &stream->in, len);
+	uint32_t moved = proxy_place_move(to, (struct proxy_place){ .queue = &stream->in }, len);
 
 	http2_consumed(stream->http2->codec, stream->id, moved);
 	proxy_http2_wake(stream->http2);
@@ -333,11 +333,12 @@ write_bytes(struct proxy_client *client, const void *data, uint32_t len)
 }
 
 static uint32_t
-take(struct proxy_client *client, struct proxy_transport *server, uint32_t len)
+take(struct proxy_client *client, struct proxy_place from, uint32_t len)
 {
 	struct proxy_stream *stream = stream_of(client);
+	struct proxy_place out = { .queue = &stream->out, .pool = pool_of(stream) };
 	uint32_t room = writable(client);
-	uint32_t moved = proxy_transport_read_queue(server, &stream->out, len < room ? len : room);
+	uint32_t moved = proxy_place_move(out, from, len < room ? len : room);
 
 	body_ready(stream);
 	return moved;

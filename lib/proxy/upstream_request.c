@@ -193,7 +193,7 @@ sent_something_unsafe(const struct proxy_exchange *x)
 
 	if (x->body_sent)
 		return true; /* it is gone: bodies are not stored */
-	return x->link && x->link->head_sent && !idempotent && !(x->location->next & PROXY_NEXT_NON_IDEMPOTENT);
+	return x->call && x->call->head_sent && !idempotent && !(x->location->next & PROXY_NEXT_NON_IDEMPOTENT);
 }
 
 bool
@@ -217,7 +217,7 @@ attempt_record(struct proxy_exchange *x, struct bytes address)
 	proxy_attempt_start(proxy_attempt_now(x), address, x->worker->now_ns);
 }
 
-/* Picks and opens until a link is there or nothing is left. */
+/* Picks and opens until a call is there or nothing is left. */
 static void
 next_attempt(struct proxy_exchange *x)
 {
@@ -240,8 +240,8 @@ next_attempt(struct proxy_exchange *x)
 		}
 		attempt_record(x, group->servers[index].address_text);
 		x->server_index = index;
-		x->link = proxy_link_open(x, group, (uint32_t)index, &error);
-		if (x->link)
+		x->call = proxy_link_open(x, group, (uint32_t)index, &error);
+		if (x->call)
 			break;
 		PROXY_COUNT(x->worker, UPSTREAM_CONNECT_FAILED);
 		proxy_exchange_log(x, LOG_CRIT, "connect() failed (%d: %s) while connecting to upstream", -error,
@@ -253,10 +253,10 @@ next_attempt(struct proxy_exchange *x)
 			return;
 		}
 	}
-	if (x->link->reused)
+	if (x->call->connected)
 		proxy_upstream_connected(x);
 	else
-		proxy_link_arm(x->link, x->location->connect_timeout_ms);
+		proxy_call_arm(x->call, x->location->connect_timeout_ms);
 }
 
 void
@@ -272,10 +272,10 @@ proxy_upstream_start(struct proxy_exchange *x)
 static const char *
 doing(const struct proxy_exchange *x)
 {
-	bool secures = x->link && !x->link->connected && x->link->transport.tls;
+	bool connected = x->call && x->call->connected;
 
-	return secures                                    ? "SSL handshaking to upstream"
-	       : !x->link || !x->link->connected          ? "connecting to upstream"
+	return x->call && !connected && x->call->secures  ? "SSL handshaking to upstream"
+	       : !connected                               ? "connecting to upstream"
 	       : !x->request_done && !x->response_started ? "sending request to upstream"
 	       : x->tunnel                                ? "proxying upgraded connection"
 	       : x->response_started                      ? "reading upstream"
@@ -285,7 +285,7 @@ doing(const struct proxy_exchange *x)
 void
 proxy_upstream_release(struct proxy_exchange *x, enum upstream_result result, bool reusable)
 {
-	struct proxy_link *link = x->link;
+	struct proxy_call *call = x->call;
 
 	if (x->server_index >= 0) {
 		struct proxy_attempt *attempt = proxy_attempt_now(x);
@@ -296,22 +296,19 @@ proxy_upstream_release(struct proxy_exchange *x, enum upstream_result result, bo
 		attempt->response_ms = (int32_t)((x->worker->now_ns - attempt->started_ns) / NS_PER_MS);
 	}
 	x->server_index = -1;
-	x->link = NULL;
-	x->link_ended = false;
-	if (!link)
+	x->call = NULL;
+	x->call_ended = false;
+	if (!call)
 		return;
-	timer_deadline_clear(&link->timeout);
-	if (reusable)
-		proxy_link_park(link);
-	else
-		proxy_link_close(link);
+	proxy_call_disarm(call);
+	call->ops->release(call, reusable);
 }
 
 /* A pooled connection that the server had closed meanwhile says nothing about the server: that one may be tried again. */
 static bool
 was_stale(const struct proxy_exchange *x)
 {
-	return x->link && x->link->reused && !x->response_copied;
+	return x->call && x->call->reused && !x->response_copied;
 }
 
 void
@@ -344,42 +341,46 @@ proxy_upstream_failed(struct proxy_exchange *x, uint32_t why, unsigned int statu
 
 /* ---- sending ---- */
 
+static void
+head_unsendable(struct proxy_exchange *x)
+{
+	PROXY_COUNT(x->worker, OUT_OF_MEMORY);
+	proxy_exchange_log(x, LOG_ERR, "request head is too large to be sent to the server");
+	proxy_upstream_release(x, UPSTREAM_ABANDONED, false);
+	proxy_exchange_answer(x, 500);
+}
+
 void
 proxy_upstream_connected(struct proxy_exchange *x)
 {
 	struct proxy_attempt *attempt = proxy_attempt_now(x);
 
-	x->link->connected = true;
+	x->call->connected = true;
 	attempt->connect_ms = (int32_t)((x->worker->now_ns - attempt->started_ns) / NS_PER_MS);
 	if (!proxy_upstream_head(x)) {
-		PROXY_COUNT(x->worker, OUT_OF_MEMORY);
-		proxy_exchange_log(x, LOG_ERR, "request head is too large to be sent to the server");
-		proxy_upstream_release(x, UPSTREAM_ABANDONED, false);
-		proxy_exchange_answer(x, 500);
+		head_unsendable(x);
 		return;
 	}
-	proxy_link_arm(x->link, x->location->send_timeout_upstream_ms);
+	proxy_call_arm(x->call, x->location->send_timeout_upstream_ms);
 	proxy_upstream_send(x);
 }
 
 void
 proxy_upstream_send(struct proxy_exchange *x)
 {
-	uint32_t taken;
-
 	if (x->tunnel) {
 		proxy_request_body(x);
 		return;
 	}
 	if (x->request_pending.len) {
-		taken = proxy_transport_write(&x->link->transport, x->request_pending.data,
-					      (uint32_t)x->request_pending.len);
-		x->request_pending = bytes_from(x->request_pending, taken);
-		proxy_attempt_now(x)->bytes_sent += taken;
+		if (!x->call->ops->head(x->call, x)) {
+			head_unsendable(x);
+			return;
+		}
 		if (x->request_pending.len)
 			return; /* goes on when there is space */
-		x->link->head_sent = true;
-		proxy_link_arm(x->link, x->location->read_timeout_ms);
+		x->call->head_sent = true;
+		proxy_call_arm(x->call, x->location->read_timeout_ms);
 	}
 	if (!x->location->pass_request_body && !x->request_done)
 		x->discard_body = true;
@@ -389,25 +390,25 @@ proxy_upstream_send(struct proxy_exchange *x)
 void
 proxy_upstream_watch(struct proxy_exchange *x, bool moved)
 {
-	struct proxy_link *link = x->link;
+	struct proxy_call *call = x->call;
 
-	if (!link || x->client_blocked)
+	if (!call || x->client_blocked)
 		return;
 	if (x->request_done) {
 		if (moved)
-			proxy_link_arm(link, x->location->read_timeout_ms);
+			proxy_call_arm(call, x->location->read_timeout_ms);
 	} else if (x->response_started || x->discard_body) {
-		if (!timer_deadline_pending(&link->timeout))
-			proxy_link_arm(link, x->location->read_timeout_ms);
+		if (!timer_deadline_pending(&call->timeout))
+			proxy_call_arm(call, x->location->read_timeout_ms);
 	} else if (!proxy_client_is_awaited(x->client)) {
-		if (moved || !timer_deadline_pending(&link->timeout))
-			proxy_link_arm(link, x->location->send_timeout_upstream_ms);
+		if (moved || !timer_deadline_pending(&call->timeout))
+			proxy_call_arm(call, x->location->send_timeout_upstream_ms);
 	} else {
-		timer_deadline_clear(&link->timeout);
+		proxy_call_disarm(call);
 	}
 }
 
-/* ---- events of the link ---- */
+/* ---- events of the call ---- */
 
 const char *
 proxy_connect_error(enum tcp_close_reason reason)
@@ -419,34 +420,35 @@ proxy_connect_error(enum tcp_close_reason reason)
 }
 
 void
-proxy_exchange_link_events(struct proxy_exchange *x, uint32_t events)
+proxy_exchange_unconnected(struct proxy_exchange *x, enum tcp_close_reason reason)
+{
+	bool timed_out = reason == TCP_TIMED_OUT;
+
+	PROXY_COUNT(x->worker, UPSTREAM_CONNECT_FAILED);
+	proxy_exchange_log(x, LOG_ERR, "%s while connecting to upstream", proxy_connect_error(reason));
+	proxy_upstream_failed(x, timed_out ? PROXY_NEXT_TIMEOUT : PROXY_NEXT_ERROR, timed_out ? 504 : 502);
+}
+
+void
+proxy_exchange_call_events(struct proxy_exchange *x, uint32_t events)
 {
 	struct proxy_client *client = x->client;
-	struct proxy_link *link = x->link;
+	struct proxy_call *call = x->call;
 
-	if ((events & TCP_CLOSED) && !link->connected) {
-		enum tcp_close_reason reason = proxy_transport_close_reason(&link->transport);
-		bool timed_out = reason == TCP_TIMED_OUT;
-
-		PROXY_COUNT(x->worker, UPSTREAM_CONNECT_FAILED);
-		proxy_exchange_log(x, LOG_ERR, "%s while connecting to upstream", proxy_connect_error(reason));
-		proxy_upstream_failed(x, timed_out ? PROXY_NEXT_TIMEOUT : PROXY_NEXT_ERROR, timed_out ? 504 : 502);
-		return;
-	}
 	if (events & TCP_CONNECTED) {
 		PROXY_COUNT(x->worker, UPSTREAM_CONNECTED);
 		proxy_upstream_connected(x);
 	} else if (events & TCP_WRITABLE) {
 		proxy_upstream_send(x);
 	}
-	if (client->exchange != x || x->link != link)
+	if (client->exchange != x || x->call != call)
 		return;
 	if (events & (TCP_READABLE | TCP_END_OF_STREAM | TCP_CLOSED))
 		proxy_response_input(x, events);
 }
 
 void
-proxy_exchange_link_timeout(struct proxy_exchange *x)
+proxy_exchange_call_timeout(struct proxy_exchange *x)
 {
 	PROXY_COUNT(x->worker, UPSTREAM_TIMEOUT);
 	proxy_exchange_log(x, LOG_ERR, "upstream timed out (110: Connection timed out) while %s", doing(x));

@@ -24,12 +24,12 @@ client_expired(void *owner, struct timer *timer, uint64_t now_ns)
 }
 
 static void
-link_expired(void *owner, struct timer *timer, uint64_t now_ns)
+call_expired(void *owner, struct timer *timer, uint64_t now_ns)
 {
-	struct proxy_link *link = container_of(timer, struct proxy_link, timeout.timer);
+	struct proxy_call *call = container_of(timer, struct proxy_call, timeout.timer);
 
-	if (timer_deadline_met(link->worker->link_timers, &link->timeout, now_ns))
-		proxy_link_timeout(link);
+	if (timer_deadline_met(call->worker->call_timers, &call->timeout, now_ns))
+		call->ops->timed_out(call);
 }
 
 struct proxy_worker *
@@ -68,10 +68,10 @@ proxy_worker_new(const struct proxy_worker_config *config, uint64_t now_ns)
 	/* Some are only sending, their exchange having ended. */
 	worker->streams = slab_new(sizeof(struct proxy_stream), 64, 2 * n);
 	worker->client_timers = timer_wheel_new(TIMER_TICK_NS, now_ns, client_expired, worker);
-	worker->link_timers = timer_wheel_new(TIMER_TICK_NS, now_ns, link_expired, worker);
+	worker->call_timers = timer_wheel_new(TIMER_TICK_NS, now_ns, call_expired, worker);
 	if (worker->sessions && worker->links && worker->exchanges && worker->large && worker->tls && worker->origins &&
 	    worker->relays && worker->hellos && worker->http2 && worker->streams && worker->client_timers &&
-	    worker->link_timers)
+	    worker->call_timers)
 		return worker;
 	proxy_worker_free(worker);
 	return NULL;
@@ -93,7 +93,7 @@ proxy_worker_free(struct proxy_worker *worker)
 	slab_free(worker->relays);
 	slab_free(worker->hellos);
 	timer_wheel_free(worker->client_timers);
-	timer_wheel_free(worker->link_timers);
+	timer_wheel_free(worker->call_timers);
 	free(worker);
 }
 
@@ -182,7 +182,7 @@ proxy_worker_run(struct proxy_worker *worker, uint64_t now_ns, uint64_t real_ns,
 	}
 	done += proxy_worker_handshakes(worker, packets_wait);
 	done += timer_wheel_advance(worker->client_timers, now_ns, TIMERS_PER_ROUND);
-	done += timer_wheel_advance(worker->link_timers, now_ns, TIMERS_PER_ROUND);
+	done += timer_wheel_advance(worker->call_timers, now_ns, TIMERS_PER_ROUND);
 	proxy_sessions_reap(worker);
 	proxy_http2_flush(worker);
 	proxy_transports_flush(worker);
@@ -192,7 +192,7 @@ proxy_worker_run(struct proxy_worker *worker, uint64_t now_ns, uint64_t real_ns,
 uint64_t
 proxy_worker_next_ns(const struct proxy_worker *worker)
 {
-	uint64_t a = timer_wheel_next_ns(worker->client_timers), b = timer_wheel_next_ns(worker->link_timers);
+	uint64_t a = timer_wheel_next_ns(worker->client_timers), b = timer_wheel_next_ns(worker->call_timers);
 
 	if (!list_empty(&worker->pipelined) || !list_empty(&worker->tls_waking) || handshakes_wait(worker))
 		return 0;

@@ -9,6 +9,7 @@
 #include "base/random.h"
 #include "base/slab.h"
 #include "packet/proxy_protocol.h"
+#include "proxy/call.h"
 #include "proxy/client.h"
 #include "proxy/exchange.h"
 #include "proxy/relay.h"
@@ -45,20 +46,18 @@ struct proxy_session {
 	uint64_t started_ns, linger_until_ns;
 };
 
-/* A server's connection. */
+/* A server's connection: of HTTP/1, its one call at a time; or of a relay. */
 struct proxy_link {
 	enum proxy_end end;
-	bool connected, reused, head_sent;
 	uint32_t server_index, requests;
 	struct proxy_worker *worker;
 	struct proxy_transport transport;
-	struct proxy_exchange *exchange; /* NULL while it waits in the pool */
-	struct proxy_relay *relay;       /* in place of an exchange */
+	struct proxy_call call;    /* without an exchange while it waits in the pool */
+	struct proxy_relay *relay; /* in place of an exchange */
 	struct proxy_share *share;
 	const struct upstream_group *group;
 	const struct tls_client *client; /* NULL: without TLS */
-	struct timer_deadline timeout;
-	struct list node; /* in the pool of its group, or in worker->link_handshakes */
+	struct list node;                /* in the pool of its group, or in worker->link_handshakes */
 	uint64_t started_ns;
 };
 
@@ -98,7 +97,7 @@ struct proxy_worker {
 	uint64_t now_ns, real_ns, sessions_made;
 	struct slab *sessions, *links, *exchanges, *large, *tls, *origins, *relays, *hellos, *http2, *streams;
 	uint32_t connections_max;
-	struct timer_wheel *client_timers, *link_timers;
+	struct timer_wheel *client_timers, *call_timers;
 	struct list idle;                                        /* sessions between requests */
 	struct list pipelined;                                   /* sessions whose next request is already here */
 	struct list handshakes;                                  /* sessions whose peer has said something more */
@@ -219,7 +218,7 @@ void proxy_upstream_connected(struct proxy_exchange *exchange);
 void proxy_upstream_send(struct proxy_exchange *exchange);
 /* The attempt failed: the next server, or an answer of our own. `why` is a bit of enum proxy_next. */
 void proxy_upstream_failed(struct proxy_exchange *exchange, uint32_t why, unsigned int status);
-/* Lets go of the link: back into the pool when it can be used again. */
+/* Lets go of the call: its connection goes back into the pool when it can be used again. */
 void proxy_upstream_release(struct proxy_exchange *exchange, enum upstream_result result, bool reusable);
 /* After the request has gone on, or cannot (`moved`: some of it went): whose time runs, the server's to take it, the
  * client's to send more, or the server's to answer. */
@@ -252,10 +251,13 @@ bool proxy_response_head_of_server(struct proxy_exchange *exchange, struct proxy
 bool proxy_response_head_of_ours(struct proxy_exchange *exchange, struct proxy_head_writer *head, struct bytes type,
 				 uint64_t content_length, struct bytes location);
 
+/* ---- call_h1.c ---- */
+
+extern const struct proxy_call_ops proxy_call_http1;
+
 /* ---- link.c ---- */
 
-struct proxy_link *proxy_link_open(struct proxy_exchange *exchange, const struct upstream_group *group,
-				   uint32_t server_index, int *error);
+proxy_call_open_fn proxy_link_open;
 void proxy_link_events(struct proxy_link *link, uint32_t events);
 void proxy_link_timeout(struct proxy_link *link);
 void proxy_link_park(struct proxy_link *link);
@@ -265,7 +267,6 @@ struct proxy_link *proxy_link_new(struct proxy_worker *worker, struct proxy_shar
 				  const struct upstream_group *group, uint32_t server_index, int *error);
 /* The server gets all that was written, and FIN. */
 void proxy_link_finish(struct proxy_link *link);
-void proxy_link_arm(struct proxy_link *link, int64_t ms);
 void proxy_pools_close(struct proxy_share *share);
 
 /* ---- link_tls.c: between the connection and the request, where the server is one of https:// ---- */
