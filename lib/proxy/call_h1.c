@@ -71,7 +71,7 @@ read_head(struct proxy_call *call, struct proxy_exchange *x, const char **proble
 {
 	static _Thread_local char text[96];
 	struct proxy_transport *server = transport_of(call);
-	size_t limit = x->location->buffer_size, head_len;
+	size_t limit = x->location->pass->buffer_size, head_len;
 	enum http1_error error;
 	enum http1_result result;
 

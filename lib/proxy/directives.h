@@ -27,38 +27,34 @@ int proxy_set_http2_unsupported(struct config_directive_call *call);
 #define PROXY_FIELD(name) offsetof(struct proxy_location, name)
 #define PROXY_ANY (CONFIG_HTTP | CONFIG_SERVER | CONFIG_LOCATION)
 
-#define PROXY_PASS_DIRECTIVES                                                                                           \
-	{ "proxy_pass", CONFIG_LOCATION, 1, 1, 0, 0, proxy_set_pass },                                                  \
-		{ "proxy_set_header", PROXY_ANY, 2, 2, 0, 0, proxy_set_header },                                        \
-		{ "proxy_http_version",    PROXY_ANY,          1, 1, 0, 0, config_set_word,                             \
-		  PROXY_FIELD(http_minor), proxy_http_versions },                                                       \
-		{ "proxy_connect_timeout",        PROXY_ANY, 1, 1, 0, 0, config_set_milliseconds,                       \
-		  PROXY_FIELD(connect_timeout_ms) },                                                                    \
-		{ "proxy_send_timeout",                                                                                 \
-		  PROXY_ANY,                                                                                            \
-		  1,                                                                                                    \
-		  1,                                                                                                    \
-		  0,                                                                                                    \
-		  0,                                                                                                    \
-		  config_set_milliseconds,                                                                              \
-		  PROXY_FIELD(send_timeout_upstream_ms) },                                                              \
-		{ "proxy_read_timeout", PROXY_ANY, 1, 1, 0, 0, config_set_milliseconds, PROXY_FIELD(read_timeout_ms) }, \
-		{ "proxy_buffer_size", PROXY_ANY, 1, 1, 0, 0, config_set_size, PROXY_FIELD(buffer_size) },              \
-		{ "proxy_next_upstream", PROXY_ANY, 1, 255, 0, 0, proxy_set_next_upstream },                            \
-		{ "proxy_next_upstream_tries", PROXY_ANY, 1, 1, 0, 0, config_set_number, PROXY_FIELD(next_tries) },     \
-		{ "proxy_next_upstream_timeout", PROXY_ANY, 1, 1, 0, 0, config_set_milliseconds,                        \
-		  PROXY_FIELD(next_timeout_ms) },                                                                       \
-		{ "proxy_ignore_client_abort",     PROXY_ANY, 1, 1, CONFIG_FLAG, 0, config_set_flag,                    \
-		  PROXY_FIELD(ignore_client_abort) },                                                                   \
-		{ "proxy_pass_request_body",     PROXY_ANY, 1, 1, CONFIG_FLAG, 0, config_set_flag,                      \
-		  PROXY_FIELD(pass_request_body) },                                                                     \
-		{ "proxy_pass_request_headers",     PROXY_ANY, 1, 1, CONFIG_FLAG, 0, config_set_flag,                   \
-		  PROXY_FIELD(pass_request_headers) },                                                                  \
-		{ "proxy_request_buffering", PROXY_ANY, 1, 1, CONFIG_FLAG, 0, proxy_set_request_buffering },            \
-		{ "proxy_redirect", PROXY_ANY, 1, 2, 0, 0, proxy_set_redirect },                                        \
-		{ "proxy_hide_header", PROXY_ANY, 1, 1, 0, 0, proxy_set_name_list, PROXY_FIELD(hidden) },               \
-	{                                                                                                               \
-		"proxy_pass_header", PROXY_ANY, 1, 1, 0, 0, proxy_set_name_list, PROXY_FIELD(passed)                    \
+#define PROXY_ROW(name, flags, set, field)                                                                             \
+	{                                                                                                              \
+		name, PROXY_ANY, 1, 1, flags, 0, set, PROXY_FIELD(field)                                               \
+	}
+
+/* What proxy_* and grpc_* have in common: struct proxy_pass at `pass`. */
+#define PROXY_PASS_ROWS(prefix, pass)                                                                                  \
+	{ prefix "_set_header", PROXY_ANY, 2, 2, 0, 0, proxy_set_header, PROXY_FIELD(pass) },                          \
+		{ prefix "_next_upstream", PROXY_ANY, 1, 255, 0, 0, proxy_set_next_upstream, PROXY_FIELD(pass) },      \
+		PROXY_ROW(prefix "_next_upstream_tries", 0, config_set_number, pass.next_tries),                       \
+		PROXY_ROW(prefix "_next_upstream_timeout", 0, config_set_milliseconds, pass.next_timeout_ms),          \
+		PROXY_ROW(prefix "_connect_timeout", 0, config_set_milliseconds, pass.connect_timeout_ms),             \
+		PROXY_ROW(prefix "_send_timeout", 0, config_set_milliseconds, pass.send_timeout_ms),                   \
+		PROXY_ROW(prefix "_read_timeout", 0, config_set_milliseconds, pass.read_timeout_ms),                   \
+		PROXY_ROW(prefix "_buffer_size", 0, config_set_size, pass.buffer_size),                                \
+		PROXY_ROW(prefix "_hide_header", 0, proxy_set_name_list, pass.hidden),                                 \
+		PROXY_ROW(prefix "_pass_header", 0, proxy_set_name_list, pass.passed)
+
+#define PROXY_PASS_DIRECTIVES                                                                                          \
+	{ "proxy_pass", CONFIG_LOCATION, 1, 1, 0, 0, proxy_set_pass }, PROXY_PASS_ROWS("proxy", proxy),                \
+		{ "proxy_http_version",          PROXY_ANY,          1, 1, 0, 0, config_set_word,                      \
+		  PROXY_FIELD(proxy.http_minor), proxy_http_versions },                                                \
+		PROXY_ROW("proxy_ignore_client_abort", CONFIG_FLAG, config_set_flag, proxy.ignore_client_abort),       \
+		PROXY_ROW("proxy_pass_request_body", CONFIG_FLAG, config_set_flag, proxy.request_body),                \
+		PROXY_ROW("proxy_pass_request_headers", CONFIG_FLAG, config_set_flag, proxy.request_headers),          \
+		{ "proxy_request_buffering", PROXY_ANY, 1, 1, CONFIG_FLAG, 0, proxy_set_request_buffering },           \
+	{                                                                                                              \
+		"proxy_redirect", PROXY_ANY, 1, 2, 0, 0, proxy_set_redirect                                            \
 	}
 
 #endif

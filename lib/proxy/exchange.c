@@ -106,7 +106,7 @@ void
 proxy_exchange_client_closed(struct proxy_exchange *x)
 {
 	/* A client that closes while it waits has lost interest: nginx calls that 499. */
-	if (x->request_done && !x->local && !x->response_done && !x->location->ignore_client_abort && !x->tunnel)
+	if (x->request_done && !x->local && !x->response_done && !x->location->pass->ignore_client_abort && !x->tunnel)
 		proxy_exchange_client_gone(x);
 }
 

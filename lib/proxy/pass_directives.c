@@ -100,21 +100,27 @@ proxy_set_pass(struct config_directive_call *call)
 
 /* ---- proxy_set_header ---- */
 
+static struct proxy_pass *
+pass_of(const struct config_directive_call *call)
+{
+	return (struct proxy_pass *)(void *)((char *)call->settings + call->directive->offset);
+}
+
 int
 proxy_set_header(struct config_directive_call *call)
 {
-	struct proxy_location *location = call->settings;
+	struct proxy_pass *pass = pass_of(call);
 	struct proxy_header *header;
 
-	header = array_push(call->config, (void **)&location->headers, &location->header_count, sizeof(*header));
+	header = array_push(call->config, (void **)&pass->headers, &pass->header_count, sizeof(*header));
 	header->name = call->words[1];
 	header->id = (uint8_t)http_field_identify(call->words[1]);
 	if ((header->id == HTTP_FIELD_CONTENT_LENGTH || header->id == HTTP_FIELD_TRANSFER_ENCODING) &&
 	    call->words[2].len)
-		return config_fail(call, "\"proxy_set_header %s\" is not supported: weir frames the body itself",
-				   (const char *)call->words[1].data);
+		return config_fail(call, "\"%s %s\" is not supported: weir frames the body itself",
+				   call->directive->name, (const char *)call->words[1].data);
 	if (header->id != HTTP_FIELD_OTHER)
-		location->header_ids |= 1ull << header->id;
+		pass->header_ids |= 1ull << header->id;
 	header->value = config_value_compile(call, call->words[2]);
 	return header->value ? 0 : -EINVAL;
 }
@@ -139,7 +145,7 @@ proxy_set_next_upstream(struct config_directive_call *call)
 		{ "off", PROXY_NEXT_OFF },
 		{ 0 },
 	};
-	struct proxy_location *location = call->settings;
+	struct proxy_pass *pass = pass_of(call);
 
 	for (size_t i = 1; i < call->word_count; i++) {
 		const struct config_word *word = words;
@@ -148,9 +154,9 @@ proxy_set_next_upstream(struct config_directive_call *call)
 			word++;
 		if (!word->word)
 			return config_fail(call, "invalid value \"%s\"", (const char *)call->words[i].data);
-		if (location->next & (uint32_t)word->value)
+		if (pass->next & (uint32_t)word->value)
 			config_warn(call, "duplicate value \"%s\"", word->word);
-		location->next |= (uint32_t)word->value;
+		pass->next |= (uint32_t)word->value;
 	}
 	return 0;
 }
@@ -208,56 +214,70 @@ proxy_set_name_list(struct config_directive_call *call)
 	return 0;
 }
 
+static void
+pass_init(struct proxy_pass *pass)
+{
+	pass->http_minor = CONFIG_UNSET;
+	pass->buffer_size = CONFIG_UNSET_SIZE;
+	pass->connect_timeout_ms = CONFIG_UNSET;
+	pass->send_timeout_ms = CONFIG_UNSET;
+	pass->read_timeout_ms = CONFIG_UNSET;
+	pass->next_tries = CONFIG_UNSET;
+	pass->next_timeout_ms = CONFIG_UNSET;
+	pass->ignore_client_abort = CONFIG_UNSET;
+	pass->request_body = CONFIG_UNSET;
+	pass->request_headers = CONFIG_UNSET;
+}
+
 void
 proxy_pass_init(struct proxy_location *location)
 {
-	location->http_minor = CONFIG_UNSET;
-	location->buffer_size = CONFIG_UNSET_SIZE;
-	location->connect_timeout_ms = CONFIG_UNSET;
-	location->send_timeout_upstream_ms = CONFIG_UNSET;
-	location->read_timeout_ms = CONFIG_UNSET;
-	location->next_tries = CONFIG_UNSET;
-	location->next_timeout_ms = CONFIG_UNSET;
-	location->ignore_client_abort = CONFIG_UNSET;
-	location->pass_request_body = CONFIG_UNSET;
-	location->pass_request_headers = CONFIG_UNSET;
+	pass_init(&location->proxy);
 	location->redirect_mode = CONFIG_UNSET;
 }
 
 /* The largest response head that is sure to fit into a send buffer next to what is added to it. */
 #define BUFFER_SIZE_MAX 32768
 
+static int
+pass_merge(struct config *config, struct config_scope *scope, const struct proxy_pass *parent, struct proxy_pass *pass,
+	   const char *buffer_directive)
+{
+	config_merge(pass->http_minor, parent->http_minor, CONFIG_UNSET, 0);
+	config_merge(pass->buffer_size, parent->buffer_size, CONFIG_UNSET_SIZE, 4096);
+	config_merge(pass->connect_timeout_ms, parent->connect_timeout_ms, CONFIG_UNSET, 60000);
+	config_merge(pass->send_timeout_ms, parent->send_timeout_ms, CONFIG_UNSET, 60000);
+	config_merge(pass->read_timeout_ms, parent->read_timeout_ms, CONFIG_UNSET, 60000);
+	config_merge(pass->next_tries, parent->next_tries, CONFIG_UNSET, 0);
+	config_merge(pass->next_timeout_ms, parent->next_timeout_ms, CONFIG_UNSET, 0);
+	config_merge(pass->ignore_client_abort, parent->ignore_client_abort, CONFIG_UNSET, 0);
+	config_merge(pass->request_body, parent->request_body, CONFIG_UNSET, 1);
+	config_merge(pass->request_headers, parent->request_headers, CONFIG_UNSET, 1);
+	config_merge(pass->next, parent->next, 0, PROXY_NEXT_ERROR | PROXY_NEXT_TIMEOUT);
+	if (!pass->header_count) {
+		pass->headers = parent->headers;
+		pass->header_count = parent->header_count;
+		pass->header_ids = parent->header_ids;
+	}
+	if (!pass->hidden.count)
+		pass->hidden = parent->hidden;
+	if (!pass->passed.count)
+		pass->passed = parent->passed;
+	if (pass->buffer_size < 128 || pass->buffer_size > BUFFER_SIZE_MAX)
+		return config_fail_at(config, scope->file, scope->line, "\"%s\" must be between 128 and %d bytes",
+				      buffer_directive, BUFFER_SIZE_MAX);
+	return 0;
+}
+
 int
 proxy_pass_merge(struct config *config, struct config_scope *scope, const struct proxy_location *parent,
 		 struct proxy_location *location)
 {
-	config_merge(location->http_minor, parent->http_minor, CONFIG_UNSET, 0);
-	config_merge(location->buffer_size, parent->buffer_size, CONFIG_UNSET_SIZE, 4096);
-	config_merge(location->connect_timeout_ms, parent->connect_timeout_ms, CONFIG_UNSET, 60000);
-	config_merge(location->send_timeout_upstream_ms, parent->send_timeout_upstream_ms, CONFIG_UNSET, 60000);
-	config_merge(location->read_timeout_ms, parent->read_timeout_ms, CONFIG_UNSET, 60000);
-	config_merge(location->next_tries, parent->next_tries, CONFIG_UNSET, 0);
-	config_merge(location->next_timeout_ms, parent->next_timeout_ms, CONFIG_UNSET, 0);
-	config_merge(location->ignore_client_abort, parent->ignore_client_abort, CONFIG_UNSET, 0);
-	config_merge(location->pass_request_body, parent->pass_request_body, CONFIG_UNSET, 1);
-	config_merge(location->pass_request_headers, parent->pass_request_headers, CONFIG_UNSET, 1);
-	config_merge(location->next, parent->next, 0, PROXY_NEXT_ERROR | PROXY_NEXT_TIMEOUT);
 	if (location->redirect_mode == CONFIG_UNSET) {
 		location->redirects = parent->redirects;
 		location->redirect_count = parent->redirect_count;
 	}
 	config_merge(location->redirect_mode, parent->redirect_mode, CONFIG_UNSET, PROXY_REDIRECT_DEFAULT);
-	if (!location->header_count) {
-		location->headers = parent->headers;
-		location->header_count = parent->header_count;
-		location->header_ids = parent->header_ids;
-	}
-	if (!location->hidden.count)
-		location->hidden = parent->hidden;
-	if (!location->passed.count)
-		location->passed = parent->passed;
-	if (location->buffer_size < 128 || location->buffer_size > BUFFER_SIZE_MAX)
-		return config_fail_at(config, scope->file, scope->line,
-				      "\"proxy_buffer_size\" must be between 128 and %d bytes", BUFFER_SIZE_MAX);
-	return 0;
+	location->pass = &location->proxy;
+	return pass_merge(config, scope, &parent->proxy, &location->proxy, "proxy_buffer_size");
 }

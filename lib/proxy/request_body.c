@@ -38,7 +38,7 @@ tunnel_to_server(struct proxy_exchange *x)
 
 	if (proxy_client_readable(from)) {
 		to->ops->give(to, from, proxy_client_readable(from));
-		proxy_call_arm(to, x->location->read_timeout_ms);
+		proxy_call_arm(to, x->location->pass->read_timeout_ms);
 	}
 	if (proxy_client_readable(from))
 		to->ops->want_writable(to);

@@ -176,7 +176,7 @@ read_head(struct proxy_exchange *x, uint32_t events)
 	enum http1_result result;
 
 	if (!x->response_head) {
-		x->response_head = proxy_exchange_alloc(x, x->location->buffer_size);
+		x->response_head = proxy_exchange_alloc(x, x->location->pass->buffer_size);
 		if (!x->response_head) {
 			PROXY_COUNT(x->worker, OUT_OF_MEMORY);
 			proxy_upstream_release(x, UPSTREAM_ABANDONED, false);
@@ -196,7 +196,7 @@ read_head(struct proxy_exchange *x, uint32_t events)
 		proxy_exchange_log(x, LOG_ERR, "%s while reading response header from upstream", ended_how(x));
 		proxy_upstream_failed(x, PROXY_NEXT_ERROR, 502);
 	} else if (x->request_done) {
-		proxy_call_arm(x->call, x->location->read_timeout_ms);
+		proxy_call_arm(x->call, x->location->pass->read_timeout_ms);
 	}
 	return false;
 }
@@ -283,7 +283,7 @@ proxy_response_input(struct proxy_exchange *x, uint32_t events)
 			proxy_request_body(x); /* what the client said before it was asked to switch */
 		}
 	}
-	proxy_call_arm(x->call, x->location->read_timeout_ms);
+	proxy_call_arm(x->call, x->location->pass->read_timeout_ms);
 	proxy_response_pump(x);
 }
 
@@ -492,7 +492,7 @@ proxy_response_pump(struct proxy_exchange *x)
 		else
 			proxy_client_arm(x->client, x->location->client_body_timeout_ms);
 		if (result == PUMP_WAIT_SERVER)
-			proxy_call_arm(x->call, x->location->read_timeout_ms);
+			proxy_call_arm(x->call, x->location->pass->read_timeout_ms);
 	}
 	if (result == PUMP_WAIT_SERVER)
 		return;

@@ -192,9 +192,9 @@ passes(const struct proxy_exchange *x, const struct http_field *field)
 		return false;
 	if (field->id == HTTP_FIELD_UPGRADE && !x->tunnel)
 		return false;
-	if ((bit & HIDDEN) && !listed(&x->location->passed, field->name))
+	if ((bit & HIDDEN) && !listed(&x->location->pass->passed, field->name))
 		return false;
-	if (listed(&x->location->hidden, field->name))
+	if (listed(&x->location->pass->hidden, field->name))
 		return false;
 	return !x->response.connection_has_options || !http_field_is_hop_by_hop(&x->response, field) ||
 	       field->id == HTTP_FIELD_UPGRADE;
@@ -205,7 +205,7 @@ write_known(struct proxy_exchange *x, struct proxy_head_writer *head, enum http_
 {
 	const struct http_field *field = http_message_field(&x->response, id);
 
-	if (!field || listed(&x->location->hidden, field->name))
+	if (!field || listed(&x->location->pass->hidden, field->name))
 		return;
 	if (id == HTTP_FIELD_LOCATION)
 		write_server_location(x, head, field->value);
@@ -218,9 +218,9 @@ write_known(struct proxy_exchange *x, struct proxy_head_writer *head, enum http_
 bool
 proxy_response_head_of_server(struct proxy_exchange *x, struct proxy_head_writer *head)
 {
-	bool server_passed = listed(&x->location->passed, (struct bytes)BYTES("Server")) &&
+	bool server_passed = listed(&x->location->pass->passed, (struct bytes)BYTES("Server")) &&
 			     http_message_field(&x->response, HTTP_FIELD_SERVER);
-	bool date_passed = listed(&x->location->passed, (struct bytes)BYTES("Date")) &&
+	bool date_passed = listed(&x->location->pass->passed, (struct bytes)BYTES("Date")) &&
 			   http_message_field(&x->response, HTTP_FIELD_DATE);
 	char date[LOG_TIME_MAX];
 

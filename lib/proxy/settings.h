@@ -96,6 +96,20 @@ struct proxy_name_list {
 	size_t count; /* 0: none at this level, the outer one's are inherited */
 };
 
+/* How a location's servers are asked: the words that proxy_* and grpc_* have in common. Inherited. */
+struct proxy_pass {
+	int http_minor; /* 0 or 1; of HTTP/1 */
+	struct proxy_header *headers;
+	size_t header_count;
+	uint64_t header_ids; /* the known fields among them, 1 << enum http_field_id */
+	size_t buffer_size;  /* the largest response head */
+	int64_t connect_timeout_ms, send_timeout_ms, read_timeout_ms;
+	int64_t next_tries, next_timeout_ms;
+	uint32_t next; /* enum proxy_next bits; 0 while unset */
+	int ignore_client_abort, request_body, request_headers;
+	struct proxy_name_list hidden, passed; /* ..._hide_header, ..._pass_header */
+};
+
 /* Settings of a location, of a server outside all locations, and of http. */
 struct proxy_location {
 	struct config_scope *scope;
@@ -130,19 +144,11 @@ struct proxy_location {
 	struct bytes pass_uri; /* replaces the location's prefix; data NULL: the request's own target goes on */
 	struct config_value *pass_value; /* a URI with variables: goes to the server as it comes out */
 	/* the rest of proxy_*, inherited */
-	int http_minor; /* 0 or 1 */
-	struct proxy_header *headers;
-	size_t header_count;
-	uint64_t header_ids; /* the known fields among them, 1 << enum http_field_id */
-	size_t buffer_size;  /* the largest response head */
-	int64_t connect_timeout_ms, send_timeout_upstream_ms, read_timeout_ms;
-	int64_t next_tries, next_timeout_ms;
-	uint32_t next; /* enum proxy_next bits; 0 while unset */
-	int ignore_client_abort, pass_request_body, pass_request_headers;
-	int redirect_mode; /* enum proxy_redirect_mode */
+	struct proxy_pass proxy;
+	const struct proxy_pass *pass; /* those that hold here */
+	int redirect_mode;             /* enum proxy_redirect_mode */
 	struct proxy_redirect *redirects;
 	size_t redirect_count;
-	struct proxy_name_list hidden, passed; /* proxy_hide_header, proxy_pass_header */
 };
 
 #endif

@@ -16,10 +16,10 @@ static bool
 replaced(const struct proxy_location *location, const struct http_field *field)
 {
 	if (field->id != HTTP_FIELD_OTHER)
-		return location->header_ids >> field->id & 1;
-	for (size_t i = 0; i < location->header_count; i++)
-		if (location->headers[i].id == HTTP_FIELD_OTHER &&
-		    bytes_equal_ignoring_case(location->headers[i].name, field->name))
+		return location->pass->header_ids >> field->id & 1;
+	for (size_t i = 0; i < location->pass->header_count; i++)
+		if (location->pass->headers[i].id == HTTP_FIELD_OTHER &&
+		    bytes_equal_ignoring_case(location->pass->headers[i].name, field->name))
 			return true;
 	return false;
 }
@@ -76,8 +76,8 @@ write_set_headers(struct proxy_exchange *x, struct proxy_head_writer *head)
 {
 	const struct proxy_location *location = x->location;
 
-	for (size_t i = 0; i < location->header_count; i++) {
-		const struct proxy_header *h = &location->headers[i];
+	for (size_t i = 0; i < location->pass->header_count; i++) {
+		const struct proxy_header *h = &location->pass->headers[i];
 		size_t start = head->len;
 
 		proxy_head_put(head, h->name);
@@ -90,9 +90,9 @@ write_set_headers(struct proxy_exchange *x, struct proxy_head_writer *head)
 		x->upgrade_asked |= h->id == HTTP_FIELD_UPGRADE && !x->client->ops->is_framed;
 		proxy_head_literal(head, "\r\n");
 	}
-	if (!(location->header_ids >> HTTP_FIELD_HOST & 1))
+	if (!(location->pass->header_ids >> HTTP_FIELD_HOST & 1))
 		proxy_head_field(head, (struct bytes)BYTES("Host"), location->pass_authority);
-	if (!(location->header_ids >> HTTP_FIELD_CONNECTION & 1))
+	if (!(location->pass->header_ids >> HTTP_FIELD_CONNECTION & 1))
 		proxy_head_literal(head, "Connection: close\r\n");
 }
 
@@ -106,7 +106,7 @@ goes_in_chunks(const struct proxy_exchange *x)
 static void
 write_framing(const struct proxy_exchange *x, struct proxy_head_writer *head)
 {
-	if (!x->location->pass_request_body)
+	if (!x->location->pass->request_body)
 		return;
 	if (x->request.framing == HTTP_LENGTH || http_message_field(&x->request, HTTP_FIELD_CONTENT_LENGTH)) {
 		proxy_head_literal(head, "Content-Length: ");
@@ -141,7 +141,7 @@ proxy_upstream_head(struct proxy_exchange *x)
 	/* Escaping can triple the path; the fields that are set are bounded by what remains. */
 	size_t capacity = x->head_len + (x->location->pass_uri.data ? 3 * x->uri.len : 0) + 1024;
 	struct proxy_head_writer head = { 0 };
-	bool chunked = goes_in_chunks(x) && x->location->pass_request_body;
+	bool chunked = goes_in_chunks(x) && x->location->pass->request_body;
 
 	for (; !head.data || head.overflow; capacity *= 4) {
 		head = (struct proxy_head_writer){ .capacity = capacity };
@@ -152,11 +152,11 @@ proxy_upstream_head(struct proxy_exchange *x)
 		proxy_head_literal(&head, " ");
 		write_target(x, &head);
 		/* A chunked body needs 1.1, whatever proxy_http_version says: it is not stored to be measured. */
-		proxy_head_put(&head, x->location->http_minor || chunked ? (struct bytes)BYTES(" HTTP/1.1\r\n")
-									 : (struct bytes)BYTES(" HTTP/1.0\r\n"));
+		proxy_head_put(&head, x->location->pass->http_minor || chunked ? (struct bytes)BYTES(" HTTP/1.1\r\n")
+									       : (struct bytes)BYTES(" HTTP/1.0\r\n"));
 		write_set_headers(x, &head);
 		write_framing(x, &head);
-		if (x->location->pass_request_headers)
+		if (x->location->pass->request_headers)
 			write_own_fields(x, &head);
 		proxy_head_literal(&head, "\r\n");
 	}
@@ -193,7 +193,7 @@ sent_something_unsafe(const struct proxy_exchange *x)
 
 	if (x->body_sent)
 		return true; /* it is gone: bodies are not stored */
-	return x->call && x->call->head_sent && !idempotent && !(x->location->next & PROXY_NEXT_NON_IDEMPOTENT);
+	return x->call && x->call->head_sent && !idempotent && !(x->location->pass->next & PROXY_NEXT_NON_IDEMPOTENT);
 }
 
 bool
@@ -202,12 +202,13 @@ proxy_upstream_may_retry(const struct proxy_exchange *x, uint32_t why)
 	const struct proxy_location *location = x->location;
 	uint64_t spent_ms = (x->worker->now_ns - x->first_attempt_ns) / NS_PER_MS;
 
-	if (x->response_started || x->body_sent || !(location->next & why) || (location->next & PROXY_NEXT_OFF))
+	if (x->response_started || x->body_sent || !(location->pass->next & why) ||
+	    (location->pass->next & PROXY_NEXT_OFF))
 		return false;
 	if (x->attempts.count >= upstream_tries(x->share->states[location->group->index]) ||
-	    (location->next_tries && x->tried_count >= (uint64_t)location->next_tries))
+	    (location->pass->next_tries && x->tried_count >= (uint64_t)location->pass->next_tries))
 		return false;
-	return !location->next_timeout_ms || spent_ms < (uint64_t)location->next_timeout_ms;
+	return !location->pass->next_timeout_ms || spent_ms < (uint64_t)location->pass->next_timeout_ms;
 }
 
 static void
@@ -256,7 +257,7 @@ next_attempt(struct proxy_exchange *x)
 	if (x->call->connected)
 		proxy_upstream_connected(x);
 	else
-		proxy_call_arm(x->call, x->location->connect_timeout_ms);
+		proxy_call_arm(x->call, x->location->pass->connect_timeout_ms);
 }
 
 void
@@ -361,7 +362,7 @@ proxy_upstream_connected(struct proxy_exchange *x)
 		head_unsendable(x);
 		return;
 	}
-	proxy_call_arm(x->call, x->location->send_timeout_upstream_ms);
+	proxy_call_arm(x->call, x->location->pass->send_timeout_ms);
 	proxy_upstream_send(x);
 }
 
@@ -380,9 +381,9 @@ proxy_upstream_send(struct proxy_exchange *x)
 		if (x->request_pending.len)
 			return; /* goes on when there is space */
 		x->call->head_sent = true;
-		proxy_call_arm(x->call, x->location->read_timeout_ms);
+		proxy_call_arm(x->call, x->location->pass->read_timeout_ms);
 	}
-	if (!x->location->pass_request_body && !x->request_done)
+	if (!x->location->pass->request_body && !x->request_done)
 		x->discard_body = true;
 	proxy_request_body(x);
 }
@@ -396,13 +397,13 @@ proxy_upstream_watch(struct proxy_exchange *x, bool moved)
 		return;
 	if (x->request_done) {
 		if (moved)
-			proxy_call_arm(call, x->location->read_timeout_ms);
+			proxy_call_arm(call, x->location->pass->read_timeout_ms);
 	} else if (x->response_started || x->discard_body) {
 		if (!timer_deadline_pending(&call->timeout))
-			proxy_call_arm(call, x->location->read_timeout_ms);
+			proxy_call_arm(call, x->location->pass->read_timeout_ms);
 	} else if (!proxy_client_is_awaited(x->client)) {
 		if (moved || !timer_deadline_pending(&call->timeout))
-			proxy_call_arm(call, x->location->send_timeout_upstream_ms);
+			proxy_call_arm(call, x->location->pass->send_timeout_ms);
 	} else {
 		proxy_call_disarm(call);
 	}
