@@ -35,7 +35,10 @@ cmdline_print_usage(FILE *out)
 	      "  -R RATE            : requests per second in all, latency from when each was due (default: as fast\n"
 	      "                       as answers come)\n"
 	      "  -H 'NAME: VALUE'   : a header; Host replaces the URL's\n"
-	      "  --close            : a connection for each request\n"
+	      "  --close            : a connection for each request; with https:// a full handshake too\n"
+	      "  --resume           : of the handshakes, all but the first go on with a session of before\n"
+	      "  --tls-version 1.N  : 1.2 or 1.3 (default: what the server has)\n"
+	      "  --server-name NAME : the name for TLS (default: the URL's host); certificates are not verified\n"
 	      "  --body BYTES       : POST a body of that many bytes\n"
 	      "  --size BYTES       : what every body of a 2xx answer must have\n"
 	      "  --timeout TIME     : for connecting, and for an answer (default: 2s)\n"
@@ -146,6 +149,24 @@ parse_header(struct cmdline *cmdline, const char *text)
 }
 
 static int
+parse_tls_version(struct cmdline *cmdline, const char *text)
+{
+	if (strcmp(text, "1.2") != 0 && strcmp(text, "1.3") != 0)
+		return fail(cmdline, "invalid value \"%s\" of option \"--tls-version\", it must be 1.2 or 1.3", text);
+	cmdline->tls_version = text;
+	return 0;
+}
+
+static int
+parse_server_name(struct cmdline *cmdline, const char *text)
+{
+	if (!*text || strlen(text) > CMDLINE_NAME_MAX || !is_printable(text, false))
+		return fail(cmdline, "invalid value \"%s\" of option \"--server-name\", it must be a name", text);
+	cmdline->server_name = text;
+	return 0;
+}
+
+static int
 parse_address(struct cmdline *cmdline, const char *text)
 {
 	if (cmdline->address_count == CMDLINE_ADDRESSES_MAX)
@@ -159,15 +180,16 @@ parse_address(struct cmdline *cmdline, const char *text)
 static int
 parse_url(struct cmdline *cmdline, const char *url)
 {
-	const char *authority = url + strlen("http://"), *host = authority, *end;
+	const char *authority, *host, *end;
 	size_t authority_len, len;
-	uint64_t port = 80;
+	uint64_t port;
 
 	cmdline->url = url;
-	if (strncmp(url, "https://", 8) == 0)
-		return fail(cmdline, "invalid URL \"%s\": https is not supported", url);
-	if (strncmp(url, "http://", 7) != 0)
-		return fail(cmdline, "invalid URL \"%s\": it must begin with http://", url);
+	cmdline->secure = strncmp(url, "https://", 8) == 0;
+	if (!cmdline->secure && strncmp(url, "http://", 7) != 0)
+		return fail(cmdline, "invalid URL \"%s\": it must begin with http:// or https://", url);
+	port = cmdline->secure ? 443 : 80;
+	authority = host = url + (cmdline->secure ? 8 : 7);
 	if (!is_printable(url, false))
 		return fail(cmdline, "invalid URL: there is a blank or control character in it");
 	authority_len = strcspn(authority, "/?#");
@@ -202,6 +224,9 @@ parse_url(struct cmdline *cmdline, const char *url)
 
 enum {
 	OPTION_CLOSE = 256,
+	OPTION_RESUME,
+	OPTION_TLS_VERSION,
+	OPTION_SERVER_NAME,
 	OPTION_BODY,
 	OPTION_SIZE,
 	OPTION_TIMEOUT,
@@ -218,6 +243,9 @@ enum {
 
 static const struct option long_options[] = {
 	{ "close", no_argument, NULL, OPTION_CLOSE },
+	{ "resume", no_argument, NULL, OPTION_RESUME },
+	{ "tls-version", required_argument, NULL, OPTION_TLS_VERSION },
+	{ "server-name", required_argument, NULL, OPTION_SERVER_NAME },
 	{ "body", required_argument, NULL, OPTION_BODY },
 	{ "size", required_argument, NULL, OPTION_SIZE },
 	{ "timeout", required_argument, NULL, OPTION_TIMEOUT },
@@ -268,6 +296,13 @@ take_option(struct cmdline *cmdline, int option, char *argument)
 		return parse_address(cmdline, argument);
 	case OPTION_CPUS:
 		return parse_cpus(cmdline, argument);
+	case OPTION_TLS_VERSION:
+		return parse_tls_version(cmdline, argument);
+	case OPTION_SERVER_NAME:
+		return parse_server_name(cmdline, argument);
+	case OPTION_RESUME:
+		cmdline->resume = true;
+		return 0;
 	case OPTION_CLOSE:
 		cmdline->close = true;
 		return 0;
@@ -313,6 +348,10 @@ check(struct cmdline *cmdline)
 		return fail(cmdline, "a time of 0 for option \"%s\"", cmdline->duration_ms ? "--timeout" : "-d");
 	if ((cmdline->address_count || cmdline->twin) && !cmdline->interface)
 		return fail(cmdline, "--address and --twin belong to --interface");
+	if ((cmdline->resume || cmdline->tls_version || cmdline->server_name) && !cmdline->secure)
+		return fail(cmdline, "--resume, --tls-version and --server-name belong to https://");
+	if (!cmdline->server_name)
+		cmdline->server_name = cmdline->host;
 	return 0;
 }
 
@@ -385,6 +424,16 @@ print_cpus(FILE *out, const struct cmdline *cmdline)
 	fputs(";\n", out);
 }
 
+static void
+print_tls(FILE *out, const struct cmdline *cmdline)
+{
+	fprintf(out, "http {\n\tproxy_ssl_server_name on;\n\tproxy_ssl_session_reuse %s;\n",
+		cmdline->resume ? "on" : "off");
+	if (cmdline->tls_version)
+		fprintf(out, "\tproxy_ssl_protocols TLSv%s;\n", cmdline->tls_version);
+	fputs("}\n", out);
+}
+
 size_t
 cmdline_configuration(const struct cmdline *cmdline, char *out, size_t size)
 {
@@ -413,6 +462,8 @@ cmdline_configuration(const struct cmdline *cmdline, char *out, size_t size)
 		}
 		fputs("}\n", file);
 	}
+	if (cmdline->secure)
+		print_tls(file, cmdline);
 	fflush(file);
 	len = ferror(file) ? -1 : ftell(file);
 	fclose(file);

@@ -12,13 +12,18 @@
 #define CMDLINE_ADDRESSES_MAX 8
 #define CMDLINE_LCORES_MAX 64
 #define CMDLINE_REQUEST_MAX 8192
+#define CMDLINE_NAME_MAX 255
 
 struct cmdline {
 	const char *url;
-	char host[256]; /* of the URL, without brackets */
-	uint16_t port;  /* host order */
+	char host[CMDLINE_NAME_MAX + 1]; /* of the URL, without brackets */
+	uint16_t port;                   /* host order */
 	bool port_given;
 	const char *target; /* path and query */
+	bool secure;        /* https:// */
+	bool resume;
+	const char *server_name; /* that TLS names: the host, where nothing else is said */
+	const char *tls_version; /* NULL: what both have */
 	uint32_t connections;
 	uint32_t lcores;
 	uint64_t cpus[CMDLINE_LCORES_MAX]; /* of each lcore */

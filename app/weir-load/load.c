@@ -2,11 +2,13 @@
 
 #include <errno.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/list.h"
 #include "http/h1.h"
+#include "weir-load/wire.h"
 
 /* Connections that are being opened at a time, so that many do not overflow the server's backlog, or a queue. */
 #define OPENING_MAX 128
@@ -18,7 +20,7 @@
 
 enum state {
 	CLOSED,     /* in load.closed */
-	CONNECTING, /* in load.waiting, like all below but FREE */
+	CONNECTING, /* or shaking hands; in load.waiting, like all below but FREE */
 	FREE,       /* in load.free: may take a request, connected or, with `close`, not */
 	HEAD,       /* a request was sent */
 	BODY,
@@ -26,7 +28,7 @@ enum state {
 };
 
 struct connection {
-	struct tcp_connection *tcp; /* NULL: none */
+	struct wire wire;
 	struct list node;
 	uint64_t due_ns; /* of the request under way */
 	uint64_t
@@ -51,6 +53,7 @@ struct known_head {
 
 struct load {
 	struct load_config config;
+	struct wire_tls tls;
 	struct list closed, free, waiting;
 	uint32_t opening;
 	uint64_t now_ns;
@@ -102,7 +105,6 @@ set_closed(struct load *load, struct connection *c, uint64_t pause_ns)
 {
 	if (c->state == CONNECTING)
 		load->opening--;
-	c->tcp = NULL;
 	if (load->config.close && pause_ns == 0) {
 		set_free(load, c);
 		return;
@@ -117,9 +119,17 @@ static void
 fail(struct load *load, struct connection *c, enum load_counter counter)
 {
 	count(load, counter);
-	if (c->tcp)
-		tcp_abort(c->tcp);
+	if (c->wire.tcp)
+		wire_abort(&c->wire);
 	set_closed(load, c, PAUSE_NS);
+}
+
+static void
+fail_tls(struct load *load, struct connection *c)
+{
+	if (!load->result.problem[0])
+		snprintf(load->result.problem, sizeof(load->result.problem), "%s", tls_problem());
+	fail(load, c, LOAD_TLS);
 }
 
 /* ---- requests ---- */
@@ -130,7 +140,7 @@ write_request(struct load *load, struct connection *c)
 	struct bytes left = bytes_from(load->config.request, c->written);
 
 	if (left.len)
-		c->written += tcp_write(c->tcp, left.data, (uint32_t)left.len);
+		c->written += wire_write(&c->wire, left.data, (uint32_t)left.len);
 }
 
 static void
@@ -138,10 +148,10 @@ connect_to_server(struct load *load, struct connection *c)
 {
 	int error;
 
-	c->tcp = tcp_connect(load->config.tcp, &load->config.server, c, &error);
+	c->wire.tcp = tcp_connect(load->config.tcp, &load->config.server, c, &error);
 	load->opening++;
 	wait_for(load, c, CONNECTING);
-	if (!c->tcp)
+	if (!c->wire.tcp)
 		fail(load, c,
 		     error == -ENETUNREACH || error == -EHOSTUNREACH ? LOAD_CONNECT_UNREACHABLE : LOAD_CONNECT_NO_PORT);
 }
@@ -159,7 +169,7 @@ static void
 take_request(struct load *load, struct connection *c, uint64_t due_ns)
 {
 	c->due_ns = due_ns;
-	if (c->tcp)
+	if (c->wire.tcp)
 		send_request(load, c);
 	else
 		connect_to_server(load, c);
@@ -186,7 +196,7 @@ static void
 begin_body(struct load *load, struct connection *c, const struct known_head *head)
 {
 	load->result.counters[LOAD_BYTES] += head->len;
-	tcp_consume(c->tcp, (uint32_t)head->len);
+	wire_consume(&c->wire, (uint32_t)head->len);
 	c->reusable = head->keep_alive && !load->config.close;
 	c->body = head->body;
 	c->body_size = 0;
@@ -205,8 +215,8 @@ parse_head(struct load *load, struct connection *c, struct bytes run, struct kno
 	enum http1_error error;
 
 	result = http1_parse_response(&load->message, run.data, run.len, &c->scanned, &out->len, false, &error);
-	if (result == HTTP1_MORE && tcp_readable(c->tcp) > run.len) {
-		run = bytes_of(load->head, tcp_peek_copy(c->tcp, 0, load->head, HEAD_MAX));
+	if (result == HTTP1_MORE) {
+		run = bytes_of(load->head, wire_peek_copy(&c->wire, load->head, HEAD_MAX));
 		result = http1_parse_response(&load->message, run.data, run.len, &c->scanned, &out->len, false, &error);
 	}
 	if (result == HTTP1_MORE && run.len == HEAD_MAX)
@@ -227,7 +237,7 @@ parse_head(struct load *load, struct connection *c, struct bytes run, struct kno
 static bool
 read_head(struct load *load, struct connection *c)
 {
-	struct bytes run = tcp_peek(c->tcp);
+	struct bytes run = wire_peek(&c->wire);
 	struct known_head head;
 	enum http1_result result;
 
@@ -244,7 +254,7 @@ read_head(struct load *load, struct connection *c)
 	if (result != HTTP1_DONE)
 		return false;
 	if (head.status / 100 == 1 && head.status != 101) {
-		tcp_consume(c->tcp, (uint32_t)head.len);
+		wire_consume(&c->wire, (uint32_t)head.len);
 		c->scanned = 0;
 		load->known.len = 0;
 		return true;
@@ -257,7 +267,7 @@ static bool
 read_body(struct load *load, struct connection *c)
 {
 	enum http1_result result = HTTP1_DONE;
-	struct bytes run = tcp_peek(c->tcp);
+	struct bytes run = wire_peek(&c->wire);
 	size_t consumed, offset, size;
 	enum http1_error error;
 
@@ -267,7 +277,7 @@ read_body(struct load *load, struct connection *c)
 		result = http1_body_decode(&c->body, run.data, run.len, &consumed, &offset, &size, &error);
 		load->result.counters[LOAD_BYTES] += consumed;
 		c->body_size += size;
-		tcp_consume(c->tcp, (uint32_t)consumed);
+		wire_consume(&c->wire, (uint32_t)consumed);
 	}
 	if (result == HTTP1_BAD)
 		fail(load, c, LOAD_BAD_ANSWER);
@@ -288,6 +298,8 @@ read_answer(struct load *load, struct connection *c)
 			more = read_head(load, c);
 		else
 			more = c->state == BODY && read_body(load, c);
+	if (c->wire.failed)
+		fail_tls(load, c);
 }
 
 /* ---- events ---- */
@@ -303,6 +315,20 @@ connected(struct load *load, struct connection *c)
 		set_free(load, c);
 	else
 		take_request(load, c, load->now_ns);
+}
+
+static void
+connect_further(struct load *load, struct connection *c)
+{
+	enum tls_status status = wire_handshake(&c->wire, &load->tls);
+
+	if (status == TLS_OK) {
+		if (c->wire.tls && tls_resumed(c->wire.tls))
+			count(load, LOAD_RESUMED);
+		connected(load, c);
+	} else if (status != TLS_WAIT) {
+		fail_tls(load, c);
+	}
 }
 
 static enum load_counter
@@ -324,10 +350,8 @@ reason_counter(enum tcp_close_reason reason)
 static void
 over(struct load *load, struct connection *c, bool closed)
 {
-	struct tcp_connection *tcp = c->tcp;
-
 	if (c->state == CONNECTING) {
-		fail(load, c, reason_counter(tcp_close_reason(tcp)));
+		fail(load, c, c->wire.tls ? LOAD_READ : reason_counter(tcp_close_reason(c->wire.tcp)));
 		return;
 	}
 	if (c->state == BODY && c->body.framing == HTTP_TO_CLOSE && !closed) {
@@ -339,7 +363,7 @@ over(struct load *load, struct connection *c, bool closed)
 		return;
 	}
 	count(load, LOAD_CLOSED_BY_SERVER);
-	tcp_close(tcp);
+	wire_close(&c->wire);
 	set_closed(load, c, 0);
 }
 
@@ -348,14 +372,14 @@ handle(struct load *load, struct tcp_connection *tcp, uint32_t events)
 {
 	struct connection *c = tcp_user(tcp);
 
-	if (events & TCP_CONNECTED && c->state == CONNECTING)
-		connected(load, c);
+	if (c->state == CONNECTING && (events & TCP_CONNECTED || c->wire.tls))
+		connect_further(load, c);
 	if (events & TCP_WRITABLE && c->state == HEAD)
 		write_request(load, c);
 	if (events & (TCP_READABLE | TCP_WRITABLE | TCP_END_OF_STREAM))
 		read_answer(load, c);
 	/* It may have gone while it was read. */
-	if (c->tcp == tcp && events & (TCP_END_OF_STREAM | TCP_CLOSED))
+	if (c->wire.tcp == tcp && events & (TCP_END_OF_STREAM | TCP_CLOSED))
 		over(load, c, events & TCP_CLOSED);
 }
 
@@ -490,9 +514,8 @@ load_end(struct load *load, uint64_t now_ns)
 	for (uint32_t i = 0; i < load->config.connections; i++) {
 		struct connection *c = &load->connections[i];
 
-		if (c->tcp)
-			tcp_abort(c->tcp);
-		c->tcp = NULL;
+		if (c->wire.tcp)
+			wire_abort(&c->wire);
 		c->state = CLOSED;
 		list_remove(&c->node);
 	}
@@ -506,6 +529,11 @@ load_new(const struct load_config *config, uint64_t now_ns)
 	if (!load)
 		return NULL;
 	load->config = *config;
+	load->tls = (struct wire_tls){ .client = config->tls, .name = config->server_name };
+	if (config->tls && !(load->tls.sessions = tls_sessions_new(1))) {
+		free(load);
+		return NULL;
+	}
 	load->now_ns = now_ns;
 	list_init(&load->closed);
 	list_init(&load->free);
@@ -521,6 +549,7 @@ load_new(const struct load_config *config, uint64_t now_ns)
 void
 load_free(struct load *load)
 {
+	tls_sessions_free(load->tls.sessions);
 	free(load);
 }
 

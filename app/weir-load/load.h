@@ -18,15 +18,17 @@
 #include "weir-load/histogram.h"
 
 #define LOAD_COUNTERS(ROW)                                                                                             \
-	ROW(ANSWERS, "answers") /* complete, whatever their status */                                                  \
-	ROW(BYTES, "bytes")     /* of answers, heads included */                                                       \
-	ROW(CONNECTED, "connected")                                                                                    \
+	ROW(ANSWERS, "answers")                   /* complete, whatever their status */                                \
+	ROW(BYTES, "bytes")                       /* of answers, heads included */                                     \
+	ROW(CONNECTED, "connected")               /* with TLS: hands are shaken */                                     \
+	ROW(RESUMED, "resumed")                   /* of these: with a session of before */                             \
 	ROW(CLOSED_BY_SERVER, "closed_by_server") /* between two requests, or as an answer said */                     \
 	ROW(DUE, "due")                           /* open loop: requests whose time had come */                        \
 	ROW(CONNECT_REFUSED, "connect_refused")                                                                        \
 	ROW(CONNECT_TIMED_OUT, "connect_timed_out")                                                                    \
 	ROW(CONNECT_UNREACHABLE, "connect_unreachable") /* no route, or ICMP says so */                                \
 	ROW(CONNECT_NO_PORT, "connect_no_port")         /* local ports or memory are used up */                        \
+	ROW(TLS, "tls")                                 /* the server's handshake, or a record, is no good */          \
 	ROW(READ, "read")                               /* closed or reset before the answer was complete */           \
 	ROW(TIMEOUT, "timeout")                                                                                        \
 	ROW(BAD_ANSWER, "bad_answer") /* no HTTP/1.1 */                                                                \
@@ -43,11 +45,15 @@ extern const char *const load_counter_names[LOAD_COUNTER_COUNT];
 
 #define LOAD_ANY_SIZE UINT64_MAX
 
+struct tls_client;
+
 struct load_config {
 	struct tcp_stack *tcp;
 	struct endpoint server;
-	struct bytes request; /* as it is sent; the caller's, for the load's life */
-	bool close;           /* a connection for each request; the request says so */
+	const struct tls_client *tls; /* NULL: none; outlives the load */
+	struct bytes server_name;     /* for TLS; outlives the load */
+	struct bytes request;         /* as it is sent; the caller's, for the load's life */
+	bool close;                   /* a connection for each request; the request says so */
 	uint32_t connections;
 	double rate;            /* requests per second of this lcore; 0: closed loop */
 	uint64_t timeout_ns;    /* for connecting, and for an answer from when its request was sent */
@@ -76,6 +82,7 @@ struct load_result {
 	uint64_t counters[LOAD_COUNTER_COUNT];
 	struct histogram latency; /* ns; of complete answers */
 	uint64_t begin_ns, end_ns;
+	char problem[256]; /* the first of TLS; empty: none */
 };
 const struct load_result *load_result(const struct load *load);
 

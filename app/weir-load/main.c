@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "run/qsbr.h"
+#include "tls/settings.h"
 #include "weir-load/cmdline.h"
 #include "weir-load/load.h"
 #include "weir-load/report.h"
@@ -28,6 +29,7 @@
 struct program {
 	struct cmdline cmdline;
 	struct config *config;
+	const struct tls_client *tls; /* of https:// */
 	struct topology topology;
 	struct worker_shared shared;
 	struct steering *steering;
@@ -79,6 +81,8 @@ user_new(struct worker *worker, uint64_t now_ns)
 	struct load_config config = {
 		.tcp = worker->tcp,
 		.server = program->server,
+		.tls = program->tls,
+		.server_name = bytes_of_string(cmdline->server_name),
 		.request = program->request,
 		.close = cmdline->close,
 		/* The first ones take what is left over. */
@@ -123,10 +127,18 @@ tell(struct program *p, void (*message)(void *argument))
 
 /* ---- start and stop ---- */
 
+/* What TLS is to be like, as for a server of the proxy's. */
+static const struct config_directive tls_rows[] = {
+	{ "http", CONFIG_MAIN, 0, 0, CONFIG_BLOCK, CONFIG_HTTP, NULL },
+	{ 0 },
+};
+static struct config_module tls_block = { .name = "load", .directives = tls_rows };
+
 static int
 configure(struct program *p)
 {
-	static struct config_module *const modules[] = { &core_module, &events_module, NULL };
+	static struct config_module *const modules[] = { &core_module, &events_module, &tls_block, &tls_client_module,
+							 NULL };
 	char text[CONFIGURATION_MAX];
 	struct config_source source = { .path = "command line", .unsupported = core_unsupported };
 	size_t len = cmdline_configuration(&p->cmdline, text, sizeof(text));
@@ -137,6 +149,8 @@ configure(struct program *p)
 	}
 	source.text = bytes_of(text, len);
 	p->config = config_parse(&source, modules);
+	if (p->cmdline.secure && !config_error(p->config))
+		p->tls = tls_client_get(p->config, config_child(config_root(p->config), CONFIG_HTTP));
 	if (!config_error(p->config))
 		return 0;
 	complain("%s", config_error(p->config));
@@ -294,6 +308,7 @@ verdict(const struct program *p, const struct report *report)
 		{ LOAD_CONNECT_NO_PORT, "no local port, or no memory, for a connection" },
 		{ LOAD_CONNECT_TIMED_OUT, "connecting timed out" },
 		{ LOAD_TIMEOUT, "the server accepts and does not answer" },
+		{ LOAD_TLS, "TLS fails" },
 		{ LOAD_READ, "the server closes without an answer" },
 		{ LOAD_BAD_ANSWER, "what answers does not speak HTTP/1.1" },
 	};
@@ -304,7 +319,7 @@ verdict(const struct program *p, const struct report *report)
 	endpoint_format(&p->server, text, sizeof(text));
 	for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)
 		if (report->counters[reasons[i].counter]) {
-			complain("%s: %s", text, reasons[i].what);
+			complain("%s: %s%s%s", text, reasons[i].what, report->problem[0] ? ": " : "", report->problem);
 			return EXIT_FAILURE;
 		}
 	complain("%s: no answer in time", text);

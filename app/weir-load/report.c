@@ -60,12 +60,22 @@ report_add(struct report *report, const struct load_result *result)
 	histogram_merge(&report->latency, &result->latency);
 	if (seconds > report->seconds)
 		report->seconds = seconds;
+	if (!report->problem[0])
+		snprintf(report->problem, sizeof(report->problem), "%s", result->problem);
 }
 
 static double
 per_second(const struct report *report, enum load_counter counter)
 {
 	return report->seconds > 0 ? (double)report->counters[counter] / report->seconds : 0;
+}
+
+static double
+resumed_percent(const struct report *report)
+{
+	const uint64_t *counters = report->counters;
+
+	return counters[LOAD_CONNECTED] ? 100.0 * (double)counters[LOAD_RESUMED] / (double)counters[LOAD_CONNECTED] : 0;
 }
 
 /* ---- text ---- */
@@ -120,6 +130,8 @@ print_errors(const struct report *report, FILE *out)
 			(unsigned long)counters[LOAD_CONNECT_REFUSED], (unsigned long)counters[LOAD_CONNECT_TIMED_OUT],
 			(unsigned long)counters[LOAD_CONNECT_UNREACHABLE],
 			(unsigned long)counters[LOAD_CONNECT_NO_PORT]);
+	if (counters[LOAD_TLS])
+		fprintf(out, "  Failures of TLS: %lu (%s)\n", (unsigned long)counters[LOAD_TLS], report->problem);
 	if (counters[LOAD_BAD_STATUS])
 		fprintf(out, "  Non-2xx or 3xx responses: %lu\n", (unsigned long)counters[LOAD_BAD_STATUS]);
 	if (counters[LOAD_BAD_ANSWER])
@@ -148,6 +160,8 @@ report_print(const struct report *report, const struct cmdline *cmdline, FILE *o
 	fprintf(out, "Requests/sec: %10.2f\n", per_second(report, LOAD_ANSWERS));
 	if (cmdline->close)
 		fprintf(out, "Connections/sec: %7.2f\n", per_second(report, LOAD_CONNECTED));
+	if (cmdline->resume)
+		fprintf(out, "Resumed: %14.2f%%\n", resumed_percent(report));
 	report_format_bytes(per_second(report, LOAD_BYTES), bytes);
 	fprintf(out, "Transfer/sec: %10s\n", bytes);
 }

@@ -15,6 +15,7 @@ struct report {
 	struct histogram latency;
 	double seconds;
 	bool interrupted;
+	char problem[256]; /* see load_result */
 };
 
 void report_clear(struct report *report);

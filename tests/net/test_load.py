@@ -7,11 +7,25 @@ import subprocess
 import time
 
 import pytest
-from weirtest import BINARY, Origin, Topology, chunked, serving, wait_for
+from weirtest import BINARY, Certificates, Origin, Topology, chunked, serving, wait_for
 from weirtest.balancer import sanitizer_environment
 
 PROGRAM = os.path.join(os.path.dirname(os.path.dirname(BINARY)), "weir-load", "weir-load")
 URL = "http://10.0.2.11"
+SECURE = "https://10.0.2.11"
+# Behind TLS, with a name of its own; says what the handshake was.
+HTTPS = """
+server {{
+    listen 10.0.2.11:443 ssl; server_name other.test; {other}
+    location / {{ return 200 "other"; }}
+}}
+server {{
+    listen 10.0.2.11:443 ssl default_server; {main} ssl_protocols TLSv1.2 TLSv1.3;
+    location / {{ return 200 "x"; }}
+    location /bytes/ {{ alias files/; }}
+    location /upload {{ return 200 "$content_length"; }}
+}}
+"""
 
 pytestmark = [pytest.mark.weir_only, pytest.mark.skipif(not os.path.exists(PROGRAM), reason=f"{PROGRAM} is not built")]
 
@@ -40,14 +54,15 @@ class Load:
 @pytest.fixture(scope="module")
 def wire():
     """weir-load runs in the balancer's namespace, one cable away from an nginx."""
-    topology = Topology(direct=True)
+    topology, certificates = Topology(direct=True), Certificates()
     try:
-        topology.nginx()
+        topology.nginx(more=HTTPS.format(main=certificates.sign("main", "main.test"), other=certificates.sign("other", "other.test")))
         for size in (128, 100000):
             topology.running[0].file(size)
         yield topology
     finally:
         topology.close()
+        certificates.close()
 
 
 @pytest.fixture
@@ -148,7 +163,7 @@ def test_what_cannot_be_reached_is_said(load):
     done = load("-d", "200ms", "http://192.0.2.1/")
     assert done.code == 1 and "there is no route to server 192.0.2.1:80" in done.errors
     done = load("-d", "200ms", "ftp://10.0.2.11/")
-    assert done.code == 1 and "must begin with http://" in done.errors
+    assert done.code == 1 and "must begin with http:// or https://" in done.errors
     done = load("-d", "200ms", "--interface", "nonsense", f"{URL}/")
     assert done.code == 1 and "nonsense" in done.errors
 
@@ -162,3 +177,44 @@ def test_an_interrupt_prints_what_there_is(wire, tmp_path):
     assert done.code == 0, done.errors
     assert done.json["interrupted"] and done.counters["answers"] > 0
     assert "Interrupted" in done.output and done.json["seconds"] < 5
+
+
+def unlike_zero(counters):
+    return {name for name, value in counters.items() if value}
+
+
+def test_kept_connections_over_tls(load):
+    """With the name that the server is told."""
+    done = load("-c", "4", "-d", "200ms", "--size", "5", "--server-name", "other.test", "-H", "Host: other.test", f"{SECURE}/")
+    assert done.code == 0, done.errors
+    assert done.counters["answers"] > 50 and done.counters["connected"] == 4
+    assert unlike_zero(done.counters) == {"answers", "bytes", "connected"}
+
+
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+def test_a_handshake_for_each_request(load, version):
+    words = ["-c", "4", "-d", "200ms", "--tls-version", version, "--close"]
+    done = load(*words, f"{SECURE}/")
+    assert done.code == 0, done.errors
+    assert done.counters["answers"] > 10 and unlike_zero(done.counters) <= {"answers", "bytes", "connected", "closed_by_server"}
+    done = load(*words, "--resume", f"{SECURE}/")
+    # The first four have nothing to go on with; at the end some are connected and have no answer yet.
+    assert done.counters["connected"] - 4 <= done.counters["resumed"] < done.counters["connected"]
+    assert done.counters["answers"] >= done.counters["resumed"] > 10 and "Resumed:" in done.output
+
+
+def test_bodies_over_tls(load):
+    done = load("-c", "2", "-d", "200ms", "--size", "100000", f"{SECURE}/bytes/100000")
+    assert done.code == 0, done.errors
+    assert done.counters["answers"] > 0 and unlike_zero(done.counters) == {"answers", "bytes", "connected"}
+    done = load("-c", "2", "-d", "200ms", "--body", "100000", "--size", "6", f"{SECURE}/upload")
+    assert done.code == 0, done.errors
+    assert done.counters["answers"] > 0 and done.counters["wrong_size"] == 0
+
+
+def test_what_tls_refuses_is_said(load):
+    done = load("-c", "1", "-d", "200ms", "https://10.0.2.11:80/")
+    assert done.code == 1 and done.counters["tls"] > 0
+    assert "10.0.2.11:80: TLS fails: SSL_do_handshake() failed (SSL: error:" in done.errors
+    done = load("-c", "1", "-d", "200ms", "--resume", f"{URL}/")
+    assert done.code == 1 and "belong to https://" in done.errors

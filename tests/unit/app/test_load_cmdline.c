@@ -99,7 +99,7 @@ static void
 test_bad_urls_are_refused_with_a_reason(void **state)
 {
 	assert_refused("", "no URL");
-	assert_refused("https://10.0.0.1/", "https is not supported");
+	assert_refused("ftp://10.0.0.1/", "must begin with http:// or https://");
 	assert_refused("10.0.0.1/", "must begin with http://");
 	assert_refused("http:///x", "names no host");
 	assert_refused("http://:80/", "names no host");
@@ -132,6 +132,9 @@ test_bad_options_are_refused_with_a_reason(void **state)
 	assert_refused("--cpus 0, http://a/", "numbers of CPUs");
 	assert_refused("--cpus 0,1 http://a/", "2 CPUs for 1 lcores");
 	assert_refused("--address 10.0.0.1/24 http://a/", "belong to --interface");
+	assert_refused("--resume http://a/", "belong to https://");
+	assert_refused("--tls-version 1.1 https://a/", "it must be 1.2 or 1.3");
+	assert_refused("--server-name= https://a/", "it must be a name");
 	assert_refused("--nonsense http://a/", "unknown option \"--nonsense\"");
 	assert_refused("-x http://a/", "unknown option \"-x\"");
 	assert_refused("http://a/ -c", "option \"-c\" needs a value");
@@ -146,6 +149,7 @@ test_the_request(void **state)
 	assert_request("http://[::1]:81/x", "GET /x HTTP/1.1\r\nHost: [::1]:81\r\n\r\n");
 	assert_request("--close -H hOst:~b -H A:~1 http://a/",
 		       "GET / HTTP/1.1\r\nhOst: b\r\nA: 1\r\nConnection: close\r\n\r\n");
+	assert_request("https://a:443/", "GET / HTTP/1.1\r\nHost: a:443\r\n\r\n");
 	assert_request("--body 3 http://a/", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc");
 }
 
@@ -163,6 +167,22 @@ test_the_configuration_that_it_stands_for(void **state)
 				  "events {\n\tworker_connections 5;\n}\ninterface \"vdev:a\\\"b\" {\n"
 				  "\taddress \"10.0.0.2/24\";\n\ttwin \"w\";\n}\n");
 	assert_int_equal(cmdline_configuration(&cmdline, text, 20), 20);
+}
+
+static void
+test_tls_is_as_towards_a_server_of_the_proxy(void **state)
+{
+	char text[1024];
+
+	assert_int_equal(parse("https://a/"), 0);
+	assert_int_equal(cmdline.port, 443);
+	assert_string_equal(cmdline.server_name, "a");
+	cmdline_configuration(&cmdline, text, sizeof(text));
+	assert_non_null(strstr(text, "http {\n\tproxy_ssl_server_name on;\n\tproxy_ssl_session_reuse off;\n}\n"));
+	assert_int_equal(parse("--close --resume --tls-version 1.2 --server-name b https://a/"), 0);
+	assert_string_equal(cmdline.server_name, "b");
+	cmdline_configuration(&cmdline, text, sizeof(text));
+	assert_non_null(strstr(text, "\tproxy_ssl_session_reuse on;\n\tproxy_ssl_protocols TLSv1.2;\n}\n"));
 }
 
 static void
@@ -187,6 +207,7 @@ main(void)
 		cmocka_unit_test(test_bad_options_are_refused_with_a_reason),
 		cmocka_unit_test(test_the_request),
 		cmocka_unit_test(test_the_configuration_that_it_stands_for),
+		cmocka_unit_test(test_tls_is_as_towards_a_server_of_the_proxy),
 		cmocka_unit_test(test_addresses_need_no_resolver),
 	};
 
