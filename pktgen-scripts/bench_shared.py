@@ -1,10 +1,13 @@
-"""What the benchmarks that put balancers between wrk and nginx have in common."""
+"""What the benchmarks that put balancers between a client and nginx have in common."""
 
+import itertools
+import json
 import os
 import re
 import resource
 import statistics
 import sys
+import tempfile
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -45,6 +48,39 @@ def wrk(topology, balancer, url, seconds, connections, words=(), warm_up=1):
         "core_us": core / requests * 1e6,
         "errors": bad[0] if bad else "",
     }, report
+
+
+class Load:
+    """weir-load in a namespace, on core 1. `network`: each run has an address of its own there, as a new process knows nothing
+    of the timestamps that the pairs of the one before it have left in the server's TIME-WAIT."""
+
+    def __init__(self, arguments, namespace, url, *words, network=None):
+        self.arguments, self.namespace, self.url, self.words = arguments, namespace, url, words
+        self.addresses = (["--address", f"{network}.{host}/24"] if network else [] for host in itertools.count(2))
+
+    def run(self, *words, connections=None):
+        with tempfile.NamedTemporaryFile("r", suffix=".json") as report:
+            # Its start, too: that is a second's work.
+            command = [*self.arguments.prefix, "taskset", "-c", "1", self.arguments.load, "-c", connections or self.arguments.connections,
+                       "-d", f"{self.arguments.milliseconds}ms", "--warmup", f"{self.arguments.warmup}ms", "--timeout", "20s", "--cpus", "1",
+                       "--json", report.name, *self.words, *next(self.addresses), *words, self.url]
+            done = self.namespace.run(*command, check=False, timeout=120 + self.arguments.milliseconds / 1000)
+            if done.returncode:
+                raise RuntimeError(f"{' '.join(map(str, command))}\n{done.stdout}")
+            result = json.load(report)
+        marks = result["latency_ns"]["percentiles"]
+        counters = result["counters"]
+        bad = {name: counters[name] for name in ("tls", "read", "timeout", "bad_answer", "wrong_size", "bad_status") if counters[name]}
+        return {"requests_per_second": result["requests_per_second"], "answers": counters["answers"],
+                "gbit_per_second": result["bytes_per_second"] * 8 / 1e9, "seconds": result["seconds"],
+                "resumed": counters["resumed"] / max(counters["connected"], 1),
+                **{f"p{name}_us": marks[name] / 1000 for name in ("50", "99", "99.9")}, "errors": bad}
+
+    def measure(self, balancer, *words, **options):
+        """Likewise, with the balancer's CPU per request. The warm-up's share is in both: it has the same requests."""
+        result, process, core, _ = measured(balancer, lambda: self.run(*words, **options))
+        requests = result["requests_per_second"] * (result["seconds"] + self.arguments.warmup / 1000)
+        return {**result, "process_us": process / requests * 1e6, "core_us": core / requests * 1e6}
 
 
 def median_of(rounds):

@@ -549,6 +549,8 @@ load_new(const struct load_config *config, uint64_t now_ns)
 void
 load_free(struct load *load)
 {
+	if (!load)
+		return;
 	tls_sessions_free(load->tls.sessions);
 	free(load);
 }

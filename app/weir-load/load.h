@@ -64,6 +64,7 @@ struct load;
 
 /* NULL when memory is short. */
 struct load *load_new(const struct load_config *config, uint64_t now_ns);
+/* NULL is fine. */
 void load_free(struct load *load);
 
 /* See worker_user. */
