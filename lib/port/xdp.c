@@ -1,13 +1,4 @@
-/*
- * The AF_XDP port: a kernel interface, with one socket on every receive queue of the device, so that no queue's packets
- * are missed. Queue q of the port polls the sockets q, q + queues, q + 2 * queues ... and sends through the first.
- *
- * The sockets of one port share one UMEM over the memory of the packet pool. Every port registers that memory anew:
- * frames move between ports freely all the same, while a port that goes away, or whose interface does, takes nothing of
- * another's with it (all sockets of a UMEM hang on its first one).
- */
-#include "xdp/xdp.h"
-
+/* The life of an AF_XDP port, what it follows of its interface, and what it is when that has gone. */
 #include <errno.h>
 #include <linux/ethtool.h>
 #include <linux/if_link.h>
@@ -16,210 +7,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
-#include "port/device.h"
-#include "port/driver.h"
 #include "port/large.h"
-#include "port/loopback.h"
 #include "port/rss.h"
+#include "port/xdp_port.h"
 #include "port/xdp_send.h"
-#include "port/xsk.h"
 
-/* Several senders with full windows at once, in full segments: one slot holds one packet. Where the device has more queues
- * than the port, they share that, but none has less than a burst or two. */
-#define RECEIVE_DESCRIPTORS_DEFAULT 4096
-#define RECEIVE_DESCRIPTORS_LEAST 512
-#define SEND_DESCRIPTORS_DEFAULT 2048
 #define DESCRIPTORS_MAX 32768
-#define DEVICE_QUEUES_MAX 256
-
-/* The kernel gives up a queue a moment after its socket is closed (xp_release_deferred): a restart may be faster. */
-#define QUEUE_BUSY_RETRIES 200
-#define QUEUE_BUSY_WAIT_NS 10000000
-
-struct xdp_port_queue {
-	_Alignas(64) uint32_t next; /* which of its sockets is polled first, so that none starves */
-	int wait_fd;                /* of epoll where there are several sockets */
-	int large_fd;               /* for packets that the kernel, or the device, cuts up; -1 where there are none */
-};
-
-struct xdp_port {
-	struct port base;
-	struct xdp_program *program;
-	struct rte_mempool *pool;
-	struct port_frames frames;
-	struct xsk_umem *umem;
-	struct port_xsk *sockets;
-	uint32_t socket_count;
-	uint32_t descriptors[2]; /* receive, send */
-	enum xdp_mode mode;
-	int ifindex; /* also when it is no interface's any more */
-	bool attached, zero_copy, running_known, running, loopback_prepared;
-	bool multi_buffer; /* packets may have several frames */
-	struct port_loopback loopback;
-	struct xdp_port_queue queues[PORT_QUEUES_MAX];
-};
-
-static struct xdp_port *
-xdp_port(struct port *port)
-{
-	return (struct xdp_port *)port;
-}
-
-static uint16_t
-xdp_rx_burst(struct port *port, uint16_t queue, struct rte_mbuf **out, uint16_t max)
-{
-	struct xdp_port *xdp = xdp_port(port);
-	struct xdp_port_queue *q = &xdp->queues[queue];
-	struct port_xsk *sender = &xdp->sockets[queue];
-	uint32_t sockets = (xdp->socket_count - queue + port->queues - 1) / port->queues;
-	uint64_t no_mbuf = 0;
-	uint16_t received = 0;
-
-	port_xsk_complete(sender);
-	if (port_xsk_unsent(sender))
-		port_count(port, queue, PORT_TX_CALLS, port_xsk_send_flush(sender));
-	for (uint32_t i = 0; i < sockets && received < max; i++) {
-		uint32_t nth = q->next + i < sockets ? q->next + i : q->next + i - sockets;
-
-		received += port_xsk_receive(&xdp->sockets[queue + nth * port->queues], out + received,
-					     (uint16_t)(max - received), &no_mbuf);
-	}
-	q->next = q->next + 1 < sockets ? q->next + 1 : 0;
-	port_count(port, queue, PORT_RX_NO_MBUF, no_mbuf);
-	return received;
-}
-
-static bool
-fits_a_frame(const struct xdp_port *xdp, const struct rte_mbuf *m)
-{
-	return m->pkt_len + RTE_PKTMBUF_HEADROOM <= rte_pktmbuf_data_room_size(xdp->pool);
-}
-
-/* The kernel takes frames as they are only when nobody else refers to them and they are of the UMEM's memory. Each costs it
- * a page, so what fits one goes as one. */
-static bool
-is_own(const struct xdp_port *xdp, const struct rte_mbuf *m)
-{
-	if (m->nb_segs > 1 && fits_a_frame(xdp, m))
-		return false;
-	for (; m; m = m->next)
-		if (!RTE_MBUF_DIRECT(m) || m->pool != xdp->pool || rte_mbuf_refcnt_read(m) != 1)
-			return false;
-	return true;
-}
-
-/* The packet in frames that the kernel can be given, itself or a copy; NULL when there are none, or it would take more
- * than there may be. */
-static struct rte_mbuf *
-own_frames(struct xdp_port *xdp, struct rte_mbuf *m)
-{
-	struct rte_mbuf *own = m;
-
-	if (!is_own(xdp, m)) {
-		own = fits_a_frame(xdp, m) || xdp->multi_buffer ? rte_pktmbuf_copy(m, xdp->pool, 0, UINT32_MAX) : NULL;
-		rte_pktmbuf_free(m);
-	}
-	if (own && own->nb_segs > PORT_XSK_FRAMES_MAX) {
-		rte_pktmbuf_free(own);
-		return NULL;
-	}
-	return own;
-}
-
-static void
-send_frames(struct port *port, uint16_t queue, struct rte_mbuf **m, uint16_t count)
-{
-	struct xdp_port *xdp = xdp_port(port);
-	struct port_xsk *sender = &xdp->sockets[queue];
-	uint16_t ready = 0, sent;
-	uint64_t bytes = 0;
-
-	for (uint16_t i = 0; i < count; i++) {
-		struct rte_mbuf *own = own_frames(xdp, m[i]);
-
-		if (own) {
-			m[ready++] = own;
-			bytes += own->pkt_len;
-		}
-	}
-	port_xsk_complete(sender);
-	sent = port_xsk_send(sender, m, ready);
-	port_count(port, queue, PORT_TX_CALLS, port_xsk_send_flush(sender));
-	if (sent < ready) {
-		uint16_t more = port_xsk_send(sender, m + sent, (uint16_t)(ready - sent));
-
-		if (more)
-			port_count(port, queue, PORT_TX_CALLS, port_xsk_send_flush(sender));
-		sent += more;
-	}
-	for (uint16_t i = sent; i < ready; i++)
-		bytes -= m[i]->pkt_len;
-	rte_pktmbuf_free_bulk(m + sent, ready - sent);
-	port_count(port, queue, PORT_TX_PACKETS, sent);
-	port_count(port, queue, PORT_TX_BYTES, bytes);
-	port_count(port, queue, PORT_TX_FULL, count - sent);
-}
-
-static void
-send_large(struct port *port, uint16_t queue, struct rte_mbuf *m)
-{
-	bool sent = port_large_send(xdp_port(port)->queues[queue].large_fd, m);
-
-	port_count(port, queue, PORT_TX_CALLS, 1);
-	port_count(port, queue, PORT_TX_PACKETS, sent);
-	port_count(port, queue, PORT_TX_BYTES, sent ? m->pkt_len : 0);
-	port_count(port, queue, PORT_TX_FULL, !sent);
-	/* Cheaper than one by one for what is many mbufs. */
-	rte_pktmbuf_free_bulk(&m, 1);
-}
-
-/* In the order given, whichever way they go. */
-static void
-xdp_tx_burst(struct port *port, uint16_t queue, struct rte_mbuf **m, uint16_t count)
-{
-	uint16_t first = 0;
-
-	for (uint16_t i = 0; i < count; i++) {
-		if (!(m[i]->ol_flags & RTE_MBUF_F_TX_TCP_SEG))
-			continue;
-		if (i > first)
-			send_frames(port, queue, m + first, (uint16_t)(i - first));
-		send_large(port, queue, m[i]);
-		first = (uint16_t)(i + 1);
-	}
-	if (count > first)
-		send_frames(port, queue, m + first, (uint16_t)(count - first));
-}
-
-static int
-xdp_wait_fd(struct port *port, uint16_t queue)
-{
-	return xdp_port(port)->queues[queue].wait_fd;
-}
-
-/* The descriptors are level-triggered, so there is nothing to switch on: only what would never wake them counts. */
-static bool
-xdp_arm(struct port *port, uint16_t queue)
-{
-	struct xdp_port *xdp = xdp_port(port);
-
-	port_xsk_complete(&xdp->sockets[queue]);
-	for (uint32_t i = queue; i < xdp->socket_count; i += port->queues)
-		if (port_xsk_has_work(&xdp->sockets[i]))
-			return false;
-	return true;
-}
-
-static void
-xdp_disarm(struct port *port, uint16_t queue)
-{
-}
 
 static bool
 xdp_link_up(struct port *port)
@@ -309,148 +106,6 @@ xdp_refresh(struct port *port)
 		refresh_queue(xdp, queue);
 }
 
-static void
-close_sockets(struct xdp_port *xdp)
-{
-	for (uint32_t i = 0; i < xdp->socket_count; i++)
-		port_xsk_close(&xdp->sockets[i]);
-	if (xdp->umem)
-		xsk_umem__delete(xdp->umem);
-	xdp->umem = NULL;
-	for (uint32_t i = 0; i < xdp->socket_count; i++)
-		port_xsk_reclaim(&xdp->sockets[i]);
-	free(xdp->sockets);
-	xdp->sockets = NULL;
-}
-
-/* All sockets or none. *failed is the queue that would not open. */
-static int
-open_sockets(struct xdp_port *xdp, uint32_t count, bool zero_copy, uint32_t *failed)
-{
-	/* libxdp sets less than all of a ring and copies these into the first socket. */
-	struct xsk_ring_prod first_fill = { 0 };
-	struct xsk_ring_cons first_completion = { 0 };
-	int rc;
-
-	*failed = 0;
-	xdp->socket_count = count;
-	xdp->zero_copy = zero_copy;
-	xdp->sockets = aligned_alloc(64, count * sizeof(*xdp->sockets));
-	if (!xdp->sockets)
-		return -ENOMEM;
-	memset(xdp->sockets, 0, count * sizeof(*xdp->sockets));
-	rc = port_xsk_umem_new(&xdp->frames, xdp->descriptors[0], xdp->descriptors[1], &xdp->umem, &first_fill,
-			       &first_completion);
-	for (uint32_t i = 0; i < count && rc == 0; i++) {
-		const struct port_xsk_config config = { .interface_name = xdp->base.name,
-							.queue = i,
-							.receive_size = xdp->descriptors[0],
-							.send_size = xdp->descriptors[1],
-							.sends = i < xdp->base.queues,
-							.native = xdp->mode == XDP_MODE_NATIVE,
-							.zero_copy = zero_copy,
-							.multi_buffer = xdp->multi_buffer };
-
-		*failed = i;
-		rc = port_xsk_open(&xdp->sockets[i], xdp->umem, &xdp->frames, xdp->pool, &config);
-	}
-	if (rc < 0)
-		close_sockets(xdp);
-	return rc;
-}
-
-static int
-open_sockets_patiently(struct xdp_port *xdp, uint32_t count, bool zero_copy, uint32_t *failed)
-{
-	const struct timespec wait = { .tv_nsec = QUEUE_BUSY_WAIT_NS };
-	int rc = open_sockets(xdp, count, zero_copy, failed);
-
-	for (int i = 0; rc == -EBUSY && i < QUEUE_BUSY_RETRIES; i++) {
-		nanosleep(&wait, NULL);
-		rc = open_sockets(xdp, count, zero_copy, failed);
-	}
-	return rc;
-}
-
-static uint16_t
-queues_for(const struct port_config *config, const struct port_environment *environment, uint32_t rx_queues,
-	   uint32_t tx_queues)
-{
-	uint32_t queues = RTE_MIN(RTE_MIN(rx_queues, tx_queues), (uint32_t)PORT_QUEUES_MAX);
-
-	queues = RTE_MIN(queues, RTE_MAX(environment->workers, 1u));
-	return (uint16_t)(config->queues ? RTE_MIN(queues, config->queues) : queues);
-}
-
-static void
-choose_descriptors(struct xdp_port *xdp, const struct port_config *config, uint32_t device_queues)
-{
-	uint32_t receive = RECEIVE_DESCRIPTORS_DEFAULT * xdp->base.queues / RTE_MAX(device_queues, 1u);
-
-	receive = RTE_MAX(receive, (uint32_t)RECEIVE_DESCRIPTORS_LEAST);
-	xdp->descriptors[0] = rte_align32pow2(config->rx_descriptors ? config->rx_descriptors : receive);
-	xdp->descriptors[1] =
-		rte_align32pow2(config->tx_descriptors ? config->tx_descriptors : SEND_DESCRIPTORS_DEFAULT);
-}
-
-static void
-give_up_one(struct xdp_port *xdp, bool *zero_copy)
-{
-	*zero_copy = xdp->multi_buffer;
-	xdp->multi_buffer = !xdp->multi_buffer && xdp_program_multi_buffer(xdp->program);
-}
-
-static int
-open_all(struct xdp_port *xdp, const struct port_config *config, const struct port_environment *environment,
-	 const struct port_device *device, char *error, size_t size)
-{
-	uint32_t count = RTE_MIN(device->rx_queues, (uint32_t)DEVICE_QUEUES_MAX), failed;
-	bool zero_copy = xdp->mode == XDP_MODE_NATIVE;
-	int rc;
-
-	for (;;) {
-		xdp->base.queues = queues_for(config, environment, count, device->tx_queues);
-		choose_descriptors(xdp, config, count);
-		rc = open_sockets_patiently(xdp, count, zero_copy, &failed);
-		if (rc == 0)
-			return 0;
-		if (zero_copy && rc != -EBUSY && rc != -EPERM && rc != -ENOMEM)
-			/* Zero copy is worth more than packets of several frames, which not all of its drivers have. */
-			give_up_one(xdp, &zero_copy);
-		else if (rc == -EINVAL && failed && !device->queues_exact)
-			count = failed;
-		else
-			break;
-	}
-	if (rc == -EBUSY)
-		return port_fail(error, size, rc, "interface %s: queue %u is held by another AF_XDP socket",
-				 config->name, failed);
-	return port_fail(error, size, rc, "interface %s: AF_XDP socket on queue %u: %s%s", config->name, failed,
-			 strerror(-rc),
-			 rc == -EPERM || rc == -ENOBUFS ? "; it needs root, or CAP_NET_RAW and CAP_IPC_LOCK" : "");
-}
-
-static int
-watch_sockets(struct xdp_port *xdp, uint16_t queue)
-{
-	struct xdp_port_queue *q = &xdp->queues[queue];
-
-	if (xdp->socket_count <= (uint32_t)queue + xdp->base.queues) {
-		q->wait_fd = port_xsk_fd(&xdp->sockets[queue]);
-		return 0;
-	}
-	q->wait_fd = epoll_create1(EPOLL_CLOEXEC);
-	if (q->wait_fd < 0)
-		return -errno;
-	for (uint32_t i = queue; i < xdp->socket_count; i += xdp->base.queues) {
-		struct epoll_event event = { .events = EPOLLIN };
-
-		if (epoll_ctl(q->wait_fd, EPOLL_CTL_ADD, port_xsk_fd(&xdp->sockets[i]), &event) < 0)
-			return -errno;
-	}
-	return 0;
-}
-
 /* Copying makes them pay: where the driver sends from the packet buffers themselves, they would bring a copy back. */
 static int
 open_large(struct xdp_port *xdp)
@@ -484,7 +139,7 @@ release(struct xdp_port *xdp)
 		if (xdp->queues[queue].large_fd >= 0)
 			close(xdp->queues[queue].large_fd);
 	if (xdp->sockets)
-		close_sockets(xdp);
+		xdp_port_sockets_close(xdp);
 	if (xdp->loopback_prepared)
 		port_loopback_restore(&xdp->loopback);
 }
@@ -601,9 +256,9 @@ check(const struct port_config *config, const struct port_environment *environme
 	if (config->queues > device->rx_queues)
 		return port_fail(error, size, -EINVAL, "interface %s: %u queues are configured, the device has %u",
 				 config->name, config->queues, device->rx_queues);
-	if (device->rx_queues > DEVICE_QUEUES_MAX)
+	if (device->rx_queues > PORT_XDP_DEVICE_QUEUES_MAX)
 		return port_fail(error, size, -EINVAL, "interface %s: more than %d receive queues; see ethtool -L",
-				 config->name, DEVICE_QUEUES_MAX);
+				 config->name, PORT_XDP_DEVICE_QUEUES_MAX);
 	if (RTE_MAX(config->rx_descriptors, config->tx_descriptors) > DESCRIPTORS_MAX)
 		return port_fail(error, size, -EINVAL, "interface %s: more than %d descriptors", config->name,
 				 DESCRIPTORS_MAX);
@@ -672,7 +327,7 @@ bring_up(struct xdp_port *xdp, const struct port_config *config, const struct po
 	if (rc < 0)
 		return rc;
 	xdp->attached = true;
-	rc = open_all(xdp, config, environment, device, error, size);
+	rc = xdp_port_sockets_open(xdp, config, environment, device, error, size);
 	if (rc < 0)
 		return rc;
 	describe_lengths(xdp, config, device);
@@ -685,7 +340,7 @@ bring_up(struct xdp_port *xdp, const struct port_config *config, const struct po
 	if (xdp->mode == XDP_MODE_GENERIC || (driver[0] && strcmp(driver, "veth") != 0))
 		port->features |= PORT_XDP_BOUNCE;
 	for (uint16_t queue = 0; queue < port->queues && rc == 0; queue++)
-		rc = watch_sockets(xdp, queue);
+		rc = xdp_port_watch(xdp, queue);
 	if (rc < 0)
 		return port_fail(error, size, rc, "interface %s: epoll: %s", port->name, strerror(-rc));
 	rc = open_large(xdp);
