@@ -19,12 +19,12 @@ struct tcp_congestion {
 
 /* Beside that, what CUBIC keeps (cubic.c). */
 struct tcp_cubic {
-	uint32_t peak;      /* W_max: the window at the last loss, or less */
-	uint32_t epoch_ms;  /* with in_epoch: when growth began again */
-	uint32_t regain_ms; /* K: from then until the window is at the peak */
-	uint32_t estimate;  /* W_est: Reno's window */
+	uint32_t peak;     /* W_max: the window at the last loss, or less */
+	uint32_t epoch_ms; /* with in_epoch: when growth began again */
+	uint32_t estimate; /* W_est: Reno's window */
 	uint32_t estimate_acked;
-	bool in_epoch;
+	uint32_t regain_ms : 31; /* K: from epoch_ms until the window is at the peak */
+	bool in_epoch : 1;
 };
 
 /* Enough for any window that can be offered, and far from overflow. */

@@ -70,8 +70,15 @@ tcp_connection_attach(struct tcp_connection *c)
 void
 tcp_connection_schedule(struct tcp_connection *c)
 {
-	if (c->state != TCP_STATE_CLOSED && list_empty(&c->pending))
-		list_append(&c->stack->pending, &c->pending);
+	if (c->state == TCP_STATE_CLOSED)
+		return;
+	if (!list_empty(&c->pending)) {
+		/* What waits need not be all that there is to send. */
+		if (likely(!c->waiting))
+			return;
+		list_remove(&c->pending);
+	}
+	list_append(&c->stack->pending, &c->pending);
 }
 
 void

@@ -97,7 +97,7 @@ struct tcp_connection {
 
 	/* line 3: rounds and deadlines */
 	struct list ready;               /* in stack.opening, stack.ready, or stack.orphans when nobody holds it */
-	struct list pending;             /* in stack.pending, or in stack.closed when detached */
+	struct list pending;             /* in stack.pending or stack.calendar, or in stack.closed when detached */
 	uint64_t retransmit_deadline_ns; /* also SYN and window probe */
 	uint64_t ack_deadline_ns;
 	struct tcp_stack *stack;
@@ -109,6 +109,7 @@ struct tcp_connection {
 	uint64_t life_deadline_ns; /* keepalive, or the end of an orphan's life */
 	void *user;
 	struct list holding; /* in stack.memory.holders while there are ranges */
+	uint64_t full_ns;    /* when the bucket of pace.h is full */
 	uint64_t rtt_start_ns;
 	uint32_t rtt_sequence;
 	uint32_t srtt_us, rttvar_us, rto_us;
@@ -117,8 +118,10 @@ struct tcp_connection {
 	uint32_t snd_recover;            /* snd_max when a loss was found (RFC 6582) */
 	uint32_t tail_end;               /* snd_max when the tail was probed */
 	uint32_t duplicate_start, duplicate_end;
-	uint32_t reorder_round; /* snd_max when reorder_steps grew */
-	uint32_t snd_iss;
+	union {
+		uint32_t snd_iss;       /* until reorder_steps grows */
+		uint32_t reorder_round; /* snd_max when it did */
+	};
 	union {
 		uint32_t rcv_irs; /* until the connection is established */
 		uint32_t rcv_fin; /* with TCP_FIN_SEEN */
@@ -142,6 +145,7 @@ struct tcp_connection {
 	uint8_t reorder_persist; /* recoveries until it shrinks */
 	bool ecn_reduced : 1;
 	bool mtu_lowered : 1, mtu_probing : 1; /* see path_mtu.h */
+	bool waiting : 1;                      /* the pace has held something back, see pace.h */
 	uint16_t mtu_lowered_s;                /* when, modulo 2^16 */
 	uint16_t peer_mss;                     /* what the peer's SYN says */
 };

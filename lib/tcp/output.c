@@ -7,6 +7,7 @@
 #include "packet/segment.h"
 #include "tcp/ecn.h"
 #include "tcp/loss.h"
+#include "tcp/pace.h"
 #include "tcp/path_mtu.h"
 #include "tcp/payload.h"
 #include "tcp/rack.h"
@@ -398,9 +399,9 @@ next_len(const struct tcp_connection *c, uint32_t full, uint32_t available, uint
 	return len == available ? len : len / full * full;
 }
 
-/* The next segment in order, or several; false when nothing more may leave. */
+/* The next segment in order, or several, of `most` bytes in all; false when nothing more may leave. */
 static bool
-output_next(struct tcp_connection *c)
+output_next(struct tcp_connection *c, uint32_t most)
 {
 	struct tcp_header header = { .sequence = c->snd_nxt, .flags = RTE_TCP_ACK_FLAG };
 	uint32_t end = tcp_send_end(c), mss = c->mss, available, allowed, full, len;
@@ -411,7 +412,7 @@ output_next(struct tcp_connection *c)
 		return false;
 	options_of(c, &header.options);
 	available = end - c->snd_nxt;
-	allowed = usable_window(c);
+	allowed = RTE_MIN(usable_window(c), most);
 	if (unlikely(c->mtu_lowered))
 		mss = tcp_path_mtu_next(c, RTE_MIN(available, allowed));
 	full = mss - tcp_options_fit(&header.options);
@@ -502,8 +503,6 @@ output_lost(struct tcp_connection *c)
 	}
 }
 
-static bool output_next(struct tcp_connection *c);
-
 /* New data if there is any, else the last segment again. */
 static void
 output_tail(struct tcp_connection *c)
@@ -515,7 +514,7 @@ output_tail(struct tcp_connection *c)
 		c->flags &= ~TCP_TAIL_DUE;
 		return;
 	}
-	again = !output_next(c);
+	again = !output_next(c, UINT32_MAX);
 	c->flags &= ~TCP_TAIL_DUE;
 	if (again && !segment_repeat(c, c->snd_max - RTE_MIN(most, c->snd_max - c->snd_una), c->snd_max))
 		return;
@@ -530,9 +529,43 @@ output_recovery(struct tcp_connection *c)
 	struct tcp_scoreboard *board = c->board;
 
 	if (board->frto == TCP_FRTO_SECOND)
-		board->frto = output_next(c) ? TCP_FRTO_ANSWER : TCP_FRTO_OFF;
+		board->frto = output_next(c, UINT32_MAX) ? TCP_FRTO_ANSWER : TCP_FRTO_OFF;
 	if (board->frto != TCP_FRTO_ANSWER)
 		output_lost(c);
+}
+
+/* The same in pieces that the pace allows. FIN alone takes no part of it. */
+static __rte_noinline void
+output_paced(struct tcp_connection *c)
+{
+	uint32_t start = c->snd_nxt, room = tcp_pace_room(c), sent = 0, available, len;
+	bool more = true;
+
+	while (more && (sent + c->mss <= room || c->snd_nxt == tcp_send_end(c))) {
+		more = output_next(c, room - sent);
+		sent = c->snd_nxt - start;
+	}
+	tcp_pace_sent(c, sent);
+	c->waiting = false;
+	if (!more || sequence_after(c->snd_nxt, tcp_send_end(c)))
+		return;
+	available = tcp_send_end(c) - c->snd_nxt;
+	len = RTE_MIN(available, usable_window(c));
+	if (len >= RTE_MIN(available, (uint32_t)c->mss))
+		tcp_pace_wait(c, len);
+}
+
+/* New data, as far as the windows allow. */
+static void
+output_new(struct tcp_connection *c)
+{
+	if (unlikely(tcp_pace_applies(c))) {
+		output_paced(c);
+		return;
+	}
+	c->waiting = false;
+	while (output_next(c, UINT32_MAX))
+		continue;
 }
 
 static void
@@ -549,13 +582,12 @@ output_data(struct tcp_connection *c)
 		output_tail(c);
 	if (c->board)
 		output_recovery(c);
-	while (output_next(c))
-		continue;
-	if (2 * (c->snd_nxt - c->snd_una) >= c->congestion.window)
+	output_new(c);
+	if (2 * (c->snd_nxt - c->snd_una) >= c->congestion.window || c->waiting)
 		c->flags |= TCP_WINDOW_USED;
 	else
 		c->flags &= ~TCP_WINDOW_USED;
-	if (c->snd_nxt != c->snd_una || c->sending.bytes == 0) {
+	if (c->snd_nxt != c->snd_una || c->sending.bytes == 0 || c->waiting) {
 		c->flags &= ~TCP_PROBE;
 		return;
 	}

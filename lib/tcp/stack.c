@@ -102,6 +102,7 @@ tcp_stack_new(const struct tcp_config *config, const struct tcp_env *env, uint64
 	list_init(&stack->closed);
 	list_init(&stack->opening);
 	list_init(&stack->orphans);
+	tcp_calendar_init(&stack->calendar);
 	tcp_stack_time(stack, now_ns);
 	stack->reset_tokens_ms = stack->now_ms;
 	*error = stack_init(stack);
@@ -171,7 +172,7 @@ tcp_timers(struct tcp_stack *stack)
 uint64_t
 tcp_next_timer_ns(const struct tcp_stack *stack)
 {
-	return timer_wheel_next_ns(stack->wheel);
+	return RTE_MIN(timer_wheel_next_ns(stack->wheel), tcp_calendar_next_ns(&stack->calendar));
 }
 
 void
@@ -179,6 +180,8 @@ tcp_flush(struct tcp_stack *stack)
 {
 	struct list *node;
 
+	if (stack->calendar.occupied)
+		tcp_calendar_advance(stack);
 	while ((node = list_take_first(&stack->pending)))
 		tcp_output(container_of(node, struct tcp_connection, pending));
 }

@@ -11,6 +11,7 @@
 #include "tcp/connection.h"
 #include "tcp/cookie.h"
 #include "tcp/memory.h"
+#include "tcp/pace.h"
 #include "tcp/port.h"
 #include "tcp/scoreboard.h"
 #include "tcp/table.h"
@@ -111,6 +112,7 @@ struct tcp_stack {
 	uint8_t receive_scale;
 	const struct tcp_congestion_ops *congestion;
 	struct timer_wheel *wheel;
+	struct tcp_calendar calendar; /* connections whose pace holds something back, by `pending` */
 	const struct tcp_listener *listeners;
 	uint32_t listener_count;
 	uint32_t reset_tokens, reset_tokens_ms;

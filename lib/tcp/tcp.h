@@ -120,7 +120,7 @@ void tcp_icmp_error(struct tcp_stack *stack, const struct packet_quote *quote);
 bool tcp_knows(const struct tcp_stack *stack, const struct endpoint *local, const struct endpoint *remote);
 
 unsigned int tcp_timers(struct tcp_stack *stack);
-/* When tcp_timers() must next be called; UINT64_MAX: never. */
+/* When tcp_timers() and tcp_flush() must next be called; UINT64_MAX: never. */
 uint64_t tcp_next_timer_ns(const struct tcp_stack *stack);
 
 void tcp_flush(struct tcp_stack *stack);

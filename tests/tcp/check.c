@@ -112,6 +112,7 @@ check_progress(const struct tcp_connection *c)
 {
 	uint64_t earliest_ns = RTE_MIN(RTE_MIN(c->retransmit_deadline_ns, c->ack_deadline_ns), c->life_deadline_ns);
 
+	CHECK(!c->waiting || !list_empty(&c->pending));
 	if (earliest_ns != TCP_NEVER) {
 		CHECK(timer_armed(&c->timer));
 		CHECK(c->timer.deadline_ns <= earliest_ns);
@@ -149,6 +150,19 @@ tcp_check_connection(const struct tcp_connection *c)
 	check_progress(c);
 }
 
+/* Whoever is in it waits, and will be asked for. */
+static void
+check_calendar(const struct tcp_stack *stack)
+{
+	for (int i = 0; i < TCP_PACE_SLOTS; i++) {
+		const struct list *slot = &stack->calendar.slots[i];
+
+		CHECK(list_empty(slot) || stack->calendar.occupied >> i & 1);
+		for (const struct list *node = slot->next; node != slot; node = node->next)
+			CHECK(container_of(node, struct tcp_connection, pending)->waiting);
+	}
+}
+
 void
 tcp_check_stack(const struct tcp_stack *stack)
 {
@@ -173,6 +187,7 @@ tcp_check_stack(const struct tcp_stack *stack)
 	CHECK(used == stack->table.used);
 	CHECK(half_open == stack->half_open);
 	CHECK(boards == slab_in_use(stack->scoreboards) && sent == slab_in_use(stack->sent));
+	check_calendar(stack);
 	CHECK(orphans == stack->orphan_count);
 	CHECK(orphans <= stack->orphans_max);
 	for (const struct list *node = stack->closed.next; node != &stack->closed; node = node->next)
