@@ -119,6 +119,7 @@ tls_end(struct proxy_transport *transport)
 	share_release(tls);
 	tcp_queue_free(&tls->in);
 	tcp_queue_free(&tls->out);
+	tcp_queue_free(&tls->arrived);
 	list_remove(&tls->writing);
 	list_remove(&tls->waking);
 	tls_free(tls->session);
@@ -171,7 +172,7 @@ next_record(struct proxy_tls *tls, uint32_t len)
 	return gathered;
 }
 
-/* All of `out`: what TCP does not take when memory is short is kept as ciphertext, which frees the mbufs. */
+/* All of `out`, by OpenSSL: what TCP does not take when memory is short is kept as ciphertext, which frees the mbufs. */
 static void
 encrypt(struct proxy_tls *tls)
 {
@@ -189,15 +190,18 @@ encrypt(struct proxy_tls *tls)
 		tcp_queue_drop(&tls->out, len);
 	}
 	tcp_queue_free(&tls->out);
-	list_remove(&tls->writing);
 }
 
 /* True when all is with TCP. */
 static bool
 flush(struct proxy_tls *tls)
 {
-	encrypt(tls);
-	if (!tls_flush(tls->session))
+	list_remove(&tls->writing);
+	if (tls_has_own_records(tls->session))
+		proxy_tls_seal(tls);
+	else
+		encrypt(tls);
+	if (tls->out.bytes || !tls_flush(tls->session))
 		return false;
 	if (tls->shutting) {
 		tls->shutting = false;
@@ -313,11 +317,13 @@ proxy_tls_consume(struct proxy_tls *tls, uint32_t len)
 }
 
 /* Trying again in every round would keep the lcore from all that could give memory back, and from sleep. */
-static void
-starve(struct proxy_tls *tls)
+void
+proxy_tls_starve(struct proxy_tls *tls)
 {
 	struct proxy_worker *worker = tls->worker;
 
+	PROXY_COUNT(worker, OUT_OF_MEMORY);
+	tls->full = true;
 	if (list_empty(&worker->tls_starved))
 		worker->tls_fed_ns = worker->now_ns + PROXY_TLS_STARVED_NS;
 	list_remove(&tls->waking);
@@ -335,6 +341,24 @@ proxy_transports_feed(struct proxy_worker *worker)
 		list_append(&worker->tls_waking, node);
 }
 
+/* A piece of what has come, by OpenSSL. */
+static enum tls_status
+decrypt_some(struct proxy_tls *tls)
+{
+	enum tls_status status;
+	uint32_t room, got;
+	uint8_t *tail = tcp_queue_tail(&tls->in, tcp_pool(tls->tcp), &room);
+
+	if (!tail) {
+		proxy_tls_starve(tls);
+		return TLS_WAIT;
+	}
+	status = tls_read(tls->session, tail, room, &got);
+	if (status == TLS_OK)
+		tcp_queue_extend(&tls->in, got);
+	return status;
+}
+
 static void
 decrypt(struct proxy_tls *tls)
 {
@@ -342,23 +366,11 @@ decrypt(struct proxy_tls *tls)
 
 	tls->full = false;
 	while (status == TLS_OK && !tls->ended && !tls->failed) {
-		uint32_t room, got;
-		uint8_t *tail;
-
 		if (tls->in.bytes >= PROXY_TLS_INPUT) {
 			tls->full = true;
 			return;
 		}
-		tail = tcp_queue_tail(&tls->in, tcp_pool(tls->tcp), &room);
-		if (!tail) {
-			PROXY_COUNT(tls->worker, OUT_OF_MEMORY);
-			tls->full = true;
-			starve(tls);
-			break;
-		}
-		status = tls_read(tls->session, tail, room, &got);
-		if (status == TLS_OK)
-			tcp_queue_extend(&tls->in, got);
+		status = tls_has_own_records(tls->session) ? proxy_tls_open(tls) : decrypt_some(tls);
 	}
 	if (!tls->in.bytes)
 		tcp_queue_free(&tls->in);
@@ -375,7 +387,7 @@ proxy_transport_events(struct proxy_transport *transport, uint32_t events)
 	if (!tls)
 		return events;
 	before = tls->in.bytes;
-	if (events & TCP_WRITABLE) {
+	if (events & TCP_WRITABLE || tls->unsealed) {
 		if (flush(tls) && proxy_tls_writable(tls))
 			meant |= TCP_WRITABLE;
 		else
@@ -414,6 +426,7 @@ proxy_transport_discard(struct proxy_transport *transport)
 {
 	if (transport->tls) {
 		tcp_queue_free(&transport->tls->in);
+		tcp_queue_free(&transport->tls->arrived);
 		transport->tls->deaf = true;
 	}
 	tcp_consume(transport->tcp, tcp_readable(transport->tcp));

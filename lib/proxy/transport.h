@@ -5,11 +5,14 @@
  * Without TLS every function is the one of tcp/ that it is named after. With TLS
  *
  *     received, decrypted into `in`     in events, up to PROXY_TLS_INPUT bytes; further ciphertext stays with TCP, whose
- *                                       window closes. Reading makes room, and an event of the same round brings more
+ *                                       window closes, but for the rest of a record and one more, which wait in `arrived`:
+ *                                       TCP's window may be less than a record. Reading makes room, and an event of the
+ *                                       same round brings more
  *     written                           gathered in `out`, and made into records at the end of the round, or of the
  *                                       connection: a head and its body share a record, as segments do with tcp_flush()
  *
- * Both are queues of mbufs: bodies are relinked into them and out of them, and copied only by OpenSSL and for it.
+ * All are queues of mbufs: bodies are relinked into them and out of them, and records are made from mbuf to mbuf
+ * (transport_records.c). Only where OpenSSL has the records, see tls.h, they are copied by it and for it.
  */
 #ifndef PROXY_TRANSPORT_H
 #define PROXY_TRANSPORT_H
@@ -32,7 +35,8 @@ struct proxy_tls {
 	struct proxy_worker *worker;
 	struct tcp_connection *tcp;
 	struct tcp_queue in, out;
-	struct list writing; /* in worker->tls_writing, while `out` has bytes */
+	struct tcp_queue arrived; /* ciphertext; with records of our own */
+	struct list writing;      /* in worker->tls_writing, while `out` has bytes */
 	struct list
 		waking; /* in worker->tls_waking: there is more to decrypt; or in tls_starved: but no memory for it */
 	/* While a client's handshake lasts: the configuration that it is held under. */
@@ -40,7 +44,8 @@ struct proxy_tls {
 	const struct proxy_address *address; /* whose servers the hello chooses among; NULL: `settings` hold */
 	const struct tls_settings *settings;
 	bool open;                /* the handshake is done */
-	bool full;                /* ciphertext has been left to TCP */
+	bool full;                /* ciphertext has been left unread */
+	bool unsealed;            /* likewise plaintext in `out`, for lack of room or memory */
 	bool ended, end_told;     /* close_notify, or the peer's FIN */
 	bool failed, failed_told; /* the peer does not speak TLS well */
 	bool deaf;                /* what comes is of no interest any more */
@@ -77,6 +82,15 @@ void proxy_transports_feed(struct proxy_worker *worker);
 #define PROXY_TLS_STARVED_NS 10000000ull
 /* At the end of a round. */
 void proxy_transports_flush(struct proxy_worker *worker);
+
+/* ---- between transport.c and transport_records.c ---- */
+
+/* What `out` has, to TCP, as far as that has room; `unsealed` where not. */
+void proxy_tls_seal(struct proxy_tls *tls);
+/* The next record, to `in`. TLS_OK: and there may be another. */
+enum tls_status proxy_tls_open(struct proxy_tls *tls);
+/* There are no mbufs. */
+void proxy_tls_starve(struct proxy_tls *tls);
 
 /* ---- as tcp_...() ---- */
 

@@ -130,6 +130,28 @@ tcp_queue_write(struct tcp_queue *queue, struct rte_mempool *pool, const void *d
 	return len - left;
 }
 
+unsigned int
+tcp_queue_reserve(struct tcp_queue *queue, struct rte_mempool *pool, uint32_t len, struct iovec *pieces,
+		  unsigned int max)
+{
+	unsigned int count = 0;
+
+	while (len > 0) {
+		uint32_t room;
+		uint8_t *tail = count < max ? tcp_queue_tail(queue, pool, &room) : NULL;
+
+		if (!tail) {
+			tcp_queue_free(queue);
+			return 0;
+		}
+		room = RTE_MIN(room, len);
+		pieces[count++] = (struct iovec){ tail, room };
+		tcp_queue_extend(queue, room);
+		len -= room;
+	}
+	return count;
+}
+
 uint32_t
 tcp_queue_move(struct tcp_queue *to, struct tcp_queue *from, struct rte_mempool *pool, uint32_t len)
 {
@@ -215,4 +237,20 @@ tcp_queue_copy(const struct rte_mbuf *m, uint32_t offset, void *out, uint32_t le
 		left -= run;
 	}
 	return len - left;
+}
+
+unsigned int
+tcp_queue_pieces(const struct tcp_queue *queue, uint32_t *len, struct iovec *pieces, unsigned int max)
+{
+	uint32_t left = *len;
+	unsigned int count = 0;
+
+	for (struct rte_mbuf *m = queue->head; m && left > 0 && count < max; m = m->next) {
+		uint32_t run = RTE_MIN((uint32_t)m->data_len, left);
+
+		pieces[count++] = (struct iovec){ rte_pktmbuf_mtod(m, void *), run };
+		left -= run;
+	}
+	*len -= left;
+	return count;
 }

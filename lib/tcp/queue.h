@@ -10,6 +10,7 @@
 
 #include <rte_mbuf.h>
 #include <stdint.h>
+#include <sys/uio.h>
 
 #include "base/bytes.h"
 
@@ -33,6 +34,10 @@ uint32_t tcp_queue_write(struct tcp_queue *queue, struct rte_mempool *pool, cons
  * the next bytes take care of. */
 uint8_t *tcp_queue_tail(struct tcp_queue *queue, struct rte_mempool *pool, uint32_t *room);
 void tcp_queue_extend(struct tcp_queue *queue, uint32_t len);
+/* Makes an empty queue one of `len` bytes, which are to be written to `pieces`. Returns how many of those there are, at most
+ * `max`; 0 when the pool is empty or `max` too few, and the queue is still empty. */
+unsigned int tcp_queue_reserve(struct tcp_queue *queue, struct rte_mempool *pool, uint32_t len, struct iovec *pieces,
+			       unsigned int max);
 /* Moves up to `len` bytes: whole mbufs by relinking, the rest by copying. Less when the pool is empty. */
 uint32_t tcp_queue_move(struct tcp_queue *to, struct tcp_queue *from, struct rte_mempool *pool, uint32_t len);
 /* Drops `len` (at most `bytes`) from the front. */
@@ -43,6 +48,9 @@ void tcp_queue_free(struct tcp_queue *queue);
 
 /* Copies up to `len` bytes that start `offset` bytes into `m`'s chain; returns how many there were. */
 uint32_t tcp_queue_copy(const struct rte_mbuf *m, uint32_t offset, void *out, uint32_t len);
+/* Where the first *len bytes lie: in so many pieces, at most `max`. *len is less where it takes more of them, or there are not as
+ * many bytes. */
+unsigned int tcp_queue_pieces(const struct tcp_queue *queue, uint32_t *len, struct iovec *pieces, unsigned int max);
 
 static inline struct bytes
 tcp_queue_peek(const struct tcp_queue *queue)

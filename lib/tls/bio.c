@@ -17,29 +17,32 @@ wire_read(BIO *bio, char *out, int len)
 	return -1;
 }
 
+bool
+tls_wire_give(struct tls_session *session, const void *data, uint32_t len)
+{
+	uint32_t taken = 0, left;
+	uint8_t *kept;
+
+	if (!session->unsent_len)
+		taken = session->ends->give(session->wire, data, len);
+	left = len - taken;
+	if (!left)
+		return true;
+	kept = realloc(session->unsent, session->unsent_len + left);
+	if (!kept)
+		return false;
+	memcpy(kept + session->unsent_len, (const uint8_t *)data + taken, left);
+	session->unsent = kept;
+	session->unsent_len += left;
+	return true;
+}
+
 /* OpenSSL is never told to wait: a record that it had to keep would have to be offered again, byte for byte. */
 static int
 wire_write(BIO *bio, const char *data, int len)
 {
-	struct tls_session *session = BIO_get_data(bio);
-	uint32_t taken = 0, left;
-	uint8_t *kept;
-
 	BIO_clear_retry_flags(bio);
-	if (len <= 0)
-		return len;
-	if (!session->unsent_len)
-		taken = session->ends->give(session->wire, data, (uint32_t)len);
-	left = (uint32_t)len - taken;
-	if (!left)
-		return len;
-	kept = realloc(session->unsent, session->unsent_len + left);
-	if (!kept)
-		return -1;
-	memcpy(kept + session->unsent_len, data + taken, left);
-	session->unsent = kept;
-	session->unsent_len += left;
-	return len;
+	return len <= 0 || tls_wire_give(BIO_get_data(bio), data, (uint32_t)len) ? len : -1;
 }
 
 static long

@@ -3,6 +3,7 @@
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "tls/internal.h"
@@ -110,16 +111,15 @@ put_certificate(char *out, size_t size, X509 *certificate)
 }
 
 static size_t
-put_verify(const struct tls_session *session, char *out, size_t size)
+put_verify(const struct tls_agreed *agreed, char *out, size_t size)
 {
-	long result = SSL_get_verify_result(session->ssl);
 	int len;
 
-	if (!tls_client_has_certificate(session))
+	if (!agreed->certificate)
 		return put_string(out, size, "NONE");
-	if (result == X509_V_OK)
+	if (agreed->verify_result == X509_V_OK)
 		return put_string(out, size, "SUCCESS");
-	len = snprintf(out, size, "FAILED:%s", X509_verify_cert_error_string(result));
+	len = snprintf(out, size, "FAILED:%s", X509_verify_cert_error_string(agreed->verify_result));
 	return (size_t)len >= size ? SIZE_MAX : (size_t)len;
 }
 
@@ -143,10 +143,9 @@ put_of_certificate(X509 *certificate, enum tls_fact fact, char *out, size_t size
 }
 
 static size_t
-put_curve(SSL *ssl, char *out, size_t size)
+put_curve(int group, char *out, size_t size)
 {
-	/* OpenSSL looks for it where there may be nothing yet. */
-	int group = SSL_get0_session(ssl) ? SSL_get_negotiated_group(ssl) : NID_undef, len;
+	int len;
 
 	if (group == NID_undef)
 		return 0;
@@ -156,36 +155,82 @@ put_curve(SSL *ssl, char *out, size_t size)
 	return (size_t)len >= size ? SIZE_MAX : (size_t)len;
 }
 
+/* ---- what was agreed on ---- */
+
+static struct bytes
+alpn_of(const SSL *ssl)
+{
+	const uint8_t *name;
+	unsigned int len;
+
+	SSL_get0_alpn_selected(ssl, &name, &len);
+	return bytes_of(name, len);
+}
+
+/* As OpenSSL has it now: what is pointed to is its own. */
+static struct tls_agreed
+agreed_of(SSL *ssl)
+{
+	const SSL_SESSION *session = SSL_get0_session(ssl);
+	struct tls_agreed agreed = {
+		.protocol = SSL_get_version(ssl),
+		.cipher = SSL_get_cipher_name(ssl),
+		/* OpenSSL looks for it where there may be nothing yet. */
+		.group = session ? SSL_get_negotiated_group(ssl) : NID_undef,
+		.verify_result = SSL_get_verify_result(ssl),
+		.certificate = SSL_get0_peer_certificate(ssl),
+		.alpn = alpn_of(ssl),
+		.resumed = SSL_session_reused(ssl),
+	};
+	unsigned int len = 0;
+	const uint8_t *id = session ? SSL_SESSION_get_id(session, &len) : NULL;
+
+	memcpy(agreed.id, id ? id : agreed.id, len);
+	agreed.id_len = (uint8_t)len;
+	return agreed;
+}
+
+bool
+tls_agreed_keep(struct tls_session *session)
+{
+	struct tls_agreed agreed = agreed_of(session->ssl);
+	uint8_t *alpn = agreed.alpn.len ? malloc(agreed.alpn.len) : NULL;
+
+	if (agreed.alpn.len && !alpn)
+		return false;
+	if (alpn)
+		memcpy(alpn, agreed.alpn.data, agreed.alpn.len);
+	agreed.alpn.data = alpn;
+	if (agreed.certificate)
+		X509_up_ref(agreed.certificate);
+	session->agreed = agreed;
+	return true;
+}
+
 size_t
 tls_fact_write(const struct tls_session *session, enum tls_fact fact, char *out, size_t size)
 {
-	const uint8_t *id;
-	unsigned int id_len;
-	X509 *certificate;
+	struct tls_agreed agreed = session->ssl ? agreed_of(session->ssl) : session->agreed;
 
 	switch (fact) {
 	case TLS_FACT_PROTOCOL:
-		return put_string(out, size, SSL_get_version(session->ssl));
+		return put_string(out, size, agreed.protocol);
 	case TLS_FACT_CIPHER:
-		return put_string(out, size, SSL_get_cipher_name(session->ssl));
+		return put_string(out, size, agreed.cipher);
 	case TLS_FACT_CURVE:
-		return put_curve(session->ssl, out, size);
+		return put_curve(agreed.group, out, size);
 	case TLS_FACT_ALPN:
-		return put(out, size, tls_protocol(session).data, tls_protocol(session).len);
+		return put(out, size, agreed.alpn.data, agreed.alpn.len);
 	case TLS_FACT_SERVER_NAME:
 		return put(out, size, session->name, session->name_len);
 	case TLS_FACT_SESSION_REUSED:
-		return put_string(out, size, SSL_session_reused(session->ssl) ? "r" : ".");
+		return put_string(out, size, agreed.resumed ? "r" : ".");
 	case TLS_FACT_SESSION_ID:
-		if (!SSL_get0_session(session->ssl))
-			return 0;
-		id = SSL_SESSION_get_id(SSL_get0_session(session->ssl), &id_len);
-		return put_hex(out, size, id, id_len);
+		return put_hex(out, size, agreed.id, agreed.id_len);
 	case TLS_FACT_CLIENT_VERIFY:
-		return put_verify(session, out, size);
+		return put_verify(&agreed, out, size);
 	default:
-		certificate = SSL_get0_peer_certificate(session->ssl);
-		return certificate ? put_of_certificate(certificate, fact, out, size) : 0;
+		return agreed.certificate ? put_of_certificate(agreed.certificate, fact, out, size) : 0;
 	}
 }
 
@@ -198,23 +243,19 @@ tls_server_name(const struct tls_session *session)
 bool
 tls_resumed(const struct tls_session *session)
 {
-	return SSL_session_reused(session->ssl);
+	return session->ssl ? SSL_session_reused(session->ssl) : session->agreed.resumed;
 }
 
 bool
 tls_client_has_certificate(const struct tls_session *session)
 {
-	return SSL_get0_peer_certificate(session->ssl) != NULL;
+	return (session->ssl ? SSL_get0_peer_certificate(session->ssl) : session->agreed.certificate) != NULL;
 }
 
 struct bytes
 tls_protocol(const struct tls_session *session)
 {
-	const uint8_t *name;
-	unsigned int len;
-
-	SSL_get0_alpn_selected(session->ssl, &name, &len);
-	return bytes_of(name, len);
+	return session->ssl ? alpn_of(session->ssl) : session->agreed.alpn;
 }
 
 /* nginx's list of what `optional_no_ca` puts up with. */
@@ -229,7 +270,7 @@ is_unknown_issuer(long result)
 long
 tls_client_verify_result(const struct tls_session *session, enum tls_verify verify, const char **text)
 {
-	long result = SSL_get_verify_result(session->ssl);
+	long result = session->ssl ? SSL_get_verify_result(session->ssl) : session->agreed.verify_result;
 
 	*text = X509_verify_cert_error_string(result);
 	return verify == TLS_VERIFY_OPTIONAL_NO_CA && is_unknown_issuer(result) ? X509_V_OK : result;

@@ -10,6 +10,7 @@
 #include "tls/staple.h"
 #include "tls/tickets.h"
 #include "tls/tls.h"
+#include "tls/traffic.h"
 
 struct tls_context {
 	SSL_CTX *ssl;
@@ -26,8 +27,30 @@ struct tls_client {
 	struct tls_client *next;
 };
 
+/* What variables say, when OpenSSL cannot be asked any more. */
+struct tls_agreed {
+	const char *protocol, *cipher; /* OpenSSL's, static */
+	int group;                     /* as SSL_get_negotiated_group() says */
+	long verify_result;
+	X509 *certificate; /* the client's */
+	struct bytes alpn;
+	uint8_t id[SSL_MAX_SSL_SESSION_ID_LENGTH], id_len;
+	bool resumed;
+};
+
+/* Records of our own. While OpenSSL shakes hands, what is needed for them gathers here: secrets, and how many records there
+ * were. */
+struct tls_records {
+	const struct tls_suite *suite;
+	struct tls_record_key read, write;
+	struct tls_secret read_secret, write_secret; /* TLS 1.3 */
+	bool update_due;                             /* the peer wants a KeyUpdate before our next data */
+	uint8_t idle;                                /* records in a row that brought no data */
+	uint8_t message_len, message[5];             /* a handshake message that comes in pieces */
+};
+
 struct tls_session {
-	SSL *ssl;
+	SSL *ssl; /* NULL: records are our own */
 	const struct tls_ends *ends;
 	void *wire;
 	/* Of the default server, and so where sessions are kept: until the handshake is done. */
@@ -43,6 +66,8 @@ struct tls_session {
 	uint8_t *name; /* that the client asked for, or that the server should have */
 	uint8_t name_len;
 	bool done, refused, failed, shut;
+	struct tls_agreed agreed; /* without `ssl` */
+	struct tls_records records;
 };
 
 /* ---- error.c ---- */
@@ -102,6 +127,26 @@ struct tls_context *tls_context_new(struct config *config, const struct config_s
 struct tls_session *tls_session_new(SSL_CTX *context, const struct tls_ends *ends, void *wire);
 /* Called by OpenSSL in a handshake. */
 int tls_hello_callback(SSL *ssl, int *alert, void *context);
+/* However it ended, the session stays good. */
+void tls_openssl_free(SSL *ssl);
+
+/* ---- session_records.c ---- */
+
+/* Called by OpenSSL in a handshake. */
+void tls_keylog_callback(const SSL *ssl, const char *line);
+void tls_message_callback(int write, int version, int type, const void *data, size_t len, SSL *ssl, void *context);
+/* The handshake is done: records are our own from now on, and OpenSSL's object goes; where that cannot be, nothing
+ * changes. */
+void tls_records_take(struct tls_session *session);
+/* Cleansed and given back. */
+void tls_records_clear(struct tls_records *records);
+/* close_notify. */
+void tls_records_close(struct tls_session *session);
+
+/* ---- facts.c ---- */
+
+/* `agreed` has all from now on. False: no memory. */
+bool tls_agreed_keep(struct tls_session *session);
 
 /* By way of its BIO: application data would be another three allocations. */
 static inline struct tls_session *
@@ -116,5 +161,7 @@ tls_session_of(const SSL *ssl)
 int tls_bio_prepare(void);
 /* A BIO over the session's ends; NULL when memory is short. */
 BIO *tls_bio_new(struct tls_session *session);
+/* To the peer, in order; what the wire does not take is kept. False: no memory for that. */
+bool tls_wire_give(struct tls_session *session, const void *data, uint32_t len);
 
 #endif

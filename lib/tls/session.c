@@ -46,16 +46,24 @@ tls_accept(const struct tls_settings *settings, const struct tls_ends *ends, voi
 	return session;
 }
 
+/* RFC 5246 section 7.2.1. */
+void
+tls_openssl_free(SSL *ssl)
+{
+	SSL_set_shutdown(ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+	SSL_free(ssl);
+}
+
 void
 tls_free(struct tls_session *session)
 {
 	if (!session)
 		return;
-	if (session->ssl) {
-		/* However it ended, the session stays good (RFC 5246 section 7.2.1). */
-		SSL_set_shutdown(session->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
-		SSL_free(session->ssl);
-	}
+	if (session->ssl)
+		tls_openssl_free(session->ssl);
+	tls_records_clear(&session->records);
+	X509_free(session->agreed.certificate);
+	free((void *)(uintptr_t)session->agreed.alpn.data);
 	free(session->unsent);
 	free(session->name);
 	free(session);
@@ -159,6 +167,8 @@ tls_handshake(struct tls_session *session)
 	if (result == 1) {
 		session->done = true;
 		session->settings = NULL;
+		if (!session->client)
+			tls_records_take(session);
 		return TLS_OK;
 	}
 	if (status_of(session, result, session->refused ? "handshake rejected" : "SSL_do_handshake() failed") ==
@@ -216,7 +226,10 @@ tls_shutdown(struct tls_session *session)
 		return;
 	session->shut = true;
 	begin();
-	SSL_shutdown(session->ssl);
+	if (session->ssl)
+		SSL_shutdown(session->ssl);
+	else
+		tls_records_close(session);
 	begin();
 }
 

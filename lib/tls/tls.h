@@ -31,6 +31,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/uio.h>
 
 #include "base/bytes.h"
 #include "tls/settings.h"
@@ -80,6 +81,32 @@ enum tls_status tls_write(struct tls_session *session, const void *data, uint32_
 bool tls_flush(struct tls_session *session);
 /* close_notify, once; not after a failure. */
 void tls_shutdown(struct tls_session *session);
+
+/* ---- records of our own: in place of tls_read() and tls_write(), where tls_has_own_records() ----
+ *
+ * From the end of a client's handshake on, where an AEAD was agreed on (session_records.c). Records are sealed and opened from
+ * the pieces where they lie to the pieces where they should be: nothing is gathered, copied or kept in between.
+ */
+
+#define TLS_HEADER_SIZE 5
+#define TLS_ARRIVING_MAX (TLS_HEADER_SIZE + TLS_RECORD_MAX + 256) /* with padding: no longer record is taken */
+
+bool tls_has_own_records(const struct tls_session *session);
+
+/* TLS_OK: *size is how long the record that begins so is on the wire, header included; its plaintext needs room for so many
+ * bytes less the header at most. Else TLS_FAILED. */
+enum tls_status tls_arriving(struct tls_session *session, const uint8_t header[TLS_HEADER_SIZE], uint32_t *size);
+/* One record of that size. TLS_OK: the first *got bytes of `out`, at least one, are what it brought; TLS_WAIT: it brought none,
+ * look at the next; after either and TLS_ENDED the record is done with. What is in `out` otherwise is nobody's to see. */
+enum tls_status tls_open(struct tls_session *session, const struct iovec *in, unsigned int in_count,
+			 const struct iovec *out, unsigned int out_count, uint32_t *got);
+
+/* How long a record of `len` bytes will be on the wire now: not more than TLS_RECORD_OVERHEAD more. */
+uint32_t tls_sealed_size(const struct tls_session *session, uint32_t len);
+/* The first `len` bytes of `in` as one record to the first tls_sealed_size() bytes of `out`. TLS_OK, or TLS_FAILED when memory is
+ * short. Not before tls_flush() says that all is on the wire. */
+enum tls_status tls_seal(struct tls_session *session, const struct iovec *in, unsigned int in_count, uint32_t len,
+			 const struct iovec *out, unsigned int out_count);
 
 /* After the handshake with a server: it is who it should be, or nobody asks. Else tls_problem() says why not. */
 bool tls_server_trusted(struct tls_session *session);

@@ -47,28 +47,31 @@ secured(SSL_CTX *context, struct peer *client)
 	return ssl;
 }
 
-static void
-what_cannot_be_decrypted_for_lack_of_memory_waits(void **state)
+/* A request comes when there are `buffers` mbufs left; when there are more, it is answered. Whether it was read before that. */
+static bool
+is_read_and_answered_with(unsigned int buffers)
 {
 	SSL_CTX *context = SSL_CTX_new(TLS_client_method());
-	char text[512], answer[256] = "";
+	static char text[6000], answer[6000];
+	char body[3501] = "";
 	struct peer *client;
 	uint64_t rounds_ns;
+	int had = 0, got;
+	bool read;
 	SSL *ssl;
 
 	snprintf(text, sizeof(text),
-		 "server { listen 443 ssl; ssl_certificate %s/a.crt; ssl_certificate_key %s/a.key; return 200 fine; }",
-		 files_directory(), files_directory());
+		 "server { listen 443 ssl; ssl_certificate %s/a.crt; ssl_certificate_key %s/a.key; return 200 %s; }",
+		 files_directory(), files_directory(), (char *)memset(body, 'x', sizeof(body) - 1));
 	world_start(&w, text);
 	client = world_connect_to(&w, "192.0.2.1:443");
 	ssl = secured(context, client);
 	/* All is acknowledged that was said, so that no acknowledgement frees memory. */
 	world_advance(&w, SECOND_MS);
 	SSL_write(ssl, "GET / HTTP/1.1\r\nHost: a\r\n\r\n", 27);
-	/* One buffer for the packet, and none for what is in it. */
-	world_starve(&w, 1);
+	world_starve(&w, buffers);
 	carry(client, ssl);
-	assert_int_equal(world_count(&w, PROXY_COUNT_REQUESTS), 0);
+	read = world_count(&w, PROXY_COUNT_REQUESTS);
 	assert_true(world_count(&w, PROXY_COUNT_OUT_OF_MEMORY) > 0);
 	rounds_ns = proxy_worker_next_ns(w.worker);
 	assert_true(rounds_ns > w.now_ns); /* it does not spin */
@@ -76,11 +79,27 @@ what_cannot_be_decrypted_for_lack_of_memory_waits(void **state)
 	world_feed(&w);
 	world_advance(&w, SECOND_MS);
 	carry(client, ssl);
-	assert_true(SSL_read(ssl, answer, sizeof(answer) - 1) > 0);
-	assert_non_null(strstr(answer, "fine"));
+	while ((got = SSL_read(ssl, answer + had, (int)(sizeof(answer) - 1) - had)) > 0)
+		had += got;
+	answer[had] = '\0';
+	assert_non_null(strstr(answer, body));
 	SSL_free(ssl);
 	SSL_CTX_free(context);
 	world_stop(&w);
+	return read;
+}
+
+static void
+what_cannot_be_decrypted_for_lack_of_memory_waits(void **state)
+{
+	/* One buffer for the packet, and none for what is in it. */
+	assert_false(is_read_and_answered_with(1));
+}
+
+static void
+what_cannot_be_encrypted_for_lack_of_memory_waits(void **state)
+{
+	assert_true(is_read_and_answered_with(3));
 }
 
 static int
@@ -95,6 +114,7 @@ main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(what_cannot_be_decrypted_for_lack_of_memory_waits, start),
+		cmocka_unit_test_setup(what_cannot_be_encrypted_for_lack_of_memory_waits, start),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -142,10 +142,50 @@ joining_two_queues_merges_short_runs_that_meet(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+static void
+bytes_are_written_and_read_where_they_lie(void **state)
+{
+	struct tcp_queue queue = { 0 };
+	struct iovec in[8], out[8];
+	uint8_t pattern[5000], buffer[5000];
+	uint32_t len = sizeof(pattern), at = 0;
+	unsigned int count = tcp_queue_reserve(&queue, support_pool(), len, in, 8);
+
+	assert_true(count > 1);
+	assert_int_equal(queue.bytes, len);
+	for (uint32_t i = 0; i < len; i++)
+		pattern[i] = (uint8_t)(i * 7 + i / 256);
+	for (unsigned int i = 0; i < count; at += (uint32_t)in[i++].iov_len)
+		memcpy(in[i].iov_base, pattern + at, in[i].iov_len);
+	assert_int_equal(at, len);
+	tcp_queue_copy(queue.head, 0, buffer, len);
+	assert_memory_equal(buffer, pattern, len);
+
+	tcp_queue_drop(&queue, 100);
+	len = 4000;
+	count = tcp_queue_pieces(&queue, &len, out, 8);
+	assert_int_equal(len, 4000);
+	at = 100;
+	for (unsigned int i = 0; i < count; at += (uint32_t)out[i++].iov_len)
+		assert_memory_equal(out[i].iov_base, pattern + at, out[i].iov_len);
+	assert_int_equal(at, 4100);
+	/* Less where there is not so much, or in too many pieces. */
+	len = 10000;
+	tcp_queue_pieces(&queue, &len, out, 8);
+	assert_int_equal(len, 4900);
+	assert_int_equal(tcp_queue_pieces(&queue, &len, out, 1), 1);
+	assert_int_equal(len, out[0].iov_len);
+	tcp_queue_free(&queue);
+	assert_int_equal(tcp_queue_reserve(&queue, support_pool(), 5000, in, 1), 0);
+	assert_int_equal(queue.bytes, 0);
+	assert_null(queue.head);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(bytes_are_written_and_read_where_they_lie),
 		TEST(small_pieces_share_an_mbuf_and_large_ones_are_linked),
 		TEST(an_mbuf_that_others_see_is_not_written_to),
 		TEST(however_it_is_cut_and_joined_the_bytes_stay_in_order),

@@ -122,6 +122,86 @@ peer_handshake(struct peer *peer)
 	return status;
 }
 
+static unsigned int
+pieces_of(const struct peer *peer, void *data, size_t len, struct iovec *pieces)
+{
+	size_t most = peer->piece ? peer->piece : len;
+	unsigned int count = 0;
+
+	do {
+		size_t run = len < most ? len : most;
+
+		pieces[count++] = (struct iovec){ data, run };
+		data = (uint8_t *)data + run;
+		len -= run;
+	} while (len);
+	return count;
+}
+
+/* Up to one that brings something. */
+static enum tls_status
+open_next(struct peer *peer)
+{
+	static struct iovec in[TLS_ARRIVING_MAX], out[TLS_ARRIVING_MAX];
+	struct peer_pipe *pipe = &peer->in;
+	uint8_t *record = pipe->data + pipe->taken;
+	size_t there = pipe->arrived - pipe->taken;
+	enum tls_status status;
+	uint32_t size, got;
+
+	peer->opened_len = peer->opened_taken = 0;
+	if (there < TLS_HEADER_SIZE)
+		return TLS_WAIT;
+	status = tls_arriving(peer->session, record, &size);
+	if (status != TLS_OK || there < size)
+		return status == TLS_OK ? TLS_WAIT : status;
+	status = tls_open(peer->session, in, pieces_of(peer, record, size, in), out,
+			  pieces_of(peer, peer->opened, size - TLS_HEADER_SIZE, out), &got);
+	pipe->taken += size;
+	if (status == TLS_OK)
+		peer->opened_len = got;
+	peer->ended = status == TLS_ENDED;
+	return status == TLS_WAIT ? open_next(peer) : status;
+}
+
+enum tls_status
+peer_read(struct peer *peer, void *out, uint32_t len, uint32_t *got)
+{
+	enum tls_status status = TLS_OK;
+
+	if (!tls_has_own_records(peer->session))
+		return tls_read(peer->session, out, len, got);
+	if (peer->opened_taken == peer->opened_len)
+		status = peer->ended ? TLS_ENDED : open_next(peer);
+	if (status != TLS_OK)
+		return status;
+	*got = peer->opened_len - peer->opened_taken;
+	*got = *got < len ? *got : len;
+	memcpy(out, peer->opened + peer->opened_taken, *got);
+	peer->opened_taken += *got;
+	return TLS_OK;
+}
+
+enum tls_status
+peer_write(struct peer *peer, const void *data, uint32_t len)
+{
+	static struct iovec in[TLS_ARRIVING_MAX], out[TLS_ARRIVING_MAX];
+	static uint8_t record[TLS_ARRIVING_MAX];
+	enum tls_status status;
+	uint32_t size;
+
+	if (!tls_has_own_records(peer->session))
+		return tls_write(peer->session, data, len);
+	size = tls_sealed_size(peer->session, len);
+	if (size > len + TLS_RECORD_OVERHEAD)
+		stop("the overhead is more than was said");
+	status = tls_seal(peer->session, in, pieces_of(peer, (void *)(uintptr_t)data, len, in), len, out,
+			  pieces_of(peer, record, size, out));
+	if (status == TLS_OK && give(peer, record, size) != size)
+		stop("the wire is full");
+	return status;
+}
+
 SSL_SESSION *
 peer_session(struct peer *peer)
 {

@@ -25,6 +25,10 @@ struct peer {
 	const struct tls_settings *other; /* chosen when the client asks for b.test */
 	char asked[256];                  /* the name that `choose` was given */
 	unsigned int chosen;
+	uint8_t opened[TLS_ARRIVING_MAX]; /* of the session's records, where they are its own */
+	uint32_t opened_len, opened_taken;
+	bool ended;
+	uint32_t piece; /* these are sealed and opened in pieces of so many bytes; 0: in one */
 };
 
 /* Both ends ready, nothing said. `version`: the only one of the client, 0: any; `name`: SNI, NULL: none; `resume` may be
@@ -36,6 +40,9 @@ void peer_free(struct peer *peer);
 void peer_client(struct peer *peer);
 /* Handshakes until both are done or one fails: TLS_OK or TLS_FAILED. */
 enum tls_status peer_handshake(struct peer *peer);
+/* As tls_read() and tls_write(), whoever has the records. Of its own ones the wire has to have room for all. */
+enum tls_status peer_read(struct peer *peer, void *out, uint32_t len, uint32_t *got);
+enum tls_status peer_write(struct peer *peer, const void *data, uint32_t len);
 /* The client's session, with its ticket: to be freed. The handshake is done. */
 SSL_SESSION *peer_session(struct peer *peer);
 /* A handshake from start to end with that; whether it was resumed. *session, where not NULL, is what the next can resume.
