@@ -53,6 +53,7 @@
 	ROW(challenge_acks_limited)                                                                                    \
 	ROW(out_of_order)                                                                                              \
 	ROW(time_wait_reused)                                                                                          \
+	ROW(time_wait_reset)                                                                                           \
 	ROW(time_wait_evicted)                                                                                         \
 	ROW(mtu_black_holes)                                                                                           \
 	ROW(mtu_probes)                                                                                                \

@@ -157,6 +157,17 @@ is_new(const struct tcp_time_wait *record, const struct tcp_segment *segment)
 	return sequence_after(segment->sequence, record->rcv_nxt);
 }
 
+/* A RST of the peer as it is now: where we expect it and nowhere else (RFC 5961 section 3.2), and no older than what came last
+ * (RFC 7323 section 5.2; one that answers a segment of ours says no time at all). */
+static bool
+is_reset(const struct tcp_time_wait *record, const struct tcp_segment *segment)
+{
+	if (!(segment->flags & RTE_TCP_RST_FLAG) || segment->sequence != record->rcv_nxt)
+		return false;
+	return !(record->flags & TCP_TIME_WAIT_TIMESTAMPS && segment->options.flags & TCP_OPTION_TIMESTAMP &&
+		 sequence_before(segment->options.timestamp, record->ts_recent));
+}
+
 bool
 tcp_time_wait_input(struct tcp_stack *stack, struct tcp_time_wait *record, const struct tcp_segment *segment,
 		    uint32_t *sequence)
@@ -167,8 +178,15 @@ tcp_time_wait_input(struct tcp_stack *stack, struct tcp_time_wait *record, const
 		remove_record(stack, record);
 		return true;
 	}
+	/* Else a peer that begins anew with an earlier clock would be kept out for a minute: its SYN is answered with an ACK, and that
+	 * by it with a RST. What RFC 1337 fears of it, Linux bears too (tcp_rfc1337 is 0). */
+	if (is_reset(record, segment)) {
+		TCP_COUNT(stack, time_wait_reset);
+		remove_record(stack, record);
+		return false;
+	}
 	TCP_COUNT(stack, drop_time_wait);
-	/* RST does not end TIME-WAIT (RFC 1337), and an ACK that says nothing new needs no answer. */
+	/* Any other RST is not believed, and an ACK that says nothing new needs no answer. */
 	if (segment->flags & RTE_TCP_RST_FLAG)
 		return false;
 	if (tcp_segment_len(segment) == 0 && segment->sequence == record->rcv_nxt)

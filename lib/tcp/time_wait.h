@@ -3,7 +3,7 @@
  * one first-in first-out list. Records share the connections' table; when all are in use the oldest goes.
  *
  * A record gives way early to a SYN that cannot be old: by timestamp (RFC 6191) or by sequence number (RFC 1122 section
- * 4.2.2.13), and to a new connection of our own that has a newer timestamp.
+ * 4.2.2.13), to a new connection of our own that has a newer timestamp, and to a RST at exactly the next sequence number.
  */
 #ifndef TCP_TIME_WAIT_H
 #define TCP_TIME_WAIT_H

@@ -232,8 +232,9 @@ time_wait_answers_a_repeated_fin_and_ends_after_a_minute(void **state)
 	advance(h, 30000);
 	inject(h, "F. 1:1 ack 2");
 	expect(h, ". 2:2 ack 2");
-	/* RST and plain ACKs change nothing. */
-	inject(h, "R 2:2");
+	/* RST elsewhere and plain ACKs change nothing. */
+	inject(h, "R 1:1");
+	inject(h, "R 3:3");
 	inject(h, ". 2:2 ack 2");
 	expect_nothing(h);
 	advance(h, 59000);
@@ -289,6 +290,39 @@ a_newer_syn_takes_time_wait_over_by_timestamp(void **state)
 	h->have_local_isn = false;
 	inject(h, "S 0:0 win 65535 <mss 1000,ts 120:0>");
 	expect(h, "S. 0:0 ack 1");
+	assert_int_equal(time_waits(), 0);
+}
+
+/* A peer that has started again, and whose clock with it. */
+static void
+rfc5961_3_2_a_reset_at_the_next_sequence_number_ends_time_wait(void **state)
+{
+	enter_time_wait("mss 1000,ts 100:0", "ts 110:1");
+	h->remote_isn -= 100000;
+	inject(h, "S 0:0 win 65535 <mss 1000,ts 90:0>");
+	expect(h, ". 2:2 ack 100002");
+	inject(h, "R 100002:100002");
+	expect_nothing(h);
+	assert_int_equal(time_waits(), 0);
+	assert_int_equal(harness_count(h, "time_wait_reset"), 1);
+	h->have_local_isn = false;
+	inject(h, "S 0:0 win 65535 <mss 1000,ts 91:0>");
+	expect(h, "S. 0:0 ack 1");
+}
+
+static void
+rfc5961_3_2_any_other_reset_leaves_time_wait_alone(void **state)
+{
+	enter_time_wait("mss 1000,ts 100:0", "ts 110:1");
+	inject(h, "R 1:1");
+	inject(h, "R 3:3");
+	inject(h, "R 65000:65000 <ts 120:1>");
+	/* Of before (RFC 7323 section 5.2). */
+	inject(h, "R. 2:2 ack 2 <ts 109:1>");
+	expect_nothing(h);
+	assert_int_equal(time_waits(), 1);
+	inject(h, "R. 2:2 ack 2 <ts 110:1>");
+	expect_nothing(h);
 	assert_int_equal(time_waits(), 0);
 }
 
@@ -476,6 +510,8 @@ main(void)
 		TEST(time_wait_answers_a_repeated_fin_and_ends_after_a_minute),
 		TEST(a_newer_syn_takes_time_wait_over_by_sequence_number),
 		TEST(a_newer_syn_takes_time_wait_over_by_timestamp),
+		TEST(rfc5961_3_2_a_reset_at_the_next_sequence_number_ends_time_wait),
+		TEST(rfc5961_3_2_any_other_reset_leaves_time_wait_alone),
 		TEST(a_pair_of_our_own_is_reused_after_a_second_if_timestamps_tell_old_from_new),
 		TEST(a_pair_without_timestamps_rests_the_whole_minute),
 		TEST(the_oldest_time_wait_goes_when_there_is_no_room),
