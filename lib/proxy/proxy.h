@@ -82,6 +82,7 @@ uint32_t proxy_worker_sessions(const struct proxy_worker *worker);
 	ROW(REQUESTS, "requests")                                                                                      \
 	ROW(TLS_HANDSHAKES, "tls_handshakes")                                                                          \
 	ROW(TLS_RESUMED, "tls_handshakes_resumed")                                                                     \
+	ROW(TLS_EARLY, "tls_handshakes_early_data")                                                                    \
 	ROW(TLS_FAILED, "tls_handshakes_failed")                                                                       \
 	ROW(TLS_PLAIN, "plain_requests_to_tls")                                                                        \
 	ROW(BAD_PROXY_HEADER, "bad_proxy_headers")                                                                     \

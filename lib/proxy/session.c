@@ -344,7 +344,10 @@ exchange_ended(struct proxy_client *client, const struct proxy_exchange *x)
 	bool is_open = proxy_transport_close_reason(transport) == TCP_OPEN;
 	bool keep_alive = x->keep_alive && x->request_done && !x->failed_under_way && !x->tunnel;
 	bool abort = x->closed_by_rule || (x->failed_under_way && !is_open);
-	bool linger = (!x->request_done || proxy_transport_readable(transport)) && !x->failed_under_way;
+	/* The client's Finished is still to come, too: it must not meet a closed connection, whose reset would take the answer. */
+	bool linger =
+		(!x->request_done || proxy_transport_readable(transport) || proxy_transport_is_early(transport)) &&
+		!x->failed_under_way;
 
 	/* A head that never ended was read, but not taken: left there, it would make a reset of the close. */
 	if (!x->head_parsed && proxy_transport_readable(transport))

@@ -78,8 +78,10 @@ step(struct proxy_session *session, uint32_t events)
 	problem = proxy_transport_handshake_problem(transport, status, events & TCP_CLOSED);
 	if (problem)
 		give_up(session, problem);
-	if (status != TLS_OK)
+	if (status != TLS_OK && status != TLS_EARLY)
 		return;
+	if (status == TLS_EARLY)
+		PROXY_COUNT(session->worker, TLS_EARLY);
 	session->expects_tls = false;
 	PROXY_COUNT(session->worker, TLS_HANDSHAKES);
 	if (tls_resumed(transport->tls->session))

@@ -137,8 +137,8 @@ proxy_transport_handshake(struct proxy_transport *transport)
 		status = tls_handshake(tls->session);
 	if (!tls_flush(tls->session))
 		tcp_want_writable(tls->tcp);
+	tls->open = status == TLS_OK || status == TLS_EARLY;
 	if (status == TLS_OK) {
-		tls->open = true;
 		share_release(tls);
 	} else if (status == TLS_FAILED) {
 		tls->failed = true;
@@ -149,7 +149,7 @@ proxy_transport_handshake(struct proxy_transport *transport)
 const char *
 proxy_transport_handshake_problem(const struct proxy_transport *transport, enum tls_status status, bool closed)
 {
-	if (status == TLS_OK)
+	if (transport->tls->open)
 		return NULL;
 	if (status != TLS_WAIT)
 		return tls_problem();
@@ -371,6 +371,12 @@ decrypt(struct proxy_tls *tls)
 			return;
 		}
 		status = tls_has_own_records(tls->session) ? proxy_tls_open(tls) : decrypt_some(tls);
+	}
+	/* Early data was read, and what the handshake still lacked was done. */
+	if (tls->share && !tls_is_early(tls->session)) {
+		share_release(tls);
+		if (!tls_flush(tls->session))
+			tcp_want_writable(tls->tcp);
 	}
 	if (!tls->in.bytes)
 		tcp_queue_free(&tls->in);

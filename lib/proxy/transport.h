@@ -43,7 +43,7 @@ struct proxy_tls {
 	struct proxy_share *share;
 	const struct proxy_address *address; /* whose servers the hello chooses among; NULL: `settings` hold */
 	const struct tls_settings *settings;
-	bool open;                /* the handshake is done */
+	bool open;                /* the handshake is done, or so far that there is early data */
 	bool full;                /* ciphertext has been left unread */
 	bool unsealed;            /* likewise plaintext in `out`, for lack of room or memory */
 	bool ended, end_told;     /* close_notify, or the peer's FIN */
@@ -68,7 +68,7 @@ bool proxy_transport_accept(struct proxy_transport *transport, struct proxy_work
 bool proxy_transport_connect(struct proxy_transport *transport, struct proxy_worker *worker,
 			     const struct tls_client *client, struct bytes name, struct tls_sessions *sessions,
 			     uint64_t server);
-/* TLS_OK: `open` from now on. */
+/* TLS_OK, TLS_EARLY: `open` from now on. */
 enum tls_status proxy_transport_handshake(struct proxy_transport *transport);
 /* Why a handshake that has said `status` comes to nothing, in nginx's words; NULL: it does not so far. `closed`: nothing more
  * will come. */
@@ -156,6 +156,13 @@ static inline enum tcp_close_reason
 proxy_transport_close_reason(const struct proxy_transport *t)
 {
 	return t->tls && t->tls->failed ? TCP_RESET : tcp_close_reason(t->tcp);
+}
+
+/* What has come may be a replay, and the client has not said the last of its handshake. */
+static inline bool
+proxy_transport_is_early(const struct proxy_transport *t)
+{
+	return t->tls && tls_is_early(t->tls->session);
 }
 
 /* What the client's hello asked for, in lower case; empty: nothing, or no TLS. */

@@ -459,6 +459,7 @@ static const struct config_variable variables[] = {
 	{ "ssl_curve", get_tls, TLS_FACT(CURVE) },
 	{ "ssl_protocol", get_tls, TLS_FACT(PROTOCOL) },
 	{ "ssl_server_name", get_tls, TLS_FACT(SERVER_NAME) },
+	{ "ssl_early_data", get_tls, TLS_FACT(EARLY_DATA) },
 	{ "ssl_session_id", get_tls, TLS_FACT(SESSION_ID) },
 	{ "ssl_session_reused", get_tls, TLS_FACT(SESSION_REUSED) },
 	{ "status", get_status },

@@ -217,7 +217,8 @@ context_fill(struct config *config, const struct config_scope *scope, const stru
 {
 	SSL_CTX *ssl = context->ssl;
 
-	SSL_CTX_set_options(ssl, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_IGNORE_UNEXPECTED_EOF);
+	SSL_CTX_set_options(ssl, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_IGNORE_UNEXPECTED_EOF |
+					 SSL_OP_NO_ANTI_REPLAY);
 	SSL_CTX_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_NO_AUTO_CHAIN);
 	SSL_CTX_set_tlsext_servername_callback(ssl, tls_hello_callback);
 	SSL_CTX_set_alpn_select_cb(ssl, choose_protocol, NULL);

@@ -103,14 +103,6 @@ set_session_cache(struct config_directive_call *call)
 	return 0;
 }
 
-static int
-set_early_data(struct config_directive_call *call)
-{
-	if (bytes_equal_string(call->words[1], "off"))
-		return 0;
-	return config_fail(call, "\"ssl_early_data on\" is not supported yet");
-}
-
 /* ---- merging ---- */
 
 static void
@@ -123,6 +115,7 @@ settings_init(struct config *config, void *object)
 	settings->reject_handshake = CONFIG_UNSET;
 	settings->stapling = CONFIG_UNSET;
 	settings->stapling_verify = CONFIG_UNSET;
+	settings->early_data = CONFIG_UNSET;
 	settings->verify = CONFIG_UNSET;
 	settings->verify_depth = CONFIG_UNSET;
 	settings->session_timeout_s = CONFIG_UNSET;
@@ -139,6 +132,7 @@ merge_settings(struct tls_settings *settings, const struct tls_settings *outer, 
 	config_merge(settings->reject_handshake, outer->reject_handshake, CONFIG_UNSET, 0);
 	config_merge(settings->stapling, outer->stapling, CONFIG_UNSET, 0);
 	config_merge(settings->stapling_verify, outer->stapling_verify, CONFIG_UNSET, 0);
+	config_merge(settings->early_data, outer->early_data, CONFIG_UNSET, 0);
 	config_merge(settings->verify, outer->verify, CONFIG_UNSET, TLS_VERIFY_OFF);
 	config_merge(settings->verify_depth, outer->verify_depth, CONFIG_UNSET, 1);
 	config_merge(settings->session_timeout_s, outer->session_timeout_s, CONFIG_UNSET, 300);
@@ -223,7 +217,7 @@ static const struct config_directive directives[] = {
 	{ "ssl_stapling_file", ANY, 1, 1, 0, 0, tls_set_word, FIELD(stapling_file) },
 	{ "ssl_stapling_responder", ANY, 1, 1, 0, 0, tls_set_word, FIELD(stapling_responder) },
 	{ "ssl_stapling_verify", ANY, 1, 1, CONFIG_FLAG, 0, config_set_flag, FIELD(stapling_verify) },
-	{ "ssl_early_data", ANY, 1, 1, CONFIG_FLAG, 0, set_early_data },
+	{ "ssl_early_data", CONFIG_HTTP | CONFIG_SERVER, 1, 1, CONFIG_FLAG, 0, config_set_flag, FIELD(early_data) },
 	{ 0 },
 };
 

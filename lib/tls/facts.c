@@ -225,6 +225,8 @@ tls_fact_write(const struct tls_session *session, enum tls_fact fact, char *out,
 		return put(out, size, session->name, session->name_len);
 	case TLS_FACT_SESSION_REUSED:
 		return put_string(out, size, agreed.resumed ? "r" : ".");
+	case TLS_FACT_EARLY_DATA:
+		return put_string(out, size, tls_is_early(session) ? "1" : "");
 	case TLS_FACT_SESSION_ID:
 		return put_hex(out, size, agreed.id, agreed.id_len);
 	case TLS_FACT_CLIENT_VERIFY:

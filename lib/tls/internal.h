@@ -49,6 +49,15 @@ struct tls_records {
 	uint8_t message_len, message[5];             /* a handshake message that comes in pieces */
 };
 
+/* How far a client's early data has come. */
+enum tls_early {
+	TLS_EARLY_NONE,
+	TLS_EARLY_WAITED_FOR, /* the hello may bring some */
+	TLS_EARLY_FIRST,      /* a byte has come, and is kept */
+	TLS_EARLY_READING,
+	TLS_EARLY_READ, /* all of it; the client's Finished has not */
+};
+
 struct tls_session {
 	SSL *ssl; /* NULL: records are our own */
 	const struct tls_ends *ends;
@@ -65,6 +74,8 @@ struct tls_session {
 	uint64_t written_ns;
 	uint8_t *name; /* that the client asked for, or that the server should have */
 	uint8_t name_len;
+	uint8_t early; /* enum tls_early */
+	uint8_t early_first;
 	bool done, refused, failed, shut;
 	struct tls_agreed agreed; /* without `ssl` */
 	struct tls_records records;
@@ -129,6 +140,9 @@ struct tls_session *tls_session_new(SSL_CTX *context, const struct tls_ends *end
 int tls_hello_callback(SSL *ssl, int *alert, void *context);
 /* However it ended, the session stays good. */
 void tls_openssl_free(SSL *ssl);
+/* After a call that did not do what it was asked for: its result, and its name. */
+enum tls_status tls_status_of(struct tls_session *session, int result, const char *what);
+void tls_handshake_done(struct tls_session *session);
 
 /* ---- session_records.c ---- */
 
@@ -147,6 +161,16 @@ void tls_records_close(struct tls_session *session);
 
 /* `agreed` has all from now on. False: no memory. */
 bool tls_agreed_keep(struct tls_session *session);
+
+/* ---- early.c: the same calls while session->early, and their results as OpenSSL has them ---- */
+
+#define TLS_EARLY_MAX 16384 /* bytes, as in nginx */
+
+/* As the server that the hello has chosen wants it. */
+void tls_early_allow(SSL *ssl, bool allowed);
+int tls_early_handshake(struct tls_session *session);
+enum tls_status tls_early_read(struct tls_session *session, void *out, uint32_t len, uint32_t *got);
+int tls_early_write(struct tls_session *session, const void *data, uint32_t len);
 
 /* By way of its BIO: application data would be another three allocations. */
 static inline struct tls_session *

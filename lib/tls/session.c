@@ -43,6 +43,8 @@ tls_accept(const struct tls_settings *settings, const struct tls_ends *ends, voi
 	session->settings = settings;
 	session->record_max = record_bound(settings);
 	SSL_set_accept_state(session->ssl);
+	if (settings->early_data)
+		session->early = TLS_EARLY_WAITED_FOR;
 	return session;
 }
 
@@ -126,6 +128,7 @@ tls_hello_callback(SSL *ssl, int *alert, void *unused)
 	session->record_max = record_bound(settings);
 	if (settings->context)
 		context_take(ssl, settings);
+	tls_early_allow(ssl, settings->early_data);
 	return SSL_TLSEXT_ERR_OK;
 }
 
@@ -138,9 +141,8 @@ begin(void)
 		ERR_clear_error();
 }
 
-/* After a call that did not do what it was asked for. */
-static enum tls_status
-status_of(struct tls_session *session, int result, const char *what)
+enum tls_status
+tls_status_of(struct tls_session *session, int result, const char *what)
 {
 	switch (SSL_get_error(session->ssl, result)) {
 	case SSL_ERROR_WANT_READ:
@@ -157,21 +159,29 @@ status_of(struct tls_session *session, int result, const char *what)
 	}
 }
 
+void
+tls_handshake_done(struct tls_session *session)
+{
+	session->done = true;
+	session->settings = NULL;
+	if (!session->client)
+		tls_records_take(session);
+}
+
 enum tls_status
 tls_handshake(struct tls_session *session)
 {
 	int result;
 
 	begin();
-	result = SSL_do_handshake(session->ssl);
+	result = session->early ? tls_early_handshake(session) : SSL_do_handshake(session->ssl);
+	if (result == 1 && session->early)
+		return TLS_EARLY;
 	if (result == 1) {
-		session->done = true;
-		session->settings = NULL;
-		if (!session->client)
-			tls_records_take(session);
+		tls_handshake_done(session);
 		return TLS_OK;
 	}
-	if (status_of(session, result, session->refused ? "handshake rejected" : "SSL_do_handshake() failed") ==
+	if (tls_status_of(session, result, session->refused ? "handshake rejected" : "SSL_do_handshake() failed") ==
 	    TLS_WAIT)
 		return TLS_WAIT;
 	session->failed = true;
@@ -185,9 +195,11 @@ tls_read(struct tls_session *session, void *out, uint32_t len, uint32_t *got)
 	int result;
 
 	begin();
+	if (session->early)
+		return tls_early_read(session, out, len, got);
 	result = SSL_read_ex(session->ssl, out, len, &read);
 	*got = (uint32_t)read;
-	return result == 1 ? TLS_OK : status_of(session, result, "SSL_read() failed");
+	return result == 1 ? TLS_OK : tls_status_of(session, result, "SSL_read() failed");
 }
 
 enum tls_status
@@ -197,8 +209,8 @@ tls_write(struct tls_session *session, const void *data, uint32_t len)
 	int result;
 
 	begin();
-	result = SSL_write_ex(session->ssl, data, len, &written);
-	return result == 1 ? TLS_OK : status_of(session, result, "SSL_write() failed");
+	result = session->early ? tls_early_write(session, data, len) : SSL_write_ex(session->ssl, data, len, &written);
+	return result == 1 ? TLS_OK : tls_status_of(session, result, "SSL_write() failed");
 }
 
 bool

@@ -66,7 +66,7 @@ struct tls_settings {
 	struct tls_word ciphers, curves, dhparam, client_certificate, trusted_certificate, crl, password_file;
 	uint32_t protocols; /* enum tls_protocol_bit; 0: unset */
 	struct tls_word stapling_file, stapling_responder;
-	int prefer_server_ciphers, session_tickets, reject_handshake, stapling, stapling_verify;
+	int prefer_server_ciphers, session_tickets, reject_handshake, stapling, stapling_verify, early_data;
 	int verify; /* enum tls_verify */
 	int64_t verify_depth, session_timeout_s;
 	size_t buffer_size;

@@ -4,7 +4,7 @@
  * Control makes a context per `server` from its settings (settings.h): certificates, keys, protocols, where sessions are
  * kept. An lcore makes a session per connection and drives it:
  *
- *     tls_handshake()     until it says TLS_OK
+ *     tls_handshake()     until it says TLS_OK, or TLS_EARLY where settings allow that
  *     tls_read()          plaintext that has come, at most a record at a time
  *     tls_write()         one record, of at most tls_record_size() bytes
  *     tls_shutdown()      close_notify
@@ -55,6 +55,7 @@ struct tls_ends {
 
 enum tls_status {
 	TLS_OK,
+	TLS_EARLY, /* of a handshake: data may be read and written from now on, and tls_read() does what it still lacks */
 	TLS_WAIT,   /* for bytes of the peer */
 	TLS_ENDED,  /* the peer has said close_notify */
 	TLS_FAILED, /* for good; why: tls_problem(). The alert is on the wire */
@@ -73,7 +74,8 @@ struct tls_session *tls_connect(const struct tls_client *client, struct bytes na
 void tls_free(struct tls_session *session);
 
 enum tls_status tls_handshake(struct tls_session *session);
-/* TLS_OK: *got bytes are in `out`, at least one. */
+/* TLS_OK: *got bytes are in `out`, at least one; none only where early data was the last that OpenSSL had to read, and records
+ * are our own from now on. */
 enum tls_status tls_read(struct tls_session *session, void *out, uint32_t len, uint32_t *got);
 /* TLS_OK: all of it is on the wire or kept. */
 enum tls_status tls_write(struct tls_session *session, const void *data, uint32_t len);
@@ -151,6 +153,7 @@ enum tls_fact {
 	TLS_FACT_SERVER_NAME,
 	TLS_FACT_SESSION_REUSED,
 	TLS_FACT_SESSION_ID,
+	TLS_FACT_EARLY_DATA,
 	TLS_FACT_CLIENT_VERIFY,
 	TLS_FACT_CLIENT_SUBJECT,
 	TLS_FACT_CLIENT_ISSUER,
@@ -169,6 +172,9 @@ struct bytes tls_server_name(const struct tls_session *session);
 /* The protocol that was agreed on; empty: none. As long as the session. */
 struct bytes tls_protocol(const struct tls_session *session);
 
+/* What is read now, and was, may be somebody's copy of what the client has said before: the handshake is not done (RFC 8446
+ * section 8). */
+bool tls_is_early(const struct tls_session *session);
 /* An earlier session goes on: no key was signed with. */
 bool tls_resumed(const struct tls_session *session);
 bool tls_client_has_certificate(const struct tls_session *session);

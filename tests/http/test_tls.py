@@ -5,7 +5,7 @@ import ssl
 import threading
 
 import pytest
-from weirtest import IS_NGINX, Balancer, Certificates, Stream, Topology, chunked, ok, pattern, run, wait_for
+from weirtest import IS_NGINX, Balancer, Certificates, Stream, Topology, chunked, h2, ok, pattern, run, wait_for
 
 CONFIG = """
 events {{ }}
@@ -51,6 +51,14 @@ http {{
         location / {{ return 200 "$ssl_client_verify\\n"; }}
     }}
     server {{
+        listen 10.0.1.1:445 ssl http2;
+        keepalive_timeout 1s;
+        {a}
+        ssl_early_data on;
+        location / {{ return 200 "early [$ssl_early_data] $server_protocol\n"; }}
+        location /early {{ proxy_pass http://10.0.2.11:8080; proxy_set_header Early-Data $ssl_early_data; }}
+    }}
+    server {{
         listen 10.0.1.1:8443 ssl;
         ssl_reject_handshake on;
     }}
@@ -71,6 +79,9 @@ def origin(stream):
         verb, _, number = request.target.lstrip("/").partition("/")
         if request.method == "POST":
             stream.send(ok(request.body))
+        elif verb == "early":
+            early = request.get("Early-Data") == "1"
+            stream.send(b"HTTP/1.1 425 Too Early\r\nContent-Length: 0\r\n\r\n" if early else ok(b"late enough"))
         elif verb == "chunked":
             stream.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunked(pattern(int(number)), 7777))
         else:
@@ -103,9 +114,9 @@ def curl(web, url, *words, **options):
     return web.curl("--cacert", web.certificates.path("ca.crt"), "--connect-to", "::10.0.1.1:", url, *words, **options)
 
 
-def s_client(web, *words, send="", port=443):
+def s_client(web, *words, send="", port=443, **options):
     done = web.client.run("openssl", "s_client", "-connect", f"10.0.1.1:{port}", "-CAfile", web.certificates.path("ca.crt"), *words,
-                          input=send, check=False)
+                          input=send, check=False, **options)
     return done.stdout
 
 
@@ -205,6 +216,36 @@ def resumes(web, tmp_path, *words, reload=None):
 @pytest.mark.parametrize("words", [["-tls1_3"], ["-tls1_2"], ["-tls1_2", "-no_ticket"]], ids=["1.3", "1.2", "number"])
 def test_a_session_is_resumed(web, tmp_path, words):
     assert resumes(web, tmp_path, *words)
+
+
+def early(web, tmp_path, data, answer, *words):
+    """True when bytes that go with the hello of a resumed session have that answer. Where the client's Finished overtakes the
+    look at them, they are early no more: so it is tried again."""
+    session, file = tmp_path / "session", tmp_path / "early"
+    file.write_bytes(data)
+    words = ["-servername", "a.test", "-ign_eof", *words]
+    for _ in range(10):
+        s_client(web, *words, "-sess_out", session, send="GET / HTTP/1.0\r\n\r\n", port=445, errors="replace")
+        text = s_client(web, *words, "-sess_in", session, "-early_data", file, port=445, errors="replace")
+        assert "Early data was accepted" in text, text
+        if answer in text:
+            return True
+    return False
+
+
+def test_early_data_is_answered_and_told_apart(web, tmp_path):
+    request = "GET {} HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n"
+    assert early(web, tmp_path, request.format("/").encode(), "early [1] HTTP/1.1")
+    # A server may wait for the end of the handshake, and a client knows what to do then (RFC 8470).
+    assert early(web, tmp_path, request.format("/early").encode(), "HTTP/1.1 425 Too Early")
+    assert curl(web, "https://a.test:445/early", "--http1.1") == "late enough"
+    assert curl(web, "https://a.test:445/", "--http1.1") == "early [] HTTP/1.1\n"
+
+
+def test_early_data_with_http_2(web, tmp_path):
+    fields = h2.request(1, "/", scheme="https", authority="a.test")
+    end = h2.frame(h2.GOAWAY, 0, 0, bytes(8))
+    assert early(web, tmp_path, h2.PREFACE + h2.settings() + fields + end, "early [1] HTTP/2.0", "-alpn", "h2")
 
 
 # ---- client certificates ----

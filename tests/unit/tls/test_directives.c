@@ -54,7 +54,7 @@ mistakes_are_told_in_nginxs_words(void **state)
 		  "/garbage\") failed (SSL: " },
 		{ PAIR "ssl_trusted_certificate none;", "SSL_CTX_load_verify_locations(\"", "/none\") failed (SSL: " },
 		{ PAIR "ssl_crl garbage;", "X509_LOOKUP_load_file(\"", "/garbage\") failed (SSL: " },
-		{ PAIR "ssl_early_data on;", "\"ssl_early_data on\" is not supported yet", "" },
+		{ PAIR "ssl_early_data maybe;", "invalid value \"maybe\" in \"ssl_early_data\" directive", "" },
 		{ PAIR "ssl_session_tickets maybe;", "invalid value \"maybe\" in \"ssl_session_tickets\" directive",
 		  "" },
 	};
