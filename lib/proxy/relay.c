@@ -84,10 +84,15 @@ leave_server(struct proxy_relay *s, unsigned int status, bool reset)
 	proxy_relay_release(s, s->state == PROXY_RELAY_TUNNEL ? UPSTREAM_OK : UPSTREAM_ABANDONED, reset);
 }
 
+/* What the client has said to nobody is thrown away: left there, it would make a reset of the close. */
 void
 proxy_relay_end(struct proxy_relay *s, unsigned int status)
 {
+	struct proxy_transport *client = &s->session->transport;
+
 	leave_server(s, status, false);
+	if (s->state != PROXY_RELAY_TUNNEL)
+		proxy_transport_consume(client, proxy_transport_readable(client));
 	proxy_session_free(s->session);
 }
 
@@ -151,12 +156,13 @@ begin(struct proxy_relay *s)
 static bool
 header_written(struct proxy_relay *s)
 {
-	uint32_t left = (uint32_t)(s->header_len - s->header_sent);
+	uint32_t left = (uint32_t)(s->header_len - s->header_sent), sent;
 
 	if (!left)
 		return true;
-	s->header_sent = (uint16_t)(s->header_sent +
-				    proxy_transport_write(&s->link->transport, s->header + s->header_sent, left));
+	sent = proxy_transport_write(&s->link->transport, s->header + s->header_sent, left);
+	s->header_sent = (uint16_t)(s->header_sent + sent);
+	proxy_relay_attempt(s)->bytes_sent += sent;
 	if (s->header_sent == s->header_len)
 		return true;
 	proxy_transport_want_writable(&s->link->transport);

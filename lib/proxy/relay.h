@@ -7,6 +7,7 @@
  *     EARLY      the PROXY protocol's header and the handshake, where `listen` has them: they are the session's
  *     PREREAD    the client's first bytes are looked at, and left where they are
  *     CONNECTING servers are tried until one answers
+ *                (with `return` there is none to try: the answer is written, and that is the end)
  *     TUNNEL     bytes are relinked from one receive queue to the other send queue, as far as that has room; never stored
  *
  * Settings are built by control, in the configuration's arena; lcores read them.
@@ -51,7 +52,8 @@ struct proxy_relay_address {
 struct proxy_relay_server {
 	struct config_scope *scope;
 	const struct stream_settings *words; /* those of both kinds */
-	const struct upstream_group *group;  /* NULL: words->pass names it, by one of `places` or a group's own name */
+	/* NULL: words->answer is all there is, or words->pass names it, by one of `places` or a group's own name. */
+	const struct upstream_group *group;
 	struct proxy_relay_place *places;
 	int64_t connect_timeout_ms, next_tries, next_timeout_ms;
 	int64_t preread_timeout_ms, handshake_timeout_ms, origin_timeout_ms;
@@ -133,7 +135,7 @@ void proxy_relay_preread(struct proxy_relay *relay);
 
 /* ---- relay_connect.c ---- */
 
-/* Chooses a group and tries its servers. */
+/* Chooses a group and tries its servers; or says what `return` has in their place. */
 void proxy_relay_connect(struct proxy_relay *relay);
 /* The attempt failed: the next server, or the end. */
 void proxy_relay_connect_failed(struct proxy_relay *relay);

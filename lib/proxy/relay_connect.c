@@ -1,4 +1,4 @@
-/* From a relay to a server: which group, which server, and the next one. */
+/* From a relay to a server: which group, which server, and the next one; or what is said in its place. */
 #include <errno.h>
 #include <string.h>
 
@@ -7,6 +7,7 @@
 
 #define KEY_MAX 1024
 #define NAME_MAX_LEN 512
+#define ANSWER_MAX 16384 /* a connection that has said nothing yet has room for so much */
 
 /* ---- which group ---- */
 
@@ -124,10 +125,36 @@ next_attempt(struct proxy_relay *s)
 	proxy_call_arm(&s->link->call, s->server->connect_timeout_ms);
 }
 
+/* `return` */
+static void
+answer(struct proxy_relay *s)
+{
+	static _Thread_local uint8_t text[ANSWER_MAX];
+	struct proxy_transport *client = &s->session->transport;
+	size_t len = config_value_write(s->server->words->answer, s, text, sizeof(text), CONFIG_MISSING_EMPTY, NULL);
+
+	if (len == SIZE_MAX) {
+		proxy_relay_log(s, LOG_ERR, "what \"return\" says is longer than %d bytes", ANSWER_MAX);
+		proxy_relay_end(s, 500);
+		return;
+	}
+	s->bytes_sent = proxy_transport_write(client, text, (uint32_t)len);
+	if (s->bytes_sent == len) {
+		proxy_relay_end(s, 200);
+		return;
+	}
+	PROXY_COUNT(s->worker, OUT_OF_MEMORY);
+	proxy_relay_abort(s, 500);
+}
+
 void
 proxy_relay_connect(struct proxy_relay *s)
 {
 	s->state = PROXY_RELAY_CONNECTING;
+	if (s->server->words->answer) {
+		answer(s);
+		return;
+	}
 	s->group = group_of(s);
 	s->first_attempt_ns = s->worker->now_ns;
 	if (s->group)

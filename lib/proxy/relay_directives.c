@@ -213,6 +213,8 @@ find_groups(struct config *config, struct proxy_relay_server *server)
 	uint32_t count;
 	struct upstream_group **groups = upstream_stream_groups(config, &count);
 
+	if (server->words->answer)
+		return 0;
 	if (server->words->group) {
 		server->group = session_group(config, server->words->group);
 		return server->group ? 0 : -EINVAL;
@@ -305,7 +307,6 @@ static const struct config_directive directives[] = {
 	{ "error_log", IN_BOTH, 1, 255, 0, 0, set_error_log },
 	REFUSED("proxy_buffer_size",
 		"bytes are moved from one connection's buffer to the other's, there is none between"),
-	REFUSED("return", "it is not there yet"),
 	{ 0 },
 };
 

@@ -160,6 +160,7 @@ static const struct config_variable variables[] = {
 	{ "server_addr", get_of_session, SESSION(SERVER_ADDR) },
 	{ "server_port", get_of_session, SESSION(SERVER_PORT) },
 	{ "session_time", get_session_time },
+	{ "ssl_alpn_protocol", get_tls, TLS_FACT(ALPN) },
 	{ "ssl_cipher", get_tls, TLS_FACT(CIPHER) },
 	{ "ssl_client_fingerprint", get_tls, TLS_FACT(CLIENT_FINGERPRINT) },
 	{ "ssl_client_i_dn", get_tls, TLS_FACT(CLIENT_ISSUER) },

@@ -38,8 +38,8 @@ protocols(void *wire)
 	static const struct bytes both = BYTES("\x02h2\x08http/1.1\x08http/1.0\x08http/0.9");
 	const struct proxy_tls *tls = wire;
 
-	/* In stream anything may be spoken. */
-	return !tls->address ? (struct bytes){ 0 } : tls->address->http2 ? both : http1;
+	/* In stream anything may be spoken, where `ssl_alpn` does not say what. */
+	return !tls->address ? tls->settings->alpn : tls->address->http2 ? both : http1;
 }
 
 static const struct tls_ends ends = { take, give, choose, protocols };

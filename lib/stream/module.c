@@ -47,6 +47,17 @@ set_proxy_pass(struct config_directive_call *call)
 	return server->group ? 0 : -EINVAL;
 }
 
+static int
+set_return(struct config_directive_call *call)
+{
+	struct stream_settings *server = call->settings;
+
+	if (server->answer)
+		return fail_duplicate(call);
+	server->answer = config_value_compile(call, call->words[1]);
+	return server->answer ? 0 : -EINVAL;
+}
+
 /* ---- module ---- */
 
 static void
@@ -83,8 +94,11 @@ merge_server(struct config *config, const struct config_scope *scope, struct str
 
 	if (!server->listens)
 		return config_fail_at(config, server->file, server->line, "no \"listen\" is defined for server");
-	if (!server->pass_text.data)
+	if (!server->pass_text.data && !server->answer)
 		return config_fail_at(config, server->file, server->line, "no handler for server");
+	if (server->answer && (server->pass_text.data || server->forward))
+		return config_fail_at(config, server->file, server->line, "\"return\" cannot stand beside \"%s\"",
+				      server->forward ? "forward" : "proxy_pass");
 	if (!server->forward && check_terminated(config, server) < 0)
 		return -EINVAL;
 	stream->servers[stream->server_count++] = server;
@@ -121,6 +135,7 @@ static const struct config_directive directives[] = {
 	{ "server", CONFIG_STREAM, 0, 0, CONFIG_BLOCK, CONFIG_STREAM_SERVER, open_server },
 	{ "listen", CONFIG_STREAM_SERVER, 1, 255, 0, 0, stream_listen_set },
 	{ "proxy_pass", CONFIG_STREAM_SERVER, 1, 1, 0, 0, set_proxy_pass },
+	{ "return", CONFIG_STREAM_SERVER, 1, 1, 0, 0, set_return },
 	{ "proxy_protocol", IN_BOTH, 1, 1, CONFIG_FLAG, 0, config_set_flag, FIELD(proxy_protocol) },
 	{ "proxy_timeout", IN_BOTH, 1, 1, 0, 0, config_set_milliseconds, FIELD(timeout_ms) },
 	{ 0 },

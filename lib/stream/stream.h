@@ -57,6 +57,7 @@ struct stream_settings {
 	struct upstream_group *group; /* complete when upstream has finished; NULL: `pass` */
 	struct config_value *pass;    /* `proxy_pass` with variables: the name of a group */
 	struct bytes pass_text;       /* as written */
+	struct config_value *answer;  /* `return`, in place of `proxy_pass`; NULL: none */
 	const char *forward;          /* the mode, where the server is packet-level */
 	const char *file;
 	unsigned int line;

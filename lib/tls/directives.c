@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "tls/internal.h"
 
@@ -103,6 +104,34 @@ set_session_cache(struct config_directive_call *call)
 	return 0;
 }
 
+/* ---- ssl_alpn ---- */
+
+/* RFC 7301 section 3.1. */
+static int
+set_alpn(struct config_directive_call *call)
+{
+	struct tls_settings *settings = call->settings;
+	size_t len = 0;
+	uint8_t *list;
+
+	if (settings->alpn.data)
+		return config_fail(call, "\"%s\" directive is duplicate", call->directive->name);
+	for (size_t i = 1; i < call->word_count; i++) {
+		if (!call->words[i].len || call->words[i].len > 255)
+			return config_fail(call, "the protocol \"%s\" must have 1 to 255 bytes",
+					   (const char *)call->words[i].data);
+		len += 1 + call->words[i].len;
+	}
+	list = arena_alloc(config_arena(call->config), len);
+	settings->alpn = bytes_of(list, len);
+	for (size_t i = 1; i < call->word_count; i++) {
+		*list++ = (uint8_t)call->words[i].len;
+		memcpy(list, call->words[i].data, call->words[i].len);
+		list += call->words[i].len;
+	}
+	return 0;
+}
+
 /* ---- merging ---- */
 
 static void
@@ -138,6 +167,8 @@ merge_settings(struct tls_settings *settings, const struct tls_settings *outer, 
 	config_merge(settings->session_timeout_s, outer->session_timeout_s, CONFIG_UNSET, 300);
 	config_merge(settings->buffer_size, outer->buffer_size, CONFIG_UNSET_SIZE, TLS_RECORD_MAX);
 	config_merge(settings->protocols, outer->protocols, 0, TLS_PROTOCOL_1_2 | TLS_PROTOCOL_1_3);
+	if (!settings->alpn.data)
+		settings->alpn = outer->alpn;
 	if (settings->cache.mode == CONFIG_UNSET)
 		settings->cache = outer->cache;
 	if (settings->cache.mode == CONFIG_UNSET)
@@ -217,6 +248,7 @@ static const struct config_directive directives[] = {
 	{ "ssl_stapling_file", ANY, 1, 1, 0, 0, tls_set_word, FIELD(stapling_file) },
 	{ "ssl_stapling_responder", ANY, 1, 1, 0, 0, tls_set_word, FIELD(stapling_responder) },
 	{ "ssl_stapling_verify", ANY, 1, 1, CONFIG_FLAG, 0, config_set_flag, FIELD(stapling_verify) },
+	{ "ssl_alpn", CONFIG_STREAM | CONFIG_STREAM_SERVER, 1, 255, 0, 0, set_alpn },
 	{ "ssl_early_data", CONFIG_HTTP | CONFIG_SERVER, 1, 1, CONFIG_FLAG, 0, config_set_flag, FIELD(early_data) },
 	{ 0 },
 };

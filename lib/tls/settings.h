@@ -70,6 +70,7 @@ struct tls_settings {
 	int verify; /* enum tls_verify */
 	int64_t verify_depth, session_timeout_s;
 	size_t buffer_size;
+	struct bytes alpn; /* stream's ssl_alpn, as a hello lists it; empty: anything */
 	struct tls_cache_settings cache;
 	struct tls_zone *zones;      /* http's */
 	struct tls_context *context; /* NULL: no certificate */

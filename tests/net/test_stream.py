@@ -39,9 +39,15 @@ stream {{
     map $ssl_preread_protocol $by_protocol {{ "" plain; default first; }}
     upstream first {{ server 10.0.2.11:443; }}
     upstream plain {{ server 10.0.2.12:80; }}
+    map $protocol $long {{ default {long}; }}
+    server {{ listen 10.0.1.1:1015; return $long$long$long$long; }}
+    server {{ listen 10.0.1.1:1016; return $long$long$long$long$long; }}
     server {{ listen 10.0.1.1:1009; proxy_pass 10.0.2.11:8080; proxy_timeout 300ms; }}
 }}
 """
+
+
+LONG = "x" * 4000
 
 
 def echo(stream):
@@ -81,7 +87,7 @@ def tls_server(namespace, address, certificates, name):
 @pytest.fixture(scope="module")
 def net(certificates):
     with Topology(servers=2) as net, tls_server(net.servers[0], "10.0.2.11", certificates, "a"), tls_server(net.servers[1], "10.0.2.12", certificates, "b"):
-        net.names = {"a": certificates.directives("a"), "ca": certificates.path("ca.crt")}
+        net.names = {"long": LONG, "a": certificates.directives("a"), "ca": certificates.path("ca.crt")}
         net.certificates = certificates
         net.nginx()
         net._keep(Nginx(net.servers[1], "s2", ["10.0.2.12:81 proxy_protocol"]))
@@ -241,6 +247,17 @@ def test_the_name_in_the_hello_chooses_who_terminates_tls(net):
 def test_one_port_for_tls_and_for_what_is_none(net):
     assert "s_server" in secure(net, "https://a.test:1014/")
     assert net.curl("http://10.0.1.1:1014/") == "s2\n"
+
+
+def test_an_answer_of_the_servers_own_has_its_limit(net):
+    """Short ones are compared with nginx's in test_stream_beside_nginx.py."""
+    with net.connect(port=1015) as stream:
+        stream.send(b"whatever this is")
+        assert stream.read_to_end() == 4 * LONG.encode()
+    assert one_line(net, f" 200 0 {4 * len(LONG)} [-]")
+    with net.connect(port=1016) as stream:
+        assert stream.closed()
+    assert net.weir.logged('what "return" says is longer than 16384 bytes, client: 10.0.1.2, server: 10.0.1.1:1016')
 
 
 def test_the_operator_drains_a_server(net):

@@ -76,6 +76,9 @@ errors_are_nginxs(void **state)
 	assert_error(SERVER("listen 10.0.1.1:80;"), "no handler for server in t.conf:2");
 	assert_error(SERVER(WELL "\nproxy_pass 10.0.2.2:80;"), "\"proxy_pass\" directive is duplicate in t.conf:3");
 	assert_error(SERVER(WELL "\nproxy_pass $name;"), "\"proxy_pass\" directive is duplicate in t.conf:3");
+	assert_error(SERVER("listen 10.0.1.1:80; return a;\nreturn b;"),
+		     "\"return\" directive is duplicate in t.conf:3");
+	assert_error(SERVER(WELL "return a;"), "\"return\" cannot stand beside \"proxy_pass\" in t.conf:2");
 	assert_error(SERVER("listen 10.0.1.1:80 backlogs;"), "the invalid \"backlogs\" parameter in t.conf:2");
 	assert_error("stream { proxy_timeout x; }", "\"proxy_timeout\" directive invalid value in t.conf:1");
 	assert_error("stream { listen 10.0.1.1:80; }", "\"listen\" directive is not allowed here in t.conf:1");

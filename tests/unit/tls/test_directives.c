@@ -104,6 +104,13 @@ all_of_it_is_taken(void **state)
 	config_free(config);
 }
 
+static const struct config_directive stream_rows[] = {
+	{ "stream", CONFIG_MAIN, 0, 0, CONFIG_BLOCK, CONFIG_STREAM, NULL },
+	{ "server", CONFIG_STREAM, 0, 0, CONFIG_BLOCK, CONFIG_STREAM_SERVER, NULL },
+	{ 0 },
+};
+static struct config_module streams = { .name = "streams", .directives = stream_rows };
+
 static void
 a_server_without_a_certificate_has_no_context(void **state)
 {
@@ -114,6 +121,26 @@ a_server_without_a_certificate_has_no_context(void **state)
 	config_free(config);
 }
 
+static void
+what_may_be_spoken_is_listed_as_a_hello_lists_it(void **state)
+{
+	static struct config_module *const modules[] = { &streams, &tls_module, NULL };
+	struct config_source source = { .path = "test.conf", .prefix = "" };
+	struct config *config;
+	const struct tls_settings *settings;
+
+	source.text = bytes_of_string("stream { ssl_alpn imap pop3; server { } }");
+	config = config_parse(&source, modules);
+	assert_null(config_error(config));
+	settings = config_settings(config_child(config_root(config), CONFIG_STREAM)->children, &tls_module);
+	assert_true(bytes_equal_string(settings->alpn, "\x04imap\x04pop3"));
+	config_free(config);
+	source.text = bytes_of_string("stream { ssl_alpn a \"\"; }");
+	config = config_parse(&source, modules);
+	assert_non_null(strstr(config_error(config), "the protocol \"\" must have 1 to 255 bytes"));
+	config_free(config);
+}
+
 int
 main(void)
 {
@@ -121,6 +148,7 @@ main(void)
 		cmocka_unit_test(mistakes_are_told_in_nginxs_words),
 		cmocka_unit_test(all_of_it_is_taken),
 		cmocka_unit_test(a_server_without_a_certificate_has_no_context),
+		cmocka_unit_test(what_may_be_spoken_is_listed_as_a_hello_lists_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
