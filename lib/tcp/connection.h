@@ -146,6 +146,7 @@ struct tcp_connection {
 	bool ecn_reduced : 1;
 	bool mtu_lowered : 1, mtu_probing : 1; /* see path_mtu.h */
 	bool waiting : 1;                      /* the pace has held something back, see pace.h */
+	uint8_t prompt_acks : 4;               /* ACKs still not to be delayed at all */
 	uint16_t mtu_lowered_s;                /* when, modulo 2^16 */
 	uint16_t peer_mss;                     /* what the peer's SYN says */
 };

@@ -11,6 +11,10 @@
 #define ACK_DELAY_NS (2 * NS_PER_MS)
 #define ACK_DELAY_QUICK_NS NS_PER_MS
 
+/* Segments in order after one that was not, whose ACKs are not delayed, about as Linux's quick ACKs (tcp_enter_quickack_mode()): a
+ * sender that has lost something has a small window, and grows it by what comes back. */
+#define PROMPT_ACKS 15
+
 static void
 acknowledge_now(struct tcp_connection *c)
 {
@@ -24,6 +28,11 @@ static void
 acknowledge(struct tcp_connection *c)
 {
 	if (c->rcv_nxt - c->rcv_acked >= 2u * c->rcv_mss) {
+		acknowledge_now(c);
+		return;
+	}
+	if (c->prompt_acks > 0) {
+		c->prompt_acks--;
 		acknowledge_now(c);
 		return;
 	}
@@ -71,6 +80,7 @@ static void
 out_of_order(struct tcp_connection *c, struct tcp_segment *segment)
 {
 	TCP_COUNT(c->stack, out_of_order);
+	c->prompt_acks = PROMPT_ACKS;
 	if (tcp_memory_takes_ahead(c))
 		tcp_reassembly_insert(c, segment->sequence, &segment->payload);
 	else

@@ -52,6 +52,30 @@ an_ack_waits_two_milliseconds_at_most(void **state)
 	harness_events(h);
 }
 
+/* A sender in recovery has a small window, and grows it by what comes back. */
+static void
+rfc5681_4_2_after_a_gap_acks_are_not_delayed_for_a_while(void **state)
+{
+	char text[40];
+
+	accept_plain();
+	inject(h, "P. 101:201 ack 1");
+	expect(h, ". 1:1 ack 1");
+	inject(h, "P. 1:101 ack 1");
+	expect(h, ". 1:1 ack 201");
+	for (int i = 2; i < 17; i++) {
+		snprintf(text, sizeof(text), "P. %d01:%d01 ack 1", i, i + 1);
+		inject(h, text);
+		snprintf(text, sizeof(text), ". 1:1 ack %d01", i + 1);
+		expect(h, text);
+	}
+	inject(h, "P. 1701:1801 ack 1");
+	expect_nothing(h);
+	advance(h, 3);
+	expect(h, ". 1:1 ack 1801");
+	harness_events(h);
+}
+
 static void
 a_young_connection_acknowledges_sooner(void **state)
 {
@@ -565,6 +589,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(data_is_read_in_order_and_acknowledged),
 		TEST(an_ack_waits_two_milliseconds_at_most),
+		TEST(rfc5681_4_2_after_a_gap_acks_are_not_delayed_for_a_while),
 		TEST(a_young_connection_acknowledges_sooner),
 		TEST(every_second_full_segment_is_acknowledged_with_the_flush),
 		TEST(an_ack_rides_on_data_of_the_same_round),
