@@ -201,7 +201,10 @@ tcp_recovery_duplicate(struct tcp_connection *c)
 	if (c->duplicates < UINT8_MAX)
 		c->duplicates++;
 	if (c->flags & TCP_RECOVERY) {
-		c->congestion.window += c->mss;
+		/* A peer that makes them up gains nothing by it (RFC 5681 section 3.2): there are no more true ones than segments that
+		 * were out, and those that followed. */
+		if (c->congestion.window < c->congestion.threshold + 2 * (c->snd_recover - c->snd_una))
+			c->congestion.window += c->mss;
 	} else if (c->duplicates == 3 && !(c->flags & TCP_RECOVER_SET)) {
 		c->snd_recover = c->snd_max;
 		c->flags |= TCP_RECOVERY | TCP_RECOVER_SET | TCP_RETRANSMIT;

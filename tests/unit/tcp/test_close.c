@@ -106,7 +106,7 @@ fin_and_its_answer_may_come_in_one_segment(void **state)
 }
 
 static void
-unread_bytes_make_closing_a_reset(void **state)
+rfc2525_2_17_unread_bytes_make_closing_a_reset(void **state)
 {
 	start();
 	inject(h, "P. 1:101 ack 1");
@@ -262,7 +262,7 @@ enter_time_wait(const char *syn_options, const char *options)
 }
 
 static void
-a_newer_syn_takes_time_wait_over_by_sequence_number(void **state)
+rfc1122_4_2_2_13_a_newer_syn_takes_time_wait_over_by_sequence_number(void **state)
 {
 	uint32_t old_isn;
 
@@ -279,7 +279,7 @@ a_newer_syn_takes_time_wait_over_by_sequence_number(void **state)
 }
 
 static void
-a_newer_syn_takes_time_wait_over_by_timestamp(void **state)
+rfc6191_2_a_newer_syn_takes_time_wait_over_by_timestamp(void **state)
 {
 	enter_time_wait("mss 1000,ts 100:0", "ts 110:1");
 	h->remote_isn -= 100000;
@@ -499,7 +499,7 @@ main(void)
 		TEST(we_close_first_and_the_peer_goes_on_sending),
 		TEST(both_close_at_once),
 		TEST(fin_and_its_answer_may_come_in_one_segment),
-		TEST(unread_bytes_make_closing_a_reset),
+		TEST(rfc2525_2_17_unread_bytes_make_closing_a_reset),
 		TEST(bytes_that_come_after_closing_are_answered_with_reset),
 		TEST(aborting_resets_at_once),
 		TEST(a_reset_tells_the_user_who_may_still_read),
@@ -508,8 +508,8 @@ main(void)
 		TEST(data_behind_fin_is_not_data),
 		TEST(fin_comes_through_a_closed_window),
 		TEST(time_wait_answers_a_repeated_fin_and_ends_after_a_minute),
-		TEST(a_newer_syn_takes_time_wait_over_by_sequence_number),
-		TEST(a_newer_syn_takes_time_wait_over_by_timestamp),
+		TEST(rfc1122_4_2_2_13_a_newer_syn_takes_time_wait_over_by_sequence_number),
+		TEST(rfc6191_2_a_newer_syn_takes_time_wait_over_by_timestamp),
 		TEST(rfc5961_3_2_a_reset_at_the_next_sequence_number_ends_time_wait),
 		TEST(rfc5961_3_2_any_other_reset_leaves_time_wait_alone),
 		TEST(a_pair_of_our_own_is_reused_after_a_second_if_timestamps_tell_old_from_new),

@@ -19,7 +19,7 @@ set_up(void **state)
 }
 
 static void
-nothing_is_kept_for_a_syn(void **state)
+rfc4987_3_6_nothing_is_kept_for_a_syn(void **state)
 {
 	struct tcp_usage usage;
 
@@ -250,7 +250,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(nothing_is_kept_for_a_syn),
+		TEST(rfc4987_3_6_nothing_is_kept_for_a_syn),
 		TEST(mss_scale_sack_and_timestamps_survive),
 		TEST(they_survive_without_timestamps_too),
 		TEST(what_the_peer_did_not_offer_is_not_made_up),

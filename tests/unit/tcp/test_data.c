@@ -39,7 +39,7 @@ data_is_read_in_order_and_acknowledged(void **state)
 }
 
 static void
-an_ack_waits_two_milliseconds_at_most(void **state)
+rfc9293_3_8_6_3_an_ack_waits_two_milliseconds_at_most(void **state)
 {
 	accept_plain();
 	inject(h, "P. 1:101 ack 1");
@@ -49,6 +49,30 @@ an_ack_waits_two_milliseconds_at_most(void **state)
 	advance(h, 2);
 	expect(h, ". 1:1 ack 201");
 	assert_int_equal(harness_count(h, "delayed_acks"), 1);
+	harness_events(h);
+}
+
+/* The pattern is made over the sender's sequence space: the same place counted from elsewhere has other bytes. */
+static void
+inject_differing(const char *text, uint32_t shift)
+{
+	h->remote_isn -= shift;
+	inject(h, text);
+	h->remote_isn += shift;
+}
+
+static void
+of_data_that_differs_what_came_first_counts(void **state)
+{
+	accept_plain();
+	inject(h, ". 101:201 ack 1");
+	inject_differing(". 108:208 ack 1", 7);
+	inject_differing(". 158:208 ack 1", 7);
+	inject(h, ". 1:101 ack 1");
+	inject_differing(". 8:208 ack 1", 7);
+	harness_discard(h);
+	assert_int_equal(tcp_readable(h->c), 200);
+	harness_read(h, 200);
 	harness_events(h);
 }
 
@@ -89,7 +113,7 @@ a_young_connection_acknowledges_sooner(void **state)
 }
 
 static void
-every_second_full_segment_is_acknowledged_with_the_flush(void **state)
+rfc9293_3_8_6_3_every_second_full_segment_is_acknowledged_with_the_flush(void **state)
 {
 	accept_plain();
 	inject(h, ". 1:1001 ack 1");
@@ -145,7 +169,7 @@ writes_are_gathered_into_full_segments(void **state)
 }
 
 static void
-the_initial_window_is_ten_segments_and_grows_with_acks(void **state)
+rfc6928_2_the_initial_window_is_ten_segments_and_grows_with_acks(void **state)
 {
 	accept_plain();
 	assert_int_equal(harness_write(h, 40000), 40000);
@@ -177,7 +201,7 @@ a_full_send_buffer_takes_no_more_and_tells_when_there_is_room(void **state)
 }
 
 static void
-reordered_segments_are_put_in_order_with_duplicate_acks_and_sack(void **state)
+rfc2018_4_reordered_segments_are_put_in_order_with_duplicate_acks_and_sack(void **state)
 {
 	accept_sack();
 	inject(h, ". 1001:2001 ack 1");
@@ -296,7 +320,7 @@ tiny_segments_share_mbufs(void **state)
 }
 
 static void
-a_full_receive_buffer_closes_the_window_and_reading_opens_it(void **state)
+rfc9293_3_8_6_2_2_a_full_receive_buffer_closes_the_window_and_reading_opens_it(void **state)
 {
 	h->config.receive_buffer = 4000;
 	accept_plain();
@@ -344,7 +368,7 @@ data_past_the_window_is_cut_off(void **state)
 }
 
 static void
-the_window_never_moves_back_under_scaling(void **state)
+rfc7323_2_4_the_window_never_moves_back_under_scaling(void **state)
 {
 	uint32_t edge;
 
@@ -367,7 +391,7 @@ the_window_never_moves_back_under_scaling(void **state)
 }
 
 static void
-a_closed_window_is_probed_until_it_opens(void **state)
+rfc9293_3_8_6_1_a_closed_window_is_probed_until_it_opens(void **state)
 {
 	harness_start(h);
 	harness_accept(h, "mss 1000", 0);
@@ -427,7 +451,7 @@ unanswered_probes_end_the_connection(void **state)
 }
 
 static void
-a_small_window_is_not_filled_with_small_segments(void **state)
+rfc9293_3_8_6_2_1_a_small_window_is_not_filled_with_small_segments(void **state)
 {
 	harness_start(h);
 	harness_accept(h, "mss 1000", 1500);
@@ -511,7 +535,7 @@ peeking_does_not_consume(void **state)
 }
 
 static void
-a_silent_peer_is_probed_and_given_up(void **state)
+rfc9293_3_8_4_a_silent_peer_is_probed_and_given_up(void **state)
 {
 	h->config.keepalive_idle_s = 60;
 	accept_plain();
@@ -563,7 +587,7 @@ window_growth_after_idling_starts_from_the_initial_window(void **state)
 }
 
 static void
-timestamps_are_echoed_from_the_segment_that_fills_the_edge(void **state)
+rfc7323_4_3_timestamps_are_echoed_from_the_segment_that_fills_the_edge(void **state)
 {
 	harness_start(h);
 	harness_accept(h, "mss 1000,ts 100:0", 65535);
@@ -588,34 +612,35 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(data_is_read_in_order_and_acknowledged),
-		TEST(an_ack_waits_two_milliseconds_at_most),
+		TEST(rfc9293_3_8_6_3_an_ack_waits_two_milliseconds_at_most),
+		TEST(of_data_that_differs_what_came_first_counts),
 		TEST(rfc5681_4_2_after_a_gap_acks_are_not_delayed_for_a_while),
 		TEST(a_young_connection_acknowledges_sooner),
-		TEST(every_second_full_segment_is_acknowledged_with_the_flush),
+		TEST(rfc9293_3_8_6_3_every_second_full_segment_is_acknowledged_with_the_flush),
 		TEST(an_ack_rides_on_data_of_the_same_round),
 		TEST(writes_are_gathered_into_full_segments),
-		TEST(the_initial_window_is_ten_segments_and_grows_with_acks),
+		TEST(rfc6928_2_the_initial_window_is_ten_segments_and_grows_with_acks),
 		TEST(a_full_send_buffer_takes_no_more_and_tells_when_there_is_room),
-		TEST(reordered_segments_are_put_in_order_with_duplicate_acks_and_sack),
+		TEST(rfc2018_4_reordered_segments_are_put_in_order_with_duplicate_acks_and_sack),
 		TEST(sack_blocks_ride_on_data_and_leave_room_for_timestamps),
 		TEST(no_sack_is_sent_to_a_peer_that_does_not_permit_it),
 		TEST(overlapping_data_is_trimmed),
 		TEST(too_many_gaps_are_not_kept),
 		TEST(tiny_segments_share_mbufs),
-		TEST(a_full_receive_buffer_closes_the_window_and_reading_opens_it),
+		TEST(rfc9293_3_8_6_2_2_a_full_receive_buffer_closes_the_window_and_reading_opens_it),
 		TEST(data_past_the_window_is_cut_off),
-		TEST(the_window_never_moves_back_under_scaling),
-		TEST(a_closed_window_is_probed_until_it_opens),
+		TEST(rfc7323_2_4_the_window_never_moves_back_under_scaling),
+		TEST(rfc9293_3_8_6_1_a_closed_window_is_probed_until_it_opens),
 		TEST(a_probe_that_is_taken_counts_as_sent),
 		TEST(unanswered_probes_end_the_connection),
-		TEST(a_small_window_is_not_filled_with_small_segments),
+		TEST(rfc9293_3_8_6_2_1_a_small_window_is_not_filled_with_small_segments),
 		TEST(a_scaled_window_is_understood),
 		TEST(sequence_numbers_wrap_in_both_directions),
 		TEST(peeking_does_not_consume),
-		TEST(a_silent_peer_is_probed_and_given_up),
+		TEST(rfc9293_3_8_4_a_silent_peer_is_probed_and_given_up),
 		TEST(a_peers_keepalive_probe_is_answered),
 		TEST(window_growth_after_idling_starts_from_the_initial_window),
-		TEST(timestamps_are_echoed_from_the_segment_that_fills_the_edge),
+		TEST(rfc7323_4_3_timestamps_are_echoed_from_the_segment_that_fills_the_edge),
 	};
 
 	support_dpdk_init();

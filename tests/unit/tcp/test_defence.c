@@ -12,7 +12,7 @@ start(void)
 }
 
 static void
-a_reset_counts_only_at_the_exact_sequence_number(void **state)
+rfc5961_3_2_a_reset_counts_only_at_the_exact_sequence_number(void **state)
 {
 	start();
 	inject(h, "R 2:2");
@@ -27,7 +27,7 @@ a_reset_counts_only_at_the_exact_sequence_number(void **state)
 }
 
 static void
-a_syn_in_a_connection_is_challenged(void **state)
+rfc5961_4_2_a_syn_in_a_connection_is_challenged(void **state)
 {
 	start();
 	inject(h, "S 10:10");
@@ -42,7 +42,7 @@ a_syn_in_a_connection_is_challenged(void **state)
 }
 
 static void
-challenges_are_limited(void **state)
+rfc5961_7_challenges_are_limited(void **state)
 {
 	start();
 	for (int i = 0; i < 100; i++)
@@ -56,7 +56,7 @@ challenges_are_limited(void **state)
 }
 
 static void
-acks_of_what_was_never_sent_or_long_ago_are_not_believed(void **state)
+rfc5961_5_2_acks_of_what_was_never_sent_or_long_ago_are_not_believed(void **state)
 {
 	start();
 	harness_write(h, 100);
@@ -76,7 +76,7 @@ acks_of_what_was_never_sent_or_long_ago_are_not_believed(void **state)
 }
 
 static void
-old_timestamps_are_refused(void **state)
+rfc7323_5_3_old_timestamps_are_refused(void **state)
 {
 	harness_start(h);
 	harness_accept(h, "mss 1460,ts 1000:0", 65535);
@@ -97,7 +97,7 @@ old_timestamps_are_refused(void **state)
 }
 
 static void
-old_timestamps_are_believed_after_weeks_of_silence(void **state)
+rfc7323_5_5_old_timestamps_are_believed_after_weeks_of_silence(void **state)
 {
 	harness_start(h);
 	harness_accept(h, "mss 1460,ts 1000:0", 65535);
@@ -147,7 +147,7 @@ quote(uint8_t type, uint8_t code, uint32_t sequence, uint32_t mtu)
 }
 
 static void
-fragmentation_needed_lowers_the_segments_and_sends_again(void **state)
+rfc1191_3_fragmentation_needed_lowers_the_segments_and_sends_again(void **state)
 {
 	struct packet_quote q;
 
@@ -174,7 +174,7 @@ fragmentation_needed_lowers_the_segments_and_sends_again(void **state)
 }
 
 static void
-an_icmp_error_about_what_is_not_in_flight_is_ignored(void **state)
+rfc5927_4_1_an_icmp_error_about_what_is_not_in_flight_is_ignored(void **state)
 {
 	struct packet_quote q;
 
@@ -195,7 +195,7 @@ an_icmp_error_about_what_is_not_in_flight_is_ignored(void **state)
 }
 
 static void
-unreachable_ends_an_attempt_but_no_connection(void **state)
+rfc9293_3_9_2_2_unreachable_ends_an_attempt_but_no_connection(void **state)
 {
 	struct packet_quote q;
 
@@ -224,7 +224,7 @@ unreachable_ends_an_attempt_but_no_connection(void **state)
 }
 
 static void
-packet_too_big_of_ipv6_lowers_the_segments(void **state)
+rfc8201_4_packet_too_big_of_ipv6_lowers_the_segments(void **state)
 {
 	struct packet_quote q;
 
@@ -239,7 +239,7 @@ packet_too_big_of_ipv6_lowers_the_segments(void **state)
 }
 
 static void
-segments_to_a_group_are_not_answered(void **state)
+rfc9293_3_9_2_3_segments_to_a_group_are_not_answered(void **state)
 {
 	harness_start(h);
 	h->have_local_isn = true;
@@ -255,19 +255,19 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(a_reset_counts_only_at_the_exact_sequence_number),
-		TEST(a_syn_in_a_connection_is_challenged),
-		TEST(challenges_are_limited),
-		TEST(acks_of_what_was_never_sent_or_long_ago_are_not_believed),
-		TEST(old_timestamps_are_refused),
-		TEST(old_timestamps_are_believed_after_weeks_of_silence),
+		TEST(rfc5961_3_2_a_reset_counts_only_at_the_exact_sequence_number),
+		TEST(rfc5961_4_2_a_syn_in_a_connection_is_challenged),
+		TEST(rfc5961_7_challenges_are_limited),
+		TEST(rfc5961_5_2_acks_of_what_was_never_sent_or_long_ago_are_not_believed),
+		TEST(rfc7323_5_3_old_timestamps_are_refused),
+		TEST(rfc7323_5_5_old_timestamps_are_believed_after_weeks_of_silence),
 		TEST(nonsense_flags_and_options_are_dropped),
 		TEST(a_tiny_mss_is_not_obeyed),
-		TEST(fragmentation_needed_lowers_the_segments_and_sends_again),
-		TEST(an_icmp_error_about_what_is_not_in_flight_is_ignored),
-		TEST(unreachable_ends_an_attempt_but_no_connection),
-		TEST(packet_too_big_of_ipv6_lowers_the_segments),
-		TEST(segments_to_a_group_are_not_answered),
+		TEST(rfc1191_3_fragmentation_needed_lowers_the_segments_and_sends_again),
+		TEST(rfc5927_4_1_an_icmp_error_about_what_is_not_in_flight_is_ignored),
+		TEST(rfc9293_3_9_2_2_unreachable_ends_an_attempt_but_no_connection),
+		TEST(rfc8201_4_packet_too_big_of_ipv6_lowers_the_segments),
+		TEST(rfc9293_3_9_2_3_segments_to_a_group_are_not_answered),
 	};
 
 	support_dpdk_init();

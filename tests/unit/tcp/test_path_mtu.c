@@ -36,7 +36,7 @@ fall_into_a_black_hole(void)
 }
 
 static void
-three_timeouts_of_a_full_segment_are_a_black_hole(void **state)
+rfc2923_2_1_three_timeouts_of_a_full_segment_are_a_black_hole(void **state)
 {
 	fall_into_a_black_hole();
 	harness_write(h, 2000);
@@ -147,7 +147,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(three_timeouts_of_a_full_segment_are_a_black_hole),
+		TEST(rfc2923_2_1_three_timeouts_of_a_full_segment_are_a_black_hole),
 		TEST(timeouts_of_a_short_segment_are_none),
 		TEST(five_timeouts_leave_what_every_host_must_take),
 		TEST(it_is_raised_when_a_probe_arrives_after_ten_minutes),

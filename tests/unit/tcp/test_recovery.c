@@ -21,7 +21,7 @@ start(uint32_t bytes)
 }
 
 static void
-unacknowledged_data_is_sent_again_with_backoff_until_given_up(void **state)
+rfc6298_5_5_unacknowledged_data_is_sent_again_with_backoff_until_given_up(void **state)
 {
 	uint32_t sent = 0, last_ms = 0, gap_ms = 0;
 	uint32_t now_ms = 0;
@@ -46,7 +46,7 @@ unacknowledged_data_is_sent_again_with_backoff_until_given_up(void **state)
 }
 
 static void
-a_timeout_goes_back_to_one_segment_and_slow_start(void **state)
+rfc5681_3_1_a_timeout_goes_back_to_one_segment_and_slow_start(void **state)
 {
 	start(8000);
 	advance(h, 250);
@@ -65,7 +65,7 @@ a_timeout_goes_back_to_one_segment_and_slow_start(void **state)
 }
 
 static void
-three_duplicates_make_a_fast_retransmit(void **state)
+rfc5681_3_2_three_duplicates_make_a_fast_retransmit(void **state)
 {
 	start(10000);
 	inject(h, ". 1:1 ack 1");
@@ -83,7 +83,7 @@ three_duplicates_make_a_fast_retransmit(void **state)
 }
 
 static void
-what_is_no_duplicate_does_not_count(void **state)
+rfc5681_2_what_is_no_duplicate_does_not_count(void **state)
 {
 	start(5000);
 	for (int i = 0; i < 5; i++) {
@@ -102,7 +102,7 @@ what_is_no_duplicate_does_not_count(void **state)
 }
 
 static void
-the_first_two_duplicates_let_new_data_out(void **state)
+rfc3042_2_the_first_two_duplicates_let_new_data_out(void **state)
 {
 	start(20000);
 	assert_int_equal(h->c->snd_nxt - h->c->snd_una, 10000);
@@ -115,7 +115,7 @@ the_first_two_duplicates_let_new_data_out(void **state)
 }
 
 static void
-a_partial_ack_fills_the_next_hole_at_once(void **state)
+rfc6582_3_2_a_partial_ack_fills_the_next_hole_at_once(void **state)
 {
 	start(10000);
 	for (int i = 0; i < 3; i++)
@@ -137,7 +137,7 @@ a_partial_ack_fills_the_next_hole_at_once(void **state)
 }
 
 static void
-duplicates_inflate_the_window_during_recovery(void **state)
+rfc5681_3_2_duplicates_inflate_the_window_during_recovery(void **state)
 {
 	start(30000);
 	for (int i = 0; i < 3; i++)
@@ -150,8 +150,36 @@ duplicates_inflate_the_window_during_recovery(void **state)
 	assert_true(sequence_after(h->c->snd_max, h->local_isn + 12001));
 }
 
+/* Ten were out, five may be: the window ends twice ten past that. */
 static void
-old_duplicates_after_a_timeout_do_not_begin_a_recovery(void **state)
+rfc5681_3_2_a_flood_of_duplicates_does_not_inflate_it_further(void **state)
+{
+	start(60000);
+	for (int i = 0; i < 1000; i++)
+		inject(h, ". 1:1 ack 1");
+	harness_discard(h);
+	assert_int_equal(h->c->snd_max - h->c->snd_una, 25000);
+}
+
+/* Savage's ACK division: what counts is bytes. */
+static void
+rfc3465_2_1_an_ack_for_every_few_bytes_opens_the_window_no_further(void **state)
+{
+	uint32_t window;
+
+	start(10000);
+	window = h->c->congestion.window;
+	for (uint32_t i = 1; i <= 100; i++) {
+		char text[40];
+
+		snprintf(text, sizeof(text), ". 1:1 ack %u", 1 + i * 100);
+		inject(h, text);
+	}
+	assert_int_equal(h->c->congestion.window, window + 10000);
+}
+
+static void
+rfc6582_3_2_old_duplicates_after_a_timeout_do_not_begin_a_recovery(void **state)
 {
 	start(10000);
 	advance(h, 250);
@@ -163,7 +191,7 @@ old_duplicates_after_a_timeout_do_not_begin_a_recovery(void **state)
 }
 
 static void
-round_trips_are_not_measured_on_what_was_sent_twice(void **state)
+rfc6298_3_round_trips_are_not_measured_on_what_was_sent_twice(void **state)
 {
 	start(100);
 	advance(h, 100);
@@ -180,7 +208,7 @@ round_trips_are_not_measured_on_what_was_sent_twice(void **state)
 }
 
 static void
-timestamps_measure_even_what_was_sent_twice(void **state)
+rfc7323_4_timestamps_measure_even_what_was_sent_twice(void **state)
 {
 	uint32_t before;
 
@@ -242,7 +270,7 @@ a_window_that_closes_over_lost_data_is_probed(void **state)
 }
 
 static void
-reno_grows_by_a_segment_per_window_past_the_threshold(void **state)
+rfc5681_3_1_reno_grows_by_a_segment_per_window_past_the_threshold(void **state)
 {
 	uint32_t acked = 1;
 
@@ -291,20 +319,22 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(unacknowledged_data_is_sent_again_with_backoff_until_given_up),
-		TEST(a_timeout_goes_back_to_one_segment_and_slow_start),
-		TEST(three_duplicates_make_a_fast_retransmit),
-		TEST(what_is_no_duplicate_does_not_count),
-		TEST(the_first_two_duplicates_let_new_data_out),
-		TEST(a_partial_ack_fills_the_next_hole_at_once),
-		TEST(duplicates_inflate_the_window_during_recovery),
-		TEST(old_duplicates_after_a_timeout_do_not_begin_a_recovery),
-		TEST(round_trips_are_not_measured_on_what_was_sent_twice),
-		TEST(timestamps_measure_even_what_was_sent_twice),
+		TEST(rfc6298_5_5_unacknowledged_data_is_sent_again_with_backoff_until_given_up),
+		TEST(rfc5681_3_1_a_timeout_goes_back_to_one_segment_and_slow_start),
+		TEST(rfc5681_3_2_three_duplicates_make_a_fast_retransmit),
+		TEST(rfc5681_2_what_is_no_duplicate_does_not_count),
+		TEST(rfc3042_2_the_first_two_duplicates_let_new_data_out),
+		TEST(rfc6582_3_2_a_partial_ack_fills_the_next_hole_at_once),
+		TEST(rfc5681_3_2_duplicates_inflate_the_window_during_recovery),
+		TEST(rfc5681_3_2_a_flood_of_duplicates_does_not_inflate_it_further),
+		TEST(rfc3465_2_1_an_ack_for_every_few_bytes_opens_the_window_no_further),
+		TEST(rfc6582_3_2_old_duplicates_after_a_timeout_do_not_begin_a_recovery),
+		TEST(rfc6298_3_round_trips_are_not_measured_on_what_was_sent_twice),
+		TEST(rfc7323_4_timestamps_measure_even_what_was_sent_twice),
 		TEST(fin_is_sent_again_too),
 		TEST(a_lost_last_segment_is_sent_again_with_its_fin),
 		TEST(a_window_that_closes_over_lost_data_is_probed),
-		TEST(reno_grows_by_a_segment_per_window_past_the_threshold),
+		TEST(rfc5681_3_1_reno_grows_by_a_segment_per_window_past_the_threshold),
 		TEST(recovery_still_works_after_two_gigabytes_without_loss),
 	};
 
