@@ -51,6 +51,41 @@ a_ticket_is_good_after_a_reload(void **state)
 	}
 }
 
+static int
+count_ticket(SSL *ssl, SSL_SESSION *session)
+{
+	++*(unsigned int *)SSL_get_app_data(ssl);
+	return 0;
+}
+
+static void
+tls_1_3_has_one_ticket_if_it_is_good_for_anything(void **state)
+{
+	static const struct {
+		const char *server;
+		unsigned int tickets;
+	} cases[] = {
+		{ SERVER(""), 1 },
+		{ SERVER("ssl_session_tickets off;"), 0 },
+		{ SERVER("ssl_session_tickets off; ssl_session_cache builtin;"), 1 },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct config *config = configured(cases[i].server);
+		struct peer *peer = peer_new(files_settings(config, 0), TLS1_3_VERSION, "a.test", NULL);
+		unsigned int tickets = 0;
+
+		SSL_CTX_set_session_cache_mode(peer->context, SSL_SESS_CACHE_CLIENT);
+		SSL_CTX_sess_set_new_cb(peer->context, count_ticket);
+		SSL_set_app_data(peer->ssl, &tickets);
+		assert_int_equal(peer_handshake(peer), TLS_OK);
+		SSL_SESSION_free(peer_session(peer));
+		assert_int_equal(tickets, cases[i].tickets);
+		peer_free(peer);
+		config_free(config);
+	}
+}
+
 static void
 a_resumed_session_can_be_resumed_again(void **state)
 {
@@ -173,6 +208,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_ticket_is_good_after_a_reload),
+		cmocka_unit_test(tls_1_3_has_one_ticket_if_it_is_good_for_anything),
 		cmocka_unit_test(a_resumed_session_can_be_resumed_again),
 		cmocka_unit_test(a_ticket_is_not_good_under_another_certificate_or_for_other_clients),
 		cmocka_unit_test(a_ticket_outlives_one_change_of_keys),
