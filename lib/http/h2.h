@@ -90,6 +90,11 @@ struct http2_events {
 
 	/* The stream is no more. `code` is NO_ERROR where both sides have said all. */
 	void (*closed)(void *stream, uint32_t code);
+
+	/* ---- of a client's alone (h2_client.h) ---- */
+
+	/* The server's SETTINGS have come. */
+	void (*settings)(void *user);
 };
 
 /* With our SETTINGS to be sent. NULL when memory is short. */
@@ -126,6 +131,8 @@ void http2_body_ready(struct http2_session *session, int32_t id);
 /* In body(), with *last: field lines that end the answer. False: they are none. */
 bool http2_trailers(struct http2_session *session, int32_t id, struct bytes lines);
 void http2_reset(struct http2_session *session, int32_t id, enum http2_code code);
+/* Nothing more is told of this stream, whose `stream` may go. */
+void http2_forget(struct http2_session *session, int32_t id);
 /* No more streams; those that are there go on. */
 void http2_go_away(struct http2_session *session);
 

@@ -1,5 +1,5 @@
 #include "http/h1_scan.h"
-#include "http/h2.h"
+#include "http/h2_internal.h"
 
 static enum http1_error
 set_method(struct http_message *message, struct bytes value)
@@ -27,8 +27,8 @@ pseudo_field(struct http_message *message, struct bytes name, struct bytes value
 
 /* RFC 9113 section 8.2.1: no white space around a value. It is taken off, as by nginx; all else in it is checked here, as a
  * value that a server reads in HTTP/1 must be one line. */
-static enum http1_error
-check_value(struct bytes *value)
+enum http1_error
+http2_check_value(struct bytes *value)
 {
 	const uint8_t *at, *end;
 
@@ -47,8 +47,8 @@ check_value(struct bytes *value)
 	}
 }
 
-static struct http_field *
-field_add(struct http_message *message, struct bytes name, struct bytes value)
+struct http_field *
+http2_field_add(struct http_message *message, struct bytes name, struct bytes value)
 {
 	struct http_field *field;
 
@@ -64,7 +64,7 @@ enum http1_error
 http2_request_field(struct http_message *message, struct bytes name, struct bytes value)
 {
 	const uint8_t *end = name.data + name.len;
-	enum http1_error error = check_value(&value);
+	enum http1_error error = http2_check_value(&value);
 	enum http_field_id id = http_field_identify(name);
 
 	if (error)
@@ -77,7 +77,7 @@ http2_request_field(struct http_message *message, struct bytes name, struct byte
 		return HTTP1_BAD_CONTENT_LENGTH;
 	if (id == HTTP_FIELD_HOST && http_message_field(message, id))
 		return HTTP1_BAD_HOST;
-	return field_add(message, name, value) ? HTTP1_NONE : HTTP1_TOO_MANY_FIELDS;
+	return http2_field_add(message, name, value) ? HTTP1_NONE : HTTP1_TOO_MANY_FIELDS;
 }
 
 /* ---- the whole ---- */
@@ -181,7 +181,7 @@ read_host(struct http_message *message)
 		return HTTP1_NONE;
 	if (host)
 		return bytes_equal_ignoring_case(host->value, authority) ? HTTP1_NONE : HTTP1_BAD_HOST;
-	return field_add(message, (struct bytes)BYTES("host"), authority) ? HTTP1_NONE : HTTP1_TOO_MANY_FIELDS;
+	return http2_field_add(message, (struct bytes)BYTES("host"), authority) ? HTTP1_NONE : HTTP1_TOO_MANY_FIELDS;
 }
 
 static enum http1_error

@@ -1,26 +1,9 @@
-#include <nghttp2/nghttp2.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "http/h2.h"
+#include "http/h2_internal.h"
 
-#define ANSWER_FIELDS_MAX 256
 #define FRAME_HEADER_LEN 9
-
-struct budget {
-	uint32_t left, burst, per_second, per_message;
-};
-
-struct http2_session {
-	nghttp2_session *nghttp2;
-	const struct http2_events *events;
-	void *user;
-	const char *problem;
-	bool has_trailers; /* of the stream whose body() is asked */
-	enum http2_flood flooded;
-	uint64_t refilled_ns; /* budgets, last */
-	struct budget budgets[HTTP2_FLOOD_COUNT];
-};
 
 #define ROW(name, burst, per_second, per_message, text) [HTTP2_FLOOD_##name] = text,
 const char *const http2_flood_names[HTTP2_FLOOD_COUNT] = { HTTP2_FLOODS(ROW) };
@@ -31,7 +14,7 @@ const char *const http2_flood_names[HTTP2_FLOOD_COUNT] = { HTTP2_FLOODS(ROW) };
 static void
 budgets_init(struct http2_session *s)
 {
-	static const struct budget initial[HTTP2_FLOOD_COUNT] = {
+	static const struct http2_budget initial[HTTP2_FLOOD_COUNT] = {
 #define ROW(name, burst, per_second, per_message, text)                                                                \
 	[HTTP2_FLOOD_##name] = { burst, burst, per_second, per_message },
 		HTTP2_FLOODS(ROW)
@@ -43,7 +26,7 @@ budgets_init(struct http2_session *s)
 }
 
 static void
-budget_add(struct budget *budget, uint64_t more, uint32_t bound)
+budget_add(struct http2_budget *budget, uint64_t more, uint32_t bound)
 {
 	if (budget->left < bound)
 		budget->left = more < bound - budget->left ? budget->left + (uint32_t)more : bound;
@@ -122,7 +105,8 @@ headers_begin(nghttp2_session *n, const nghttp2_frame *frame, void *user_data)
 	int32_t id = frame->hd.stream_id;
 	void *stream;
 
-	if (frame->headers.cat != NGHTTP2_HCAT_REQUEST)
+	s->in_trailers = frame->headers.cat != NGHTTP2_HCAT_REQUEST;
+	if (s->in_trailers)
 		return 0;
 	stream = s->events->begin(s->user, id);
 	if (!stream) {
@@ -138,10 +122,13 @@ field_came(nghttp2_session *n, const nghttp2_frame *frame, const uint8_t *name, 
 {
 	struct http2_session *s = user_data;
 	void *stream = nghttp2_session_get_stream_user_data(n, frame->hd.stream_id);
+	struct bytes field = bytes_of(name, name_len);
 
+	/* It is the first of an answer's head, and not of its trailers, where nghttp2 does not let it pass. */
+	if (s->is_client && bytes_equal_string(field, ":status"))
+		s->in_trailers = false;
 	if (stream)
-		s->events->field(stream, bytes_of(name, name_len), bytes_of(value, value_len),
-				 frame->headers.cat != NGHTTP2_HCAT_REQUEST);
+		s->events->field(stream, field, bytes_of(value, value_len), s->in_trailers);
 	return 0;
 }
 
@@ -174,12 +161,14 @@ frame_came(nghttp2_session *n, const nghttp2_frame *frame, void *user_data)
 	bool ended = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
 	void *stream;
 
+	if (s->is_client && frame->hd.type == NGHTTP2_SETTINGS && !(frame->hd.flags & NGHTTP2_FLAG_ACK))
+		s->events->settings(s->user);
 	if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA)
 		return 0;
 	stream = nghttp2_session_get_stream_user_data(n, frame->hd.stream_id);
 	if (!stream)
 		return 0;
-	if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST)
+	if (frame->hd.type == NGHTTP2_HEADERS && !s->in_trailers)
 		s->events->head(stream, ended);
 	else if (ended)
 		s->events->end(stream);
@@ -203,10 +192,11 @@ content_came(nghttp2_session *n, uint8_t flags, int32_t id, const uint8_t *data,
 static int
 frame_sent(nghttp2_session *n, const nghttp2_frame *frame, void *user_data)
 {
+	struct http2_session *s = user_data;
 	bool is_message = frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA;
 	int32_t id = frame->hd.stream_id;
 
-	if (is_message && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) &&
+	if (!s->is_client && is_message && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) &&
 	    nghttp2_session_get_stream_remote_close(n, id) == 0)
 		nghttp2_submit_rst_stream(n, NGHTTP2_FLAG_NONE, id, NGHTTP2_NO_ERROR);
 	return 0;
@@ -275,6 +265,8 @@ body_read(nghttp2_session *n, int32_t id, uint8_t *unused, size_t len, uint32_t 
 	return (ssize_t)got;
 }
 
+const nghttp2_data_provider http2_body = { .read_callback = body_read };
+
 static int
 body_send(nghttp2_session *n, nghttp2_frame *frame, const uint8_t *header, size_t len, nghttp2_data_source *source,
 	  void *user_data)
@@ -342,72 +334,7 @@ http2_window(const struct http2_session *s, int32_t id)
 	return least > 0 ? (uint32_t)least : 0;
 }
 
-/* ---- answers ---- */
-
-#define NOT_IN_HTTP2                                                                                                   \
-	(1ull << HTTP_FIELD_CONNECTION | 1ull << HTTP_FIELD_KEEP_ALIVE | 1ull << HTTP_FIELD_PROXY_CONNECTION |         \
-	 1ull << HTTP_FIELD_TRANSFER_ENCODING | 1ull << HTTP_FIELD_UPGRADE)
-
-/* Nor what would frame the message (RFC 9110 section 6.5.1). */
-#define NOT_IN_TRAILERS (NOT_IN_HTTP2 | 1ull << HTTP_FIELD_CONTENT_LENGTH | 1ull << HTTP_FIELD_HOST)
-
-/* "Name: value\r\n" at *text; false where the lines end. */
-static bool
-next_line(struct bytes *text, uint64_t left_out, nghttp2_nv *nv, size_t *count)
-{
-	const uint8_t *end = text->len ? memchr(text->data, '\r', text->len) : NULL, *colon;
-	struct bytes line, value;
-	uint8_t *name;
-
-	if (!end || end == text->data)
-		return false;
-	line = bytes_of(text->data, (size_t)(end - text->data));
-	*text = bytes_from(*text, line.len + 2);
-	colon = memchr(line.data, ':', line.len);
-	if (!colon)
-		return true;
-	value = bytes_from(line, (size_t)(colon - line.data) + 1);
-	while (value.len && (value.data[0] == ' ' || value.data[0] == '\t'))
-		value = bytes_from(value, 1);
-	while (value.len && (value.data[value.len - 1] == ' ' || value.data[value.len - 1] == '\t'))
-		value.len--;
-	line.len = (size_t)(colon - line.data);
-	if (!line.len || left_out >> http_field_identify(line) & 1)
-		return true;
-	name = (uint8_t *)(uintptr_t)line.data;
-	for (size_t i = 0; i < line.len; i++)
-		name[i] = byte_lower(name[i]);
-	nv[(*count)++] =
-		(nghttp2_nv){ name, (uint8_t *)(uintptr_t)value.data, line.len, value.len, NGHTTP2_NV_FLAG_NONE };
-	return true;
-}
-
-/* Into nv[], from nv[count] on. False: too many. */
-static bool
-read_lines(struct bytes text, uint64_t left_out, nghttp2_nv *nv, size_t *count)
-{
-	while (*count < ANSWER_FIELDS_MAX)
-		if (!next_line(&text, left_out, nv, count))
-			return true;
-	return false;
-}
-
-bool
-http2_answer(struct http2_session *s, int32_t id, unsigned int status, struct bytes head, bool has_body)
-{
-	static _Thread_local nghttp2_nv nv[ANSWER_FIELDS_MAX];
-	nghttp2_data_provider body = { .read_callback = body_read };
-	const uint8_t *fields = head.len == 0 ? NULL : memchr(head.data, '\n', head.len);
-	char digits[4] = { (char)('0' + status / 100 % 10), (char)('0' + status / 10 % 10), (char)('0' + status % 10) };
-	size_t count = 1;
-
-	nv[0] = (nghttp2_nv){ (uint8_t *)(uintptr_t) ":status", (uint8_t *)digits, 7, 3, NGHTTP2_NV_FLAG_NONE };
-	if (fields && !read_lines(bytes_from(head, (size_t)(fields + 1 - head.data)), NOT_IN_HTTP2, nv, &count))
-		return false;
-	if (status < 200)
-		return nghttp2_submit_headers(s->nghttp2, NGHTTP2_FLAG_NONE, id, NULL, nv, count, NULL) == 0;
-	return nghttp2_submit_response(s->nghttp2, id, nv, count, has_body ? &body : NULL) == 0;
-}
+/* ---- what either may say ---- */
 
 void
 http2_body_ready(struct http2_session *s, int32_t id)
@@ -415,21 +342,16 @@ http2_body_ready(struct http2_session *s, int32_t id)
 	nghttp2_session_resume_data(s->nghttp2, id);
 }
 
-bool
-http2_trailers(struct http2_session *s, int32_t id, struct bytes lines)
-{
-	static _Thread_local nghttp2_nv nv[ANSWER_FIELDS_MAX];
-	size_t count = 0;
-
-	s->has_trailers = read_lines(lines, NOT_IN_TRAILERS, nv, &count) && count &&
-			  nghttp2_submit_trailer(s->nghttp2, id, nv, count) == 0;
-	return s->has_trailers;
-}
-
 void
 http2_reset(struct http2_session *s, int32_t id, enum http2_code code)
 {
 	nghttp2_submit_rst_stream(s->nghttp2, NGHTTP2_FLAG_NONE, id, (uint32_t)code);
+}
+
+void
+http2_forget(struct http2_session *s, int32_t id)
+{
+	nghttp2_session_set_stream_user_data(s->nghttp2, id, NULL);
 }
 
 void
@@ -474,7 +396,8 @@ session_new(struct http2_session *s)
 		nghttp2_option_set_no_closed_streams(option, 1);
 		/* Counted here, with a name. */
 		nghttp2_option_set_stream_reset_rate_limit(option, UINT32_MAX, UINT32_MAX);
-		if (nghttp2_session_server_new2(&n, callbacks, s, option) != 0)
+		if ((s->is_client ? nghttp2_session_client_new2 : nghttp2_session_server_new2)(&n, callbacks, s,
+											       option) != 0)
 			n = NULL;
 		nghttp2_option_del(option);
 	}
@@ -483,16 +406,9 @@ session_new(struct http2_session *s)
 }
 
 static int
-greet(struct http2_session *s, const struct http2_config *config)
+greet(struct http2_session *s, const struct http2_config *config, const nghttp2_settings_entry *settings, size_t count)
 {
-	const nghttp2_settings_entry settings[] = {
-		{ NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, config->streams_max },
-		{ NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, config->stream_window },
-		/* Weights and dependencies are not followed, and cost nothing (RFC 9218 section 2.1). */
-		{ NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1 },
-	};
-	int result = nghttp2_submit_settings(s->nghttp2, NGHTTP2_FLAG_NONE, settings,
-					     sizeof(settings) / sizeof(settings[0]));
+	int result = nghttp2_submit_settings(s->nghttp2, NGHTTP2_FLAG_NONE, settings, count);
 
 	if (result != 0)
 		return result;
@@ -501,18 +417,20 @@ greet(struct http2_session *s, const struct http2_config *config)
 }
 
 struct http2_session *
-http2_session_new(const struct http2_config *config, const struct http2_events *events, void *user, uint64_t now_ns)
+http2_session_make(bool is_client, const struct http2_config *config, const nghttp2_settings_entry *settings,
+		   size_t setting_count, const struct http2_events *events, void *user, uint64_t now_ns)
 {
 	struct http2_session *s = calloc(1, sizeof(*s));
 
 	if (!s)
 		return NULL;
+	s->is_client = is_client;
 	s->events = events;
 	s->user = user;
 	s->refilled_ns = now_ns;
 	budgets_init(s);
 	s->nghttp2 = session_new(s);
-	if (s->nghttp2 && greet(s, config) == 0)
+	if (s->nghttp2 && greet(s, config, settings, setting_count) == 0)
 		return s;
 	http2_session_free(s);
 	return NULL;

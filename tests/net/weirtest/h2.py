@@ -1,4 +1,5 @@
-"""HTTP/2 frame by frame over a socket: what is sent need not be right, and all that comes back can be seen."""
+"""HTTP/2 frame by frame over a socket, as a client or as a server: what is sent need not be right, and all that comes back can
+be seen."""
 
 import collections
 import contextlib
@@ -78,7 +79,7 @@ class Answer:
     def take_head(self, fields):
         if self.fields is not None:
             self.trailers = fields
-        elif dict(fields)[":status"].startswith("1"):
+        elif dict(fields).get(":status", "").startswith("1"):  # requests have none
             self.interim.append(fields)
         else:
             self.fields = fields
@@ -96,6 +97,15 @@ class H2:
         self.settings, self.goaway, self.pongs, self.windows, self.closed = {}, None, [], {}, False
         self.head = None
         self.send(preface + first)
+
+    @classmethod
+    def accept(cls, connection, first=settings()):
+        """A server's side of it: .answers are requests then."""
+        self = cls(connection, first, preface=b"")
+        if not self._fill(len(PREFACE)) or not self.buffer.startswith(PREFACE):
+            raise EOFError(self.buffer)
+        self.buffer = self.buffer[len(PREFACE):]
+        return self
 
     def __enter__(self):
         return self

@@ -1,0 +1,57 @@
+/*
+ * What the files of HTTP/2 share: a session around nghttp2's, of either role. Private to the room.
+ */
+#ifndef HTTP_H2_INTERNAL_H
+#define HTTP_H2_INTERNAL_H
+
+#include <nghttp2/nghttp2.h>
+
+#include "http/h2.h"
+
+#define HTTP2_FIELDS_MAX 256 /* that are written, of a head or of trailers */
+
+struct http2_budget {
+	uint32_t left, burst, per_second, per_message;
+};
+
+struct http2_session {
+	nghttp2_session *nghttp2;
+	const struct http2_events *events;
+	void *user;
+	const char *problem;
+	bool is_client;
+	bool in_trailers;  /* of the fields that come: no head has begun with them */
+	bool has_trailers; /* of the stream whose body() is asked */
+	enum http2_flood flooded;
+	uint64_t refilled_ns; /* budgets, last */
+	struct http2_budget budgets[HTTP2_FLOOD_COUNT];
+};
+
+/* Of either role, with these SETTINGS to be sent. NULL when memory is short. */
+struct http2_session *http2_session_make(bool is_client, const struct http2_config *config,
+					 const nghttp2_settings_entry *settings, size_t setting_count,
+					 const struct http2_events *events, void *user, uint64_t now_ns);
+
+/* Fields that speak of a connection: not in HTTP/2 (RFC 9113 section 8.2.2). */
+#define HTTP2_NOT_IN_HEADS                                                                                             \
+	(1ull << HTTP_FIELD_CONNECTION | 1ull << HTTP_FIELD_KEEP_ALIVE | 1ull << HTTP_FIELD_PROXY_CONNECTION |         \
+	 1ull << HTTP_FIELD_TRANSFER_ENCODING | 1ull << HTTP_FIELD_UPGRADE)
+
+/* Field lines of HTTP/1 but those `left_out`, 1 << enum http_field_id, into nv[] from nv[*count] on. False: too many. */
+bool http2_read_lines(struct bytes text, uint64_t left_out, nghttp2_nv *nv, size_t *count);
+/* Asks body() and body_send(). */
+extern const nghttp2_data_provider http2_body;
+
+/* Without white space around it, a line of HTTP/1: h2_request.c. */
+enum http1_error http2_check_value(struct bytes *value);
+/* NULL: there are too many. */
+struct http_field *http2_field_add(struct http_message *message, struct bytes name, struct bytes value);
+
+static inline nghttp2_nv
+http2_field(const char *name, struct bytes value)
+{
+	return (nghttp2_nv){ (uint8_t *)(uintptr_t)name, (uint8_t *)(uintptr_t)value.data, __builtin_strlen(name),
+			     value.len, NGHTTP2_NV_FLAG_NONE };
+}
+
+#endif

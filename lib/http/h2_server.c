@@ -1,0 +1,33 @@
+/* The server's role of a session: who is asked. */
+#include "http/h2_internal.h"
+
+bool
+http2_answer(struct http2_session *s, int32_t id, unsigned int status, struct bytes head, bool has_body)
+{
+	static _Thread_local nghttp2_nv nv[HTTP2_FIELDS_MAX];
+	const uint8_t *fields = head.len == 0 ? NULL : memchr(head.data, '\n', head.len);
+	char digits[4] = { (char)('0' + status / 100 % 10), (char)('0' + status / 10 % 10), (char)('0' + status % 10) };
+	size_t count = 1;
+
+	nv[0] = http2_field(":status", bytes_of(digits, 3));
+	if (fields &&
+	    !http2_read_lines(bytes_from(head, (size_t)(fields + 1 - head.data)), HTTP2_NOT_IN_HEADS, nv, &count))
+		return false;
+	if (status < 200)
+		return nghttp2_submit_headers(s->nghttp2, NGHTTP2_FLAG_NONE, id, NULL, nv, count, NULL) == 0;
+	return nghttp2_submit_response(s->nghttp2, id, nv, count, has_body ? &http2_body : NULL) == 0;
+}
+
+struct http2_session *
+http2_session_new(const struct http2_config *config, const struct http2_events *events, void *user, uint64_t now_ns)
+{
+	const nghttp2_settings_entry settings[] = {
+		{ NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, config->streams_max },
+		{ NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, config->stream_window },
+		/* Weights and dependencies are not followed, and cost nothing (RFC 9218 section 2.1). */
+		{ NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1 },
+	};
+
+	return http2_session_make(false, config, settings, sizeof(settings) / sizeof(settings[0]), events, user,
+				  now_ns);
+}
