@@ -21,10 +21,19 @@ struct config_module *const *
 weir_modules(void)
 {
 	static struct config_module *modules[MODULES_MAX] = {
-		&core_module,          &events_module,       &upstream_module,
-		&stream_module,        &l4_module,           &tls_module,
-		&tls_client_module,    &proxy_server_module, &proxy_location_module,
-		&proxy_real_ip_module, &proxy_stream_module, &proxy_map_module,
+		&core_module,
+		&events_module,
+		&upstream_module,
+		&stream_module,
+		&l4_module,
+		&tls_module,
+		&tls_client_module,
+		&tls_grpc_module,
+		&proxy_server_module,
+		&proxy_location_module,
+		&proxy_real_ip_module,
+		&proxy_stream_module,
+		&proxy_map_module,
 	};
 	size_t count = 0;
 

@@ -112,8 +112,10 @@ const char *const core_unsupported[] = {
 	"weir speaks HTTP to its servers",
 	"scgi_pass",
 	"weir speaks HTTP to its servers",
-	"grpc_pass",
-	"HTTP/2 is not there yet",
+	"grpc_bind",
+	"the source is the address that Linux's route to the server prefers",
+	"grpc_ignore_headers",
+	"what servers say in X-Accel fields is not followed; remove the line",
 	/* stream */
 	"proxy_ssl",
 	"TLS is not there yet",

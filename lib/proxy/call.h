@@ -1,7 +1,7 @@
 /*
  * The server's side of an exchange: where its request goes on to, and where the answer comes from.
  *
- * With HTTP/1 a link has one call at a time (call_h1.c). The rest of an exchange asks a call what follows, and never how it
+ * With HTTP/1 a link has one call at a time (call_h1.c), with HTTP/2 any number (call_h2.c). The rest of an exchange asks a call what follows, and never how it
  * speaks; client.h is the same for the other side.
  *
  * A call belongs to its exchange from the moment that it is opened until release(), which may leave something to be sent
@@ -13,12 +13,12 @@
 
 #include "http/h1.h"
 #include "proxy/place.h"
+#include "proxy/settings.h"
 #include "run/timer.h"
 
 struct proxy_call;
 struct proxy_client;
 struct proxy_exchange;
-struct upstream_group;
 
 struct proxy_call_ops {
 	/* Where a message ends is said below: bodies are content alone, both ways. */
@@ -66,13 +66,11 @@ struct proxy_call {
 	struct timer_deadline timeout;   /* whichever of nginx's times it is that runs */
 	bool connected;                  /* the request can be given to it */
 	bool secures;                    /* before that: the handshake of TLS has begun */
-	bool reused;                     /* its connection was there before: it may have become stale */
-	bool head_sent;
+	bool reused;                     /* its connection was idle before: it may have become stale */
+	bool shared;                     /* its connection was there before, with other calls */
+	bool head_sent, finished;
+	bool unprocessed; /* the server has said that it did nothing about it */
 };
-
-/* The way that a location's servers are spoken to. NULL with *error: there can be none. Not `connected`: events say when. */
-typedef struct proxy_call *proxy_call_open_fn(struct proxy_exchange *x, const struct upstream_group *group,
-					      uint32_t server_index, int *error);
 
 void proxy_call_arm(struct proxy_call *call, int64_t ms);
 

@@ -11,6 +11,10 @@ int proxy_pass_merge(struct config *config, struct config_scope *scope, const st
 		     struct proxy_location *location);
 
 int proxy_set_pass(struct config_directive_call *call);
+/* The location's group: "host[:port]"; `scheme_port` 0: without a port it must be the name of an `upstream`. */
+int proxy_pass_to(struct config_directive_call *call, struct bytes host, uint16_t scheme_port);
+int proxy_set_grpc_pass(struct config_directive_call *call);
+int proxy_set_grpc_off(struct config_directive_call *call);
 int proxy_set_header(struct config_directive_call *call);
 int proxy_set_next_upstream(struct config_directive_call *call);
 int proxy_set_redirect(struct config_directive_call *call);
@@ -55,6 +59,23 @@ int proxy_set_http2_unsupported(struct config_directive_call *call);
 		{ "proxy_request_buffering", PROXY_ANY, 1, 1, CONFIG_FLAG, 0, proxy_set_request_buffering },           \
 	{                                                                                                              \
 		"proxy_redirect", PROXY_ANY, 1, 2, 0, 0, proxy_set_redirect                                            \
+	}
+
+/* grpc_* beside what is in common. */
+#define PROXY_GRPC_DIRECTIVES                                                                                          \
+	{ "grpc_pass", CONFIG_LOCATION, 1, 1, 0, 0, proxy_set_grpc_pass }, PROXY_PASS_ROWS("grpc", grpc),              \
+		{ "grpc_intercept_errors",                                                                             \
+		  PROXY_ANY,                                                                                           \
+		  1,                                                                                                   \
+		  1,                                                                                                   \
+		  CONFIG_FLAG,                                                                                         \
+		  0,                                                                                                   \
+		  proxy_set_grpc_off,                                                                                  \
+		  0,                                                                                                   \
+		  "error pages of your own are not there yet" },                                                       \
+	{                                                                                                              \
+		"grpc_socket_keepalive", PROXY_ANY, 1, 1, CONFIG_FLAG, 0, proxy_set_grpc_off, 0,                       \
+			"there is no kernel socket to probe from"                                                      \
 	}
 
 #endif

@@ -194,8 +194,9 @@ proxy_exchange_log(const struct proxy_exchange *x, enum log_level level, const c
 		if (x->tried_count) {
 			const struct proxy_attempt *attempt = &x->tried[(x->tried_count - 1) % PROXY_ATTEMPTS_MAX];
 			char url[1200];
-			int n = snprintf(url, sizeof(url), "%s://%.*s%.*s", location->pass_secure ? "https" : "http",
-					 (int)attempt->address.len, (const char *)attempt->address.data,
+			int n = snprintf(url, sizeof(url), "%.*s://%.*s%.*s", (int)location->pass_scheme.len,
+					 (const char *)location->pass_scheme.data, (int)attempt->address.len,
+					 (const char *)attempt->address.data,
 					 x->request.target.len > 1024 ? 1024 : (int)x->request.target.len,
 					 (const char *)x->request.target.data);
 

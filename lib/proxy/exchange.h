@@ -21,6 +21,8 @@
 #define PROXY_MEMORY_INLINE                                                                                            \
 	12288 /* a head of a browser, what is sent on of it, and proxy_buffer_size as it is by default */
 #define PROXY_TRAILERS_MAX 4096 /* bytes of field lines behind a body, where they are gathered */
+#define PROXY_KEPT_MAX 4096     /* bytes of a body that can be sent again */
+#define PROXY_RENEWALS_MAX 3 /* times that a connection may end as a request comes, before that counts as a failure */
 
 /* A server that was tried, for $upstream_*. Milliseconds; -1: did not happen. */
 struct proxy_attempt {
@@ -89,6 +91,9 @@ struct proxy_exchange {
 	struct bytes request_pending; /* head not yet in the server's send queue */
 	uint8_t *response_head;
 	size_t response_copied, response_scanned;
+	uint8_t *kept;                /* all that has gone of the body; NULL: it is not kept, or no more */
+	uint32_t kept_len, kept_sent; /* of it, to the server of this attempt */
+	uint8_t renewals;
 	size_t used_before, large_used_before; /* memory in use before the first attempt: a retry starts from there */
 
 	/* flags */

@@ -1,6 +1,7 @@
 #include <stdlib.h>
 
 #include "base/random.h"
+#include "proxy/call_h2.h"
 #include "proxy/virtual_host.h"
 #include "proxy/worker.h"
 #include "tls/sessions.h"
@@ -11,7 +12,24 @@ speaks_tls(const struct proxy_generation *g)
 {
 	struct config_scope *http = config_child(config_root(g->config), CONFIG_HTTP);
 
-	return http && ((struct tls_client_settings *)config_settings(http, &tls_client_module))->clients;
+	return http && (((struct tls_client_settings *)config_settings(http, &tls_client_module))->clients ||
+			((struct tls_client_settings *)config_settings(http, &tls_grpc_module))->clients);
+}
+
+static int
+pool_init(struct proxy_pool *pool, const struct upstream_group *group)
+{
+	uint32_t count = upstream_server_count(group);
+
+	list_init(&pool->idle);
+	pool->servers = calloc(count, sizeof(*pool->servers));
+	if (!pool->servers)
+		return -1;
+	for (uint32_t i = 0; i < count; i++) {
+		list_init(&pool->servers[i].links);
+		pool->servers[i].calls_max = PROXY_CALLS_MAX;
+	}
+	return 0;
 }
 
 static int
@@ -28,7 +46,8 @@ share_init(struct proxy_generation *g, struct proxy_share *share)
 		uint64_t seed;
 
 		random_fill(&seed, sizeof(seed));
-		list_init(&share->pools[i].idle);
+		if (pool_init(&share->pools[i], g->groups[i]) < 0)
+			return -1;
 		share->states[i] = upstream_state_new(g->groups[i], seed);
 		if (!share->states[i])
 			return -1;
@@ -43,6 +62,8 @@ share_fini(struct proxy_generation *g, struct proxy_share *share)
 {
 	for (uint32_t i = 0; share->states && i < g->group_count; i++)
 		upstream_state_free(share->states[i]);
+	for (uint32_t i = 0; share->pools && i < g->group_count; i++)
+		free(share->pools[i].servers);
 	free(share->states);
 	free(share->pools);
 	tls_sessions_free(share->sessions);

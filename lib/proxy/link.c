@@ -18,6 +18,17 @@ serves(const struct proxy_link *link, const struct tls_client *client, struct by
 	return !client || tls_serves(link->transport.tls->session, client, name);
 }
 
+void
+proxy_link_unpark(struct proxy_link *link)
+{
+	if (!link->idle)
+		return;
+	link->idle = false;
+	list_remove(&link->node);
+	link->share->pools[link->group->index].count--;
+	proxy_call_disarm(&link->call);
+}
+
 /* An idle connection to that very server, the warmest first. */
 static struct proxy_link *
 pool_take(struct proxy_pool *pool, uint32_t server_index, const struct tls_client *client, struct bytes name)
@@ -25,10 +36,9 @@ pool_take(struct proxy_pool *pool, uint32_t server_index, const struct tls_clien
 	for (struct list *node = pool->idle.prev; node != &pool->idle; node = node->prev) {
 		struct proxy_link *link = container_of(node, struct proxy_link, node);
 
-		if (link->server_index != server_index || !serves(link, client, name))
+		if (link->http2 || link->server_index != server_index || !serves(link, client, name))
 			continue;
-		list_remove(node);
-		pool->count--;
+		proxy_link_unpark(link);
 		return link;
 	}
 	return NULL;
@@ -96,7 +106,7 @@ proxy_link_open(struct proxy_exchange *x, const struct upstream_group *group, ui
 	}
 	link = pool_take(&x->share->pools[group->index], server_index, client, name);
 	if (link) {
-		proxy_call_disarm(&link->call);
+		link->requests++;
 		link->call.reused = true;
 		link->call.head_sent = false;
 		link->call.exchange = x;
@@ -106,6 +116,7 @@ proxy_link_open(struct proxy_exchange *x, const struct upstream_group *group, ui
 	link = proxy_link_new(worker, x->share, group, server_index, error);
 	if (!link)
 		return NULL;
+	link->requests++;
 	link->call.exchange = x;
 	link->client = client;
 	return &link->call;
@@ -118,15 +129,20 @@ link_free(struct proxy_link *link)
 	slab_put(link->worker->links, link);
 }
 
+static void
+link_leave(struct proxy_link *link)
+{
+	proxy_link_unpark(link);
+	list_remove(&link->node);
+	if (link->http2)
+		proxy_link_http2_free(link->http2);
+	timer_deadline_cancel(link->worker->call_timers, &link->call.timeout);
+}
+
 void
 proxy_link_close(struct proxy_link *link)
 {
-	struct proxy_worker *worker = link->worker;
-
-	if (!link->call.exchange && !list_empty(&link->node))
-		link->share->pools[link->group->index].count--;
-	list_remove(&link->node);
-	timer_deadline_cancel(worker->call_timers, &link->call.timeout);
+	link_leave(link);
 	/* Nobody waits for what the server may still send: a reset spares it the work, and us a FIN-WAIT. With TLS there is
 	 * a last word to be said, an alert or close_notify (RFC 8446 section 6). */
 	if (proxy_transport_readable(&link->transport) ||
@@ -140,7 +156,7 @@ proxy_link_close(struct proxy_link *link)
 void
 proxy_link_finish(struct proxy_link *link)
 {
-	timer_deadline_cancel(link->worker->call_timers, &link->call.timeout);
+	link_leave(link);
 	proxy_transport_close(&link->transport);
 	link_free(link);
 }
@@ -152,7 +168,6 @@ proxy_link_park(struct proxy_link *link)
 	struct proxy_pool *pool = &link->share->pools[group->index];
 	uint64_t age_ms = (link->worker->now_ns - link->started_ns) / NS_PER_MS;
 
-	link->requests++;
 	link->call.exchange = NULL;
 	if (link->worker->draining || link->share != link->worker->share || !group->keepalive ||
 	    link->requests >= group->keepalive_requests || age_ms >= (uint64_t)group->keepalive_time_ms) {
@@ -162,8 +177,58 @@ proxy_link_park(struct proxy_link *link)
 	if (pool->count >= group->keepalive)
 		proxy_link_close(container_of(pool->idle.next, struct proxy_link, node));
 	list_append(&pool->idle, &link->node);
+	link->idle = true;
 	pool->count++;
 	proxy_call_arm(&link->call, group->keepalive_timeout_ms);
+}
+
+bool
+proxy_link_connected(struct proxy_link *link)
+{
+	struct proxy_exchange *x = link->call.exchange;
+	struct proxy_client *client;
+
+	PROXY_COUNT(link->worker, UPSTREAM_CONNECTED);
+	if (link->http2)
+		return proxy_link_http2_connected(link->http2);
+	client = x->client;
+	proxy_upstream_connected(x);
+	return client->exchange == x && x->call == &link->call;
+}
+
+void
+proxy_link_unconnected(struct proxy_link *link, proxy_link_tell_fn *tell, const void *why)
+{
+	if (link->http2)
+		proxy_link_http2_unconnected(link->http2, tell, why);
+	else
+		tell(link->call.exchange, why);
+}
+
+static void
+tell_unconnected(struct proxy_exchange *x, const void *reason)
+{
+	proxy_exchange_unconnected(x, *(const enum tcp_close_reason *)reason);
+}
+
+void
+proxy_link_closed_early(struct proxy_link *link)
+{
+	enum tcp_close_reason reason = proxy_transport_close_reason(&link->transport);
+
+	proxy_link_unconnected(link, tell_unconnected, &reason);
+}
+
+/* Told to the one that waits for it, or to all. */
+static void
+connecting(struct proxy_link *link, uint32_t events)
+{
+	uint32_t more = events & ~(uint32_t)TCP_CONNECTED;
+
+	if (events & TCP_CLOSED)
+		proxy_link_closed_early(link);
+	else if ((events & TCP_CONNECTED) && proxy_link_connected(link) && more)
+		proxy_link_events(link, more);
 }
 
 void
@@ -180,8 +245,10 @@ proxy_link_events(struct proxy_link *link, uint32_t events)
 		return; /* the server spoke of TLS alone */
 	if (link->relay)
 		proxy_relay_link_events(link->relay, events);
-	else if (x && (events & TCP_CLOSED) && !link->call.connected)
-		proxy_exchange_unconnected(x, proxy_transport_close_reason(&link->transport));
+	else if (!link->call.connected)
+		connecting(link, events);
+	else if (link->http2)
+		proxy_link_http2_events(link->http2, events);
 	else if (x)
 		proxy_exchange_call_events(x, events);
 	else

@@ -3,7 +3,7 @@
 bool
 proxy_link_name(struct proxy_exchange *x, uint8_t out[TLS_NAME_MAX], struct bytes *name)
 {
-	const struct tls_client_settings *settings = config_settings(x->location->scope, &tls_client_module);
+	const struct tls_client_settings *settings = x->location->client_settings;
 	size_t len;
 
 	*name = tls_name_of_authority(x->location->pass_host);
@@ -23,21 +23,30 @@ begin(struct proxy_link *link)
 	uint8_t buffer[TLS_NAME_MAX];
 	struct bytes name;
 
-	return proxy_link_name(link->call.exchange, buffer, &name) &&
-	       proxy_transport_connect(&link->transport, link->worker, link->client, name, link->share->sessions,
+	if (link->http2)
+		name = proxy_link_http2_name(link->http2);
+	else if (!proxy_link_name(link->call.exchange, buffer, &name))
+		return false;
+	return proxy_transport_connect(&link->transport, link->worker, link->client, name, link->share->sessions,
 				       server);
 }
 
 static void
-give_up(struct proxy_exchange *x, const char *why)
+tell_unsecured(struct proxy_exchange *x, const void *why)
 {
-	PROXY_COUNT(x->worker, UPSTREAM_TLS_FAILED);
-	proxy_exchange_log(x, LOG_ERR, "%s while SSL handshaking to upstream", why);
+	proxy_exchange_log(x, LOG_ERR, "%s while SSL handshaking to upstream", (const char *)why);
 	proxy_upstream_failed(x, PROXY_NEXT_ERROR, 502);
 }
 
 static void
-no_memory(struct proxy_exchange *x)
+give_up(struct proxy_link *link, const char *why)
+{
+	PROXY_COUNT(link->worker, UPSTREAM_TLS_FAILED);
+	proxy_link_unconnected(link, tell_unsecured, why);
+}
+
+static void
+tell_no_memory(struct proxy_exchange *x, const void *unused)
 {
 	PROXY_COUNT(x->worker, OUT_OF_MEMORY);
 	proxy_upstream_release(x, UPSTREAM_ABANDONED, false);
@@ -48,33 +57,27 @@ no_memory(struct proxy_exchange *x)
 static bool
 agreed(struct proxy_link *link)
 {
-	struct proxy_exchange *x = link->call.exchange;
-	struct proxy_client *client = x->client;
-
 	if (!tls_server_trusted(link->transport.tls->session)) {
-		give_up(x, tls_problem());
+		give_up(link, tls_problem());
 		return false;
 	}
 	PROXY_COUNT(link->worker, UPSTREAM_TLS_HANDSHAKES);
 	if (tls_resumed(link->transport.tls->session))
 		PROXY_COUNT(link->worker, UPSTREAM_TLS_RESUMED);
-	proxy_exchange_call_events(x, TCP_CONNECTED);
-	return client->exchange == x && x->call == &link->call;
+	return proxy_link_connected(link);
 }
 
 void
 proxy_link_secure(struct proxy_link *link, uint32_t events)
 {
-	struct proxy_exchange *x = link->call.exchange;
-
 	if (!link->transport.tls) {
 		if (!(events & TCP_CONNECTED)) {
 			if (events & TCP_CLOSED) /* not even that */
-				proxy_exchange_unconnected(x, proxy_transport_close_reason(&link->transport));
+				proxy_link_closed_early(link);
 			return;
 		}
 		if (!begin(link)) {
-			no_memory(x);
+			proxy_link_unconnected(link, tell_no_memory, NULL);
 			return;
 		}
 		link->call.secures = true;
@@ -90,7 +93,7 @@ step(struct proxy_link *link, bool closed)
 	const char *problem = proxy_transport_handshake_problem(&link->transport, status, closed);
 
 	if (problem)
-		give_up(link->call.exchange, problem);
+		give_up(link, problem);
 	else if (status == TLS_OK && agreed(link))
 		/* What the server said behind it is read now: nothing may follow that would bring it. */
 		proxy_link_events(link, closed ? TCP_CLOSED : TCP_READABLE);

@@ -262,10 +262,15 @@ location_finish(struct config *config, struct config_scope *scope, void *setting
 	struct proxy_location *location = settings;
 
 	if (location->pass_secure) {
-		location->client = tls_client_get(config, scope);
+		const struct config_module *module = location->pass_http2 ? &tls_grpc_module : &tls_client_module;
+
+		location->client_settings = config_settings(scope, module);
+		location->client = tls_client_get(config, scope, module);
 		if (!location->client)
 			return -EINVAL;
 	}
+	if (location->pass_http2)
+		location->redirect_mode = PROXY_REDIRECT_OFF; /* there is no grpc_redirect */
 	return scope->context == CONFIG_LOCATION ? proxy_locations_build(config, scope, &location->locations) : 0;
 }
 
@@ -297,6 +302,7 @@ static const struct config_directive directives[] = {
 	{ "port_in_redirect", ANY, 1, 1, CONFIG_FLAG, 0, config_set_flag, FIELD(port_in_redirect) },
 	{ "http2_chunk_size", ANY, 1, 1, 0, 0, proxy_set_http2_chunk_size, FIELD(http2_chunk_size) },
 	PROXY_PASS_DIRECTIVES,
+	PROXY_GRPC_DIRECTIVES,
 	{ 0 },
 };
 

@@ -2,6 +2,7 @@
 
 #include "http/message.h"
 #include "proxy/directives.h"
+#include "proxy/worker.h"
 
 const struct config_word proxy_http_versions[] = { { "1.0", 0 }, { "1.1", 1 }, { 0 } };
 
@@ -56,10 +57,12 @@ port_at(struct bytes host)
 	return host.len;
 }
 
+/* As in a Host field; `scheme_port` needs no mention. */
 static void
-pass_names(struct config_directive_call *call, struct proxy_location *location, struct bytes host)
+pass_names(struct config_directive_call *call, struct proxy_location *location, struct bytes host,
+	   struct bytes scheme_port)
 {
-	struct bytes port, scheme_port = bytes_of_string(location->pass_secure ? "443" : "80");
+	struct bytes port;
 	size_t at;
 
 	location->pass_host = arena_copy(config_arena(call->config), host);
@@ -72,29 +75,41 @@ pass_names(struct config_directive_call *call, struct proxy_location *location, 
 }
 
 int
+proxy_pass_to(struct config_directive_call *call, struct bytes host, uint16_t scheme_port)
+{
+	struct proxy_location *location = call->settings;
+	const char *port = scheme_port ? arena_printf(config_arena(call->config), "%u", scheme_port) : "";
+
+	if (location->group)
+		return config_fail(call, "\"%s\" directive is duplicate", call->directive->name);
+	if (bytes_index(host, '$') >= 0)
+		return config_fail(call, "\"%s\" with a variable for its host is not supported by this version of weir",
+				   call->directive->name);
+	if (host.len == 0)
+		return config_fail(call, "no host in upstream \"%s\"", (const char *)host.data);
+	pass_names(call, location, host, bytes_of_string(port));
+	location->group = upstream_group_refer(call, location->pass_host, scheme_port);
+	return location->group ? 0 : -EINVAL;
+}
+
+int
 proxy_set_pass(struct config_directive_call *call)
 {
 	struct proxy_location *location = call->settings;
 	struct bytes url = call->words[1], plain = BYTES("http://"), secure = BYTES("https://");
+	bool is_secure = bytes_start_with(url, secure);
 	size_t host_len = 0;
 
-	if (location->group)
-		return config_fail(call, "\"proxy_pass\" directive is duplicate");
-	location->pass_secure = bytes_start_with(url, secure);
-	if (!location->pass_secure && !bytes_start_with(url, plain))
+	if (!is_secure && !bytes_start_with(url, plain))
 		return config_fail(call, "invalid URL prefix");
-	url = bytes_from(url, location->pass_secure ? secure.len : plain.len);
+	url = bytes_from(url, is_secure ? secure.len : plain.len);
 	while (host_len < url.len && url.data[host_len] != '/' && url.data[host_len] != '?')
 		host_len++;
-	if (bytes_index(bytes_of(url.data, host_len), '$') >= 0)
-		return config_fail(
-			call, "\"proxy_pass\" with a variable for its host is not supported by this version of weir");
-	if (host_len == 0)
-		return config_fail(call, "no host in upstream \"%s\"", (const char *)url.data);
-	pass_names(call, location, bytes_of(url.data, host_len));
-	location->group = upstream_group_refer(call, location->pass_host, location->pass_secure ? 443 : 80);
-	if (!location->group)
+	if (proxy_pass_to(call, bytes_of(url.data, host_len), is_secure ? 443 : 80) < 0)
 		return -EINVAL;
+	location->open = proxy_link_open;
+	location->pass_secure = is_secure;
+	location->pass_scheme = bytes_of_string(is_secure ? "https" : "http");
 	return pass_uri(call, location, url, host_len);
 }
 
@@ -187,7 +202,7 @@ proxy_set_redirect(struct config_directive_call *call)
 	}
 	if (call->word_count == 2 && !is_default)
 		return config_fail(call, "invalid parameter \"%s\"", (const char *)call->words[1].data);
-	if (is_default && !location->group)
+	if (is_default && (!location->group || location->pass_http2))
 		return config_fail(call,
 				   "\"proxy_redirect default\" should be placed after the \"proxy_pass\" directive");
 	if (call->words[1].data[0] == '~' || bytes_index(call->words[1], '$') >= 0)
@@ -233,6 +248,7 @@ void
 proxy_pass_init(struct proxy_location *location)
 {
 	pass_init(&location->proxy);
+	pass_init(&location->grpc);
 	location->redirect_mode = CONFIG_UNSET;
 }
 
@@ -278,6 +294,8 @@ proxy_pass_merge(struct config *config, struct config_scope *scope, const struct
 		location->redirect_count = parent->redirect_count;
 	}
 	config_merge(location->redirect_mode, parent->redirect_mode, CONFIG_UNSET, PROXY_REDIRECT_DEFAULT);
-	location->pass = &location->proxy;
-	return pass_merge(config, scope, &parent->proxy, &location->proxy, "proxy_buffer_size");
+	location->pass = location->pass_http2 ? &location->grpc : &location->proxy;
+	if (pass_merge(config, scope, &parent->proxy, &location->proxy, "proxy_buffer_size") < 0)
+		return -EINVAL;
+	return pass_merge(config, scope, &parent->grpc, &location->grpc, "grpc_buffer_size");
 }

@@ -30,6 +30,59 @@ body_bad(struct proxy_exchange *x, unsigned int status, enum http1_error error)
 	give_up(x, status);
 }
 
+/* What frames, routes or authenticates has no place in trailers (RFC 9110 section 6.5.1). */
+void
+proxy_trailer_add(struct proxy_exchange *x, struct bytes *lines, struct bytes name, struct bytes value)
+{
+	size_t len = name.len + value.len + 4;
+	uint8_t *line;
+
+	if (name.len && name.data[0] == ':')
+		return;
+	if (http_field_identify(name) != HTTP_FIELD_OTHER || lines->len + len > PROXY_TRAILERS_MAX)
+		return;
+	if (!lines->data)
+		lines->data = proxy_exchange_alloc(x, PROXY_TRAILERS_MAX);
+	if (!lines->data)
+		return;
+	line = (uint8_t *)(uintptr_t)lines->data + lines->len;
+	memcpy(line, name.data, name.len);
+	memcpy(line + name.len, ": ", 2);
+	if (value.len)
+		memcpy(line + name.len + 2, value.data, value.len);
+	memcpy(line + len - 2, "\r\n", 2);
+	lines->len += len;
+}
+
+/* ---- what may have to go again ---- */
+
+void
+proxy_body_keep(struct proxy_exchange *x, const struct tcp_queue *queue, uint32_t offset, uint32_t len)
+{
+	if (!x->kept || x->response_started || len > PROXY_KEPT_MAX - x->kept_len) {
+		x->kept = NULL;
+		return;
+	}
+	x->kept_len += tcp_queue_copy(queue->head, offset, x->kept + x->kept_len, len);
+	x->kept_sent = x->kept_len;
+}
+
+/* To a further server. False: it has no room for all of it now. */
+static bool
+send_kept(struct proxy_exchange *x)
+{
+	struct proxy_call *to = x->call;
+
+	if (!x->kept || x->kept_sent == x->kept_len)
+		return true;
+	x->kept_sent += proxy_call_write(to, x->kept + x->kept_sent, x->kept_len - x->kept_sent);
+	if (x->kept_sent < x->kept_len)
+		to->ops->want_writable(to);
+	return x->kept_sent == x->kept_len;
+}
+
+/* ---- on to the server ---- */
+
 static void
 tunnel_to_server(struct proxy_exchange *x)
 {
@@ -94,6 +147,27 @@ last_chunk(struct proxy_exchange *x)
 	return STEP_MORE;
 }
 
+/* Content as it is, to a server that frames itself. */
+static enum step
+content_step(struct proxy_exchange *x, uint32_t size)
+{
+	struct proxy_call *to = x->call;
+	uint32_t room = proxy_call_writable(to);
+
+	if (room == 0) {
+		to->ops->want_writable(to);
+		return STEP_WAIT;
+	}
+	size = size < room ? size : room;
+	x->request_content += size;
+	x->body_sent = true;
+	if (!proxy_moved_all(x, to->ops->give(to, x->client, size), size)) {
+		give_up(x, 500);
+		return STEP_END;
+	}
+	return STEP_MORE;
+}
+
 /* Until the client ends it, which is said below. */
 static enum step
 framed_step(struct proxy_exchange *x)
@@ -107,13 +181,34 @@ framed_step(struct proxy_exchange *x)
 	}
 	if (!size && !x->client->input_ended)
 		return STEP_WAIT;
-	if (!x->discard_body)
+	if (!x->discard_body && !x->call->ops->is_framed)
 		return size ? chunk_step(x, size) : last_chunk(x);
+	if (!x->discard_body && size)
+		return content_step(x, size);
 	x->request_content += size;
 	if (size)
 		x->client->ops->consume(x->client, size);
 	x->request_done = x->client->input_ended;
 	return STEP_MORE;
+}
+
+/* As the client has framed it, or, where the server frames itself, its content alone. */
+static bool
+pass_on(struct proxy_exchange *x, uint32_t consumed, uint32_t offset, uint32_t size)
+{
+	struct proxy_client *from = x->client;
+	struct proxy_call *to = x->call;
+
+	x->body_sent = true;
+	if (!to->ops->is_framed)
+		return proxy_moved_all(x, to->ops->give(to, from, consumed), consumed);
+	if (offset)
+		from->ops->consume(from, offset);
+	if (size && !proxy_moved_all(x, to->ops->give(to, from, size), size))
+		return false;
+	if (consumed > offset + size)
+		from->ops->consume(from, consumed - offset - size);
+	return true;
 }
 
 /* One run of contiguous bytes from the client to the server, or, for an answer of our own, to nowhere. */
@@ -145,12 +240,9 @@ body_step(struct proxy_exchange *x)
 	}
 	if (x->discard_body) {
 		from->ops->consume(from, (uint32_t)consumed);
-	} else {
-		x->body_sent = true;
-		if (!proxy_moved_all(x, x->call->ops->give(x->call, from, (uint32_t)consumed), (uint32_t)consumed)) {
-			give_up(x, 500);
-			return STEP_END;
-		}
+	} else if (!pass_on(x, (uint32_t)consumed, (uint32_t)offset, (uint32_t)size)) {
+		give_up(x, 500);
+		return STEP_END;
 	}
 	if (result == HTTP1_DONE)
 		x->request_done = true;
@@ -203,6 +295,10 @@ proxy_request_body(struct proxy_exchange *x)
 	}
 	if (!x->discard_body && (!x->call || !x->call->head_sent))
 		return; /* it waits in the receive queue */
+	if (!x->discard_body && !send_kept(x)) {
+		proxy_upstream_watch(x, false);
+		return;
+	}
 	if (!x->request_done)
 		say_continue(x);
 	while (step == STEP_MORE && !x->request_done) {
@@ -219,6 +315,8 @@ proxy_request_body(struct proxy_exchange *x)
 		proxy_exchange_end(x);
 		return;
 	}
+	if (!x->discard_body && x->call->ops->finish && !x->call->finished)
+		x->call->ops->finish(x->call, x->request_trailers);
 	if (!x->client_blocked)
 		proxy_client_disarm(x->client);
 	proxy_upstream_watch(x, moved);

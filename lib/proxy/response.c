@@ -168,6 +168,14 @@ wants_next(const struct proxy_exchange *x)
 	return why && proxy_upstream_may_retry(x, why);
 }
 
+bool
+proxy_response_memory(struct proxy_exchange *x)
+{
+	if (!x->response_head)
+		x->response_head = proxy_exchange_alloc(x, x->location->pass->buffer_size);
+	return x->response_head;
+}
+
 /* True when a head is complete and x->response holds it. */
 static bool
 read_head(struct proxy_exchange *x, uint32_t events)
@@ -175,14 +183,11 @@ read_head(struct proxy_exchange *x, uint32_t events)
 	const char *problem;
 	enum http1_result result;
 
-	if (!x->response_head) {
-		x->response_head = proxy_exchange_alloc(x, x->location->pass->buffer_size);
-		if (!x->response_head) {
-			PROXY_COUNT(x->worker, OUT_OF_MEMORY);
-			proxy_upstream_release(x, UPSTREAM_ABANDONED, false);
-			proxy_exchange_answer(x, 500);
-			return false;
-		}
+	if (!proxy_response_memory(x)) {
+		PROXY_COUNT(x->worker, OUT_OF_MEMORY);
+		proxy_upstream_release(x, UPSTREAM_ABANDONED, false);
+		proxy_exchange_answer(x, 500);
+		return false;
 	}
 	result = x->call->ops->read_head(x->call, x, &problem);
 	if (result == HTTP1_DONE) {
@@ -376,7 +381,24 @@ pump_framed(struct proxy_exchange *x)
 	return result == HTTP1_DONE ? PUMP_DONE : PUMP_MORE;
 }
 
-/* From bytes that end with the connection to chunks. */
+/* With the trailers of a server that frames itself. */
+static enum pump
+last_chunk(struct proxy_exchange *x, uint32_t room)
+{
+	struct proxy_client *client = x->client;
+	uint32_t len = (uint32_t)x->response_trailers.len;
+
+	if (room < len + 5)
+		return PUMP_WAIT_CLIENT;
+	if (proxy_client_write(client, "0\r\n", 3) < 3 ||
+	    (len && proxy_client_write(client, x->response_trailers.data, len) < len) ||
+	    proxy_client_write(client, "\r\n", 2) < 2)
+		return PUMP_BROKEN;
+	x->body_bytes += len + 5;
+	return PUMP_DONE;
+}
+
+/* From bytes that end with the connection, or are framed below, to chunks. */
 static enum pump
 pump_chunked(struct proxy_exchange *x)
 {
@@ -391,12 +413,7 @@ pump_chunked(struct proxy_exchange *x)
 		return PUMP_WAIT_CLIENT;
 	if (!size) {
 		silent = server_silent(x);
-		if (silent == PUMP_DONE) {
-			if (proxy_client_write(client, "0\r\n\r\n", 5) < 5)
-				return PUMP_BROKEN;
-			x->body_bytes += 5;
-		}
-		return silent;
+		return silent == PUMP_DONE ? last_chunk(x, room) : silent;
 	}
 	size = size < room - HTTP1_CHUNK_FRAMING ? size : room - HTTP1_CHUNK_FRAMING;
 	line_len = http1_chunk_head(line, size);

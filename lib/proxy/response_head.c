@@ -213,6 +213,15 @@ write_known(struct proxy_exchange *x, struct proxy_head_writer *head, enum http_
 		proxy_head_field(head, field->name, field->value);
 }
 
+/* Where HTTP/2 says below that nothing follows, HTTP/1 has to say it here. */
+static bool
+is_silently_empty(const struct proxy_exchange *x)
+{
+	return x->call->ops->is_framed && !x->client->ops->is_framed && x->response.framing == HTTP_NO_BODY &&
+	       x->request.method != HTTP_HEAD && x->response.status != 204 && x->response.status != 304 &&
+	       !http_message_field(&x->response, HTTP_FIELD_CONTENT_LENGTH);
+}
+
 /* ---- whole heads ---- */
 
 bool
@@ -231,8 +240,10 @@ proxy_response_head_of_server(struct proxy_exchange *x, struct proxy_head_writer
 		proxy_head_field(head, (struct bytes)BYTES("Date"),
 				 bytes_of(date, log_time_http(x->worker->real_ns, date)));
 	write_known(x, head, HTTP_FIELD_CONTENT_TYPE);
-	if (x->response_mode == PROXY_RESPONSE_AS_IS && x->response.framing != HTTP_CHUNKED)
+	if (x->response_mode != PROXY_RESPONSE_CHUNKED && x->response.framing != HTTP_CHUNKED)
 		write_known(x, head, HTTP_FIELD_CONTENT_LENGTH);
+	if (is_silently_empty(x))
+		proxy_head_literal(head, "Content-Length: 0\r\n");
 	write_known(x, head, HTTP_FIELD_LAST_MODIFIED);
 	write_known(x, head, HTTP_FIELD_LOCATION);
 	if (x->response_mode == PROXY_RESPONSE_CHUNKED ||

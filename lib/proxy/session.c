@@ -45,6 +45,7 @@ proxy_sessions_reap(struct proxy_worker *worker)
 		slab_put(worker->sessions, session);
 	}
 	proxy_streams_reap(worker);
+	proxy_calls_reap(worker);
 }
 
 void

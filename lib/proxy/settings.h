@@ -14,6 +14,13 @@
 #include "tls/settings.h"
 #include "upstream/upstream.h"
 
+struct proxy_call;
+struct proxy_exchange;
+
+/* The way that a location's servers are spoken to. NULL with *error: there can be none. Not `connected`: events say when. */
+typedef struct proxy_call *proxy_call_open_fn(struct proxy_exchange *exchange, const struct upstream_group *group,
+					      uint32_t server_index, int *error);
+
 extern struct config_module proxy_server_module;
 extern struct config_module proxy_location_module;
 
@@ -134,17 +141,21 @@ struct proxy_location {
 	int return_status; /* CONFIG_UNSET: none */
 	struct config_value *return_text;
 
-	/* `proxy_pass` of this very block: not inherited */
+	/* `proxy_pass` or `grpc_pass` of this very block: not inherited */
 	struct upstream_group *group;
-	bool pass_secure;                /* https:// */
-	const struct tls_client *client; /* what is spoken then; NULL: no TLS */
-	struct bytes pass_host;          /* as written behind http:// or https:// */
-	struct bytes pass_authority;     /* $proxy_host and the Host field: without the port where it is the scheme's */
-	struct bytes pass_port;          /* $proxy_port */
-	struct bytes pass_uri; /* replaces the location's prefix; data NULL: the request's own target goes on */
+	proxy_call_open_fn *open;
+	bool pass_http2;                                   /* grpc_pass */
+	bool pass_secure;                                  /* https://, grpcs:// */
+	struct bytes pass_scheme;                          /* in front of "://" */
+	const struct tls_client *client;                   /* what is spoken then; NULL: no TLS */
+	const struct tls_client_settings *client_settings; /* likewise */
+	struct bytes pass_host;                            /* as written behind http:// or https:// */
+	struct bytes pass_authority; /* $proxy_host and the Host field: without the port where it is the scheme's */
+	struct bytes pass_port;      /* $proxy_port */
+	struct bytes pass_uri;       /* replaces the location's prefix; data NULL: the request's own target goes on */
 	struct config_value *pass_value; /* a URI with variables: goes to the server as it comes out */
-	/* the rest of proxy_*, inherited */
-	struct proxy_pass proxy;
+	/* the rest of proxy_* and grpc_*, inherited */
+	struct proxy_pass proxy, grpc;
 	const struct proxy_pass *pass; /* those that hold here */
 	int redirect_mode;             /* enum proxy_redirect_mode */
 	struct proxy_redirect *redirects;

@@ -112,30 +112,6 @@ reset(struct proxy_stream *stream, enum http2_code code)
 
 /* ---- the request's head ---- */
 
-/* A trailer becomes a line behind the last chunk, where there is one. */
-static void
-trailer(struct proxy_exchange *x, struct bytes name, struct bytes value)
-{
-	size_t len = name.len + value.len + 4;
-	uint8_t *line;
-
-	if (name.len && name.data[0] == ':')
-		return;
-	if (http_field_identify(name) != HTTP_FIELD_OTHER || x->request_trailers.len + len > PROXY_TRAILERS_MAX)
-		return; /* what frames, routes or authenticates has no place in trailers (RFC 9110 section 6.5.1) */
-	if (!x->request_trailers.data)
-		x->request_trailers.data = proxy_exchange_alloc(x, PROXY_TRAILERS_MAX);
-	if (!x->request_trailers.data)
-		return;
-	line = (uint8_t *)(uintptr_t)x->request_trailers.data + x->request_trailers.len;
-	memcpy(line, name.data, name.len);
-	memcpy(line + name.len, ": ", 2);
-	if (value.len)
-		memcpy(line + name.len + 2, value.data, value.len);
-	memcpy(line + len - 2, "\r\n", 2);
-	x->request_trailers.len += len;
-}
-
 /* nginx's bounds: large_client_header_buffers, each for a field, all of them for a head. */
 static bool
 fits(struct proxy_exchange *x, size_t len)
@@ -157,7 +133,7 @@ field(void *user, struct bytes name, struct bytes value, bool is_trailer)
 	if (!x || x->bad || stream->head_too_large)
 		return;
 	if (is_trailer) {
-		trailer(x, name, value);
+		proxy_trailer_add(x, &x->request_trailers, name, value);
 		return;
 	}
 	copy = fits(x, name.len + value.len + 4) ? proxy_exchange_alloc(x, name.len + value.len) : NULL;

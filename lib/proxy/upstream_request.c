@@ -71,6 +71,22 @@ write_target(struct proxy_exchange *x, struct proxy_head_writer *head)
 	}
 }
 
+/* RFC 9110 section 10.1.4; gRPC's servers insist on it. */
+static bool
+wants_trailers(const struct proxy_exchange *x)
+{
+	const struct http_field *te = http_message_field(&x->request, HTTP_FIELD_TE);
+	struct bytes list, element;
+
+	if (!te)
+		return false;
+	list = te->value;
+	while (http_list_next(&list, &element))
+		if (bytes_equal_ignoring_case(element, (struct bytes)BYTES("trailers")))
+			return true;
+	return false;
+}
+
 static void
 write_set_headers(struct proxy_exchange *x, struct proxy_head_writer *head)
 {
@@ -94,6 +110,8 @@ write_set_headers(struct proxy_exchange *x, struct proxy_head_writer *head)
 		proxy_head_field(head, (struct bytes)BYTES("Host"), location->pass_authority);
 	if (!(location->pass->header_ids >> HTTP_FIELD_CONNECTION & 1))
 		proxy_head_literal(head, "Connection: close\r\n");
+	if (!(location->pass->header_ids >> HTTP_FIELD_TE & 1) && x->call->ops->is_framed && wants_trailers(x))
+		proxy_head_literal(head, "TE: trailers\r\n");
 }
 
 /* As it came, or as a client that frames itself did not say how long it is. */
@@ -191,9 +209,10 @@ sent_something_unsafe(const struct proxy_exchange *x)
 	bool idempotent =
 		method != HTTP_POST && method != HTTP_PATCH && !bytes_equal_string(x->request.method_text, "LOCK");
 
-	if (x->body_sent)
+	if (x->body_sent && !x->kept)
 		return true; /* it is gone: bodies are not stored */
-	return x->call && x->call->head_sent && !idempotent && !(x->location->pass->next & PROXY_NEXT_NON_IDEMPOTENT);
+	return x->call && x->call->head_sent && !x->call->unprocessed && !idempotent &&
+	       !(x->location->pass->next & PROXY_NEXT_NON_IDEMPOTENT);
 }
 
 bool
@@ -202,7 +221,7 @@ proxy_upstream_may_retry(const struct proxy_exchange *x, uint32_t why)
 	const struct proxy_location *location = x->location;
 	uint64_t spent_ms = (x->worker->now_ns - x->first_attempt_ns) / NS_PER_MS;
 
-	if (x->response_started || x->body_sent || !(location->pass->next & why) ||
+	if (x->response_started || (x->body_sent && !x->kept) || !(location->pass->next & why) ||
 	    (location->pass->next & PROXY_NEXT_OFF))
 		return false;
 	if (x->attempts.count >= upstream_tries(x->share->states[location->group->index]) ||
@@ -241,7 +260,7 @@ next_attempt(struct proxy_exchange *x)
 		}
 		attempt_record(x, group->servers[index].address_text);
 		x->server_index = index;
-		x->call = proxy_link_open(x, group, (uint32_t)index, &error);
+		x->call = x->location->open(x, group, (uint32_t)index, &error);
 		if (x->call)
 			break;
 		PROXY_COUNT(x->worker, UPSTREAM_CONNECT_FAILED);
@@ -260,10 +279,20 @@ next_attempt(struct proxy_exchange *x)
 		proxy_call_arm(x->call, x->location->pass->connect_timeout_ms);
 }
 
+/* What is kept of the body lives longer than an attempt: it comes before what each of them starts from. */
+static void
+body_keep_begin(struct proxy_exchange *x)
+{
+	bool may_go_again = x->location->pass_http2 && !x->request_done && !(x->location->pass->next & PROXY_NEXT_OFF);
+
+	x->kept = may_go_again ? proxy_exchange_alloc(x, PROXY_KEPT_MAX) : NULL;
+}
+
 void
 proxy_upstream_start(struct proxy_exchange *x)
 {
 	x->first_attempt_ns = x->worker->now_ns;
+	body_keep_begin(x);
 	x->used_before = x->used;
 	x->large_used_before = x->large_used;
 	next_attempt(x);
@@ -305,11 +334,18 @@ proxy_upstream_release(struct proxy_exchange *x, enum upstream_result result, bo
 	call->ops->release(call, reusable);
 }
 
-/* A pooled connection that the server had closed meanwhile says nothing about the server: that one may be tried again. */
+/* A pooled connection that the server had closed meanwhile says nothing about the server: that one may be tried again. Nor
+ * does one of HTTP/2 that has come to its end, though there is an end to that, too. */
 static bool
-was_stale(const struct proxy_exchange *x)
+was_stale(struct proxy_exchange *x)
 {
-	return x->call && x->call->reused && !x->response_copied;
+	const struct proxy_call *call = x->call;
+
+	if (!call || x->response_copied)
+		return false;
+	if (call->unprocessed && (call->reused || call->shared))
+		return x->renewals++ < PROXY_RENEWALS_MAX;
+	return call->reused;
 }
 
 void
@@ -335,6 +371,7 @@ proxy_upstream_failed(struct proxy_exchange *x, uint32_t why, unsigned int statu
 	}
 	x->response_head = NULL;
 	x->response_copied = x->response_scanned = 0;
+	x->kept_sent = 0;
 	x->used = x->used_before;
 	x->large_used = x->large_used_before;
 	next_attempt(x);
@@ -436,12 +473,8 @@ proxy_exchange_call_events(struct proxy_exchange *x, uint32_t events)
 	struct proxy_client *client = x->client;
 	struct proxy_call *call = x->call;
 
-	if (events & TCP_CONNECTED) {
-		PROXY_COUNT(x->worker, UPSTREAM_CONNECTED);
-		proxy_upstream_connected(x);
-	} else if (events & TCP_WRITABLE) {
+	if (events & TCP_WRITABLE)
 		proxy_upstream_send(x);
-	}
 	if (client->exchange != x || x->call != call)
 		return;
 	if (events & (TCP_READABLE | TCP_END_OF_STREAM | TCP_CLOSED))

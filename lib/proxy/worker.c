@@ -1,5 +1,6 @@
 #include <stdlib.h>
 
+#include "proxy/call_h2.h"
 #include "proxy/stream.h"
 #include "proxy/worker.h"
 
@@ -53,6 +54,8 @@ proxy_worker_new(const struct proxy_worker_config *config, uint64_t now_ns)
 	list_init(&worker->http2_sessions);
 	list_init(&worker->http2_writing);
 	list_init(&worker->streams_gone);
+	list_init(&worker->links_writing);
+	list_init(&worker->calls_gone);
 	list_init(&worker->tls_writing);
 	list_init(&worker->tls_waking);
 	list_init(&worker->tls_starved);
@@ -67,11 +70,14 @@ proxy_worker_new(const struct proxy_worker_config *config, uint64_t now_ns)
 	worker->http2 = slab_new(sizeof(struct proxy_http2), 64, n);
 	/* Some are only sending, their exchange having ended. */
 	worker->streams = slab_new(sizeof(struct proxy_stream), 64, 2 * n);
+	worker->links_http2 = slab_new(sizeof(struct proxy_link_http2), 64, n);
+	/* Some have been let go of, and the next attempt has begun. */
+	worker->calls = slab_new(sizeof(struct proxy_call_http2), 64, 2 * n);
 	worker->client_timers = timer_wheel_new(TIMER_TICK_NS, now_ns, client_expired, worker);
 	worker->call_timers = timer_wheel_new(TIMER_TICK_NS, now_ns, call_expired, worker);
 	if (worker->sessions && worker->links && worker->exchanges && worker->large && worker->tls && worker->origins &&
-	    worker->relays && worker->hellos && worker->http2 && worker->streams && worker->client_timers &&
-	    worker->call_timers)
+	    worker->relays && worker->hellos && worker->http2 && worker->streams && worker->links_http2 &&
+	    worker->calls && worker->client_timers && worker->call_timers)
 		return worker;
 	proxy_worker_free(worker);
 	return NULL;
@@ -90,6 +96,8 @@ proxy_worker_free(struct proxy_worker *worker)
 	slab_free(worker->origins);
 	slab_free(worker->http2);
 	slab_free(worker->streams);
+	slab_free(worker->links_http2);
+	slab_free(worker->calls);
 	slab_free(worker->relays);
 	slab_free(worker->hellos);
 	timer_wheel_free(worker->client_timers);
@@ -149,6 +157,16 @@ proxy_worker_handshakes(struct proxy_worker *worker, bool packets_wait)
 	return proxy_session_handshake(worker) + proxy_link_handshake(worker);
 }
 
+/* Room on the one side lets the other go on, as far as TCP takes it. */
+static void
+http2_flush(struct proxy_worker *worker)
+{
+	do {
+		proxy_http2_flush(worker);
+		proxy_links_flush(worker);
+	} while (!list_empty(&worker->http2_writing));
+}
+
 unsigned int
 proxy_worker_run(struct proxy_worker *worker, uint64_t now_ns, uint64_t real_ns, bool packets_wait)
 {
@@ -184,7 +202,7 @@ proxy_worker_run(struct proxy_worker *worker, uint64_t now_ns, uint64_t real_ns,
 	done += timer_wheel_advance(worker->client_timers, now_ns, TIMERS_PER_ROUND);
 	done += timer_wheel_advance(worker->call_timers, now_ns, TIMERS_PER_ROUND);
 	proxy_sessions_reap(worker);
-	proxy_http2_flush(worker);
+	http2_flush(worker);
 	proxy_transports_flush(worker);
 	return done;
 }

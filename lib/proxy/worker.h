@@ -46,7 +46,7 @@ struct proxy_session {
 	uint64_t started_ns, linger_until_ns;
 };
 
-/* A server's connection: of HTTP/1, its one call at a time; or of a relay. */
+/* A server's connection: of HTTP/1, with one call at a time, of HTTP/2 (call_h2.h), or of a relay. */
 struct proxy_link {
 	enum proxy_end end;
 	uint32_t server_index, requests;
@@ -57,6 +57,8 @@ struct proxy_link {
 	struct proxy_share *share;
 	const struct upstream_group *group;
 	const struct tls_client *client; /* NULL: without TLS */
+	struct proxy_link_http2 *http2;  /* what it carries; NULL: its own call */
+	bool idle;                       /* in the pool */
 	struct list node;                /* in the pool of its group, or in worker->link_handshakes */
 	uint64_t started_ns;
 };
@@ -65,6 +67,13 @@ struct proxy_link {
 struct proxy_pool {
 	struct list idle; /* links, the most recently used last */
 	uint32_t count;
+	struct proxy_servers *servers; /* of the group, by their number */
+};
+
+/* Connections of HTTP/2 with a server. */
+struct proxy_servers {
+	struct list links;  /* those that take calls */
+	uint32_t calls_max; /* at once on one, as the server said last */
 };
 
 struct proxy_share {
@@ -95,7 +104,8 @@ struct proxy_worker {
 	struct proxy_share *share; /* of the generation in force */
 	bool draining;
 	uint64_t now_ns, real_ns, sessions_made;
-	struct slab *sessions, *links, *exchanges, *large, *tls, *origins, *relays, *hellos, *http2, *streams;
+	struct slab *sessions, *links, *exchanges, *large, *tls, *origins, *relays, *hellos, *http2, *streams,
+		*links_http2, *calls;
 	uint32_t connections_max;
 	struct timer_wheel *client_timers, *call_timers;
 	struct list idle;                                        /* sessions between requests */
@@ -105,6 +115,7 @@ struct proxy_worker {
 	unsigned int postponed;                                  /* rounds in which both have waited */
 	struct list gone;                                        /* sessions that have ended in this step */
 	struct list http2_sessions, http2_writing, streams_gone; /* see stream.h */
+	struct list links_writing, calls_gone;                   /* see call_h2.h */
 	struct list tls_writing, tls_waking, tls_starved;        /* see transport.h */
 	uint64_t tls_fed_ns;                                     /* when those that starve look again */
 	struct random random;
@@ -210,6 +221,12 @@ void proxy_request_handle(struct proxy_exchange *exchange);
 
 void proxy_request_body(struct proxy_exchange *exchange);
 
+/* Bytes of the body that have come to lie in `queue` behind the first `offset`: kept while the request may have to be made
+ * again, and as long as they are few. */
+void proxy_body_keep(struct proxy_exchange *exchange, const struct tcp_queue *queue, uint32_t offset, uint32_t len);
+/* A trailer becomes a line behind the others. */
+void proxy_trailer_add(struct proxy_exchange *exchange, struct bytes *lines, struct bytes name, struct bytes value);
+
 /* ---- upstream_request.c: towards the server ---- */
 
 void proxy_upstream_start(struct proxy_exchange *exchange);
@@ -238,6 +255,8 @@ bool proxy_upstream_head(struct proxy_exchange *exchange);
 
 /* Reads the server's head, and its body as it comes. */
 void proxy_response_input(struct proxy_exchange *exchange, uint32_t events);
+/* exchange->response_head, of as many bytes as a server's head may have. False: there is no memory. */
+bool proxy_response_memory(struct proxy_exchange *exchange);
 /* Moves what there is and fits. Ends the exchange when all is written. */
 void proxy_response_pump(struct proxy_exchange *exchange);
 /* True when all was moved: what has been decoded cannot wait for memory. */
@@ -261,6 +280,15 @@ proxy_call_open_fn proxy_link_open;
 void proxy_link_events(struct proxy_link *link, uint32_t events);
 void proxy_link_timeout(struct proxy_link *link);
 void proxy_link_park(struct proxy_link *link);
+/* Out of the pool again, if it is there. */
+void proxy_link_unpark(struct proxy_link *link);
+/* Connected, and shaken hands: whoever waits for it goes on. True when the link is still there. */
+bool proxy_link_connected(struct proxy_link *link);
+/* It has come to nothing: whoever waits for it is told, and lets go of it. */
+typedef void proxy_link_tell_fn(struct proxy_exchange *exchange, const void *why);
+void proxy_link_unconnected(struct proxy_link *link, proxy_link_tell_fn *tell, const void *why);
+/* TCP has closed it before it was connected. */
+void proxy_link_closed_early(struct proxy_link *link);
 void proxy_link_close(struct proxy_link *link);
 /* A new one, for `stream` or whoever else; proxy_link_open() takes one of the pool where it can. */
 struct proxy_link *proxy_link_new(struct proxy_worker *worker, struct proxy_share *share,
@@ -268,6 +296,24 @@ struct proxy_link *proxy_link_new(struct proxy_worker *worker, struct proxy_shar
 /* The server gets all that was written, and FIN. */
 void proxy_link_finish(struct proxy_link *link);
 void proxy_pools_close(struct proxy_share *share);
+
+/* ---- link_h2.c ---- */
+
+void proxy_link_http2_events(struct proxy_link_http2 *http2, uint32_t events);
+bool proxy_link_http2_connected(struct proxy_link_http2 *http2);
+void proxy_link_http2_unconnected(struct proxy_link_http2 *http2, proxy_link_tell_fn *tell, const void *why);
+/* The connection ends, and what calls there are break off. */
+void proxy_link_http2_end(struct proxy_link_http2 *http2);
+/* Of a link without calls. */
+void proxy_link_http2_free(struct proxy_link_http2 *http2);
+/* Who the server should be. */
+struct bytes proxy_link_http2_name(const struct proxy_link_http2 *http2);
+/* What has been gathered in this round. */
+void proxy_links_flush(struct proxy_worker *worker);
+
+/* ---- call_h2.c ---- */
+
+void proxy_calls_reap(struct proxy_worker *worker);
 
 /* ---- link_tls.c: between the connection and the request, where the server is one of https:// ---- */
 

@@ -1,4 +1,4 @@
-/* The client's side: contexts from proxy_ssl_*, connections to servers, and whether a server is who it should be. */
+/* The client's side: contexts from proxy_ssl_* and grpc_ssl_*, connections to servers, and whether a server is who it should be. */
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
@@ -68,8 +68,11 @@ set_verify(struct config *config, const struct tls_client_settings *settings, SS
 }
 
 static int
-client_fill(struct config *config, const struct tls_client_settings *settings, SSL_CTX *ssl)
+client_fill(struct config *config, const struct tls_client_settings *settings, const struct config_module *module,
+	    SSL_CTX *ssl)
 {
+	static const uint8_t http2[] = { 2, 'h', '2' };
+
 	SSL_CTX_set_options(ssl, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_IGNORE_UNEXPECTED_EOF);
 	SSL_CTX_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_NO_AUTO_CHAIN);
 	tls_context_protocols(settings->protocols, ssl);
@@ -77,6 +80,8 @@ client_fill(struct config *config, const struct tls_client_settings *settings, S
 						    SSL_SESS_CACHE_NO_AUTO_CLEAR);
 	if (settings->session_reuse)
 		SSL_CTX_sess_set_new_cb(ssl, session_made);
+	if (module == &tls_grpc_module && SSL_CTX_set_alpn_protos(ssl, http2, sizeof(http2)) != 0)
+		return -ENOMEM;
 	if (tls_certificates_load(config, &settings->certificates, &settings->keys, &settings->password_file, ssl) <
 		    0 ||
 	    tls_context_ciphers(config, &settings->ciphers, ssl) < 0 || set_verify(config, settings, ssl) < 0)
@@ -85,17 +90,19 @@ client_fill(struct config *config, const struct tls_client_settings *settings, S
 }
 
 static int
-settings_check(struct config *config, const struct config_scope *scope, const struct tls_client_settings *settings)
+settings_check(struct config *config, const struct config_scope *scope, const struct config_module *module,
+	       const struct tls_client_settings *settings)
 {
 	const struct tls_word *certificate = settings->certificates.words;
+	const char *words = module == &tls_grpc_module ? "grpc_ssl" : "proxy_ssl";
 
 	if (settings->certificates.count && !settings->keys.count)
 		return config_fail_at(config, certificate->file, certificate->line,
-				      "no \"proxy_ssl_certificate_key\" is defined for certificate \"%s\"",
+				      "no \"%s_certificate_key\" is defined for certificate \"%s\"", words,
 				      (const char *)certificate->text.data);
 	if (settings->verify && !settings->trusted_certificate.text.data)
-		return config_fail_at(config, scope->file, scope->line,
-				      "no proxy_ssl_trusted_certificate for proxy_ssl_verify");
+		return config_fail_at(config, scope->file, scope->line, "no %s_trusted_certificate for %s_verify",
+				      words, words);
 	return 0;
 }
 
@@ -109,7 +116,8 @@ client_free(void *object)
 }
 
 static struct tls_client *
-client_new(struct config *config, const struct config_scope *scope, const struct tls_client_settings *settings)
+client_new(struct config *config, const struct config_scope *scope, const struct config_module *module,
+	   const struct tls_client_settings *settings)
 {
 	struct tls_client *client = calloc(1, sizeof(*client));
 
@@ -123,26 +131,26 @@ client_new(struct config *config, const struct config_scope *scope, const struct
 	}
 	client->settings = settings;
 	arena_on_free(config_arena(config), client_free, client);
-	return client_fill(config, settings, client->ssl) < 0 ? NULL : client;
+	return client_fill(config, settings, module, client->ssl) < 0 ? NULL : client;
 }
 
 const struct tls_client *
-tls_client_get(struct config *config, const struct config_scope *scope)
+tls_client_get(struct config *config, const struct config_scope *scope, const struct config_module *module)
 {
-	const struct tls_client_settings *settings = config_settings(scope, &tls_client_module);
+	const struct tls_client_settings *settings = config_settings(scope, module);
 	const struct config_scope *http = scope;
 	struct tls_client_settings *shared;
 	struct tls_client *client;
 
 	while (http->context != CONFIG_HTTP)
 		http = http->parent;
-	shared = config_settings(http, &tls_client_module);
+	shared = config_settings(http, module);
 	for (client = shared->clients; client; client = client->next)
 		if (settings_equal(client->settings, settings))
 			return client;
-	if (settings_check(config, scope, settings) < 0)
+	if (settings_check(config, scope, module, settings) < 0)
 		return NULL;
-	client = client_new(config, scope, settings);
+	client = client_new(config, scope, module, settings);
 	if (!client)
 		return NULL;
 	client->next = shared->clients;

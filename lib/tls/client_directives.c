@@ -1,4 +1,4 @@
-/* proxy_ssl_*. */
+/* proxy_ssl_*, and the same as grpc_ssl_*. */
 #include <errno.h>
 
 #include "config/variable.h"
@@ -43,22 +43,26 @@ settings_merge(struct config *config, struct config_scope *scope, const void *pa
 	return 0;
 }
 
-static const struct config_directive directives[] = {
-	{ "proxy_ssl_session_reuse", ANY, 1, 1, CONFIG_FLAG, 0, config_set_flag, FIELD(session_reuse) },
-	{ "proxy_ssl_protocols", ANY, 1, 255, 0, 0, tls_set_protocols, FIELD(protocols) },
-	{ "proxy_ssl_ciphers", ANY, 1, 1, 0, 0, tls_set_word, FIELD(ciphers) },
-	{ "proxy_ssl_name", ANY, 1, 1, 0, 0, config_set_value, FIELD(name) },
-	{ "proxy_ssl_server_name", ANY, 1, 1, CONFIG_FLAG, 0, config_set_flag, FIELD(server_name) },
-	{ "proxy_ssl_verify", ANY, 1, 1, CONFIG_FLAG, 0, config_set_flag, FIELD(verify) },
-	{ "proxy_ssl_verify_depth", ANY, 1, 1, 0, 0, config_set_number, FIELD(verify_depth) },
-	{ "proxy_ssl_trusted_certificate", ANY, 1, 1, 0, 0, tls_set_word, FIELD(trusted_certificate) },
-	{ "proxy_ssl_crl", ANY, 1, 1, 0, 0, tls_set_word, FIELD(crl) },
-	{ "proxy_ssl_certificate", ANY, 1, 1, 0, 0, tls_set_file, FIELD(certificates) },
-	{ "proxy_ssl_certificate_key", ANY, 1, 1, 0, 0, tls_set_file, FIELD(keys) },
-	{ "proxy_ssl_password_file", ANY, 1, 1, 0, 0, tls_set_word, FIELD(password_file) },
-	{ "proxy_ssl_conf_command", ANY, 2, 2, 0, 0, tls_add_words, FIELD(commands) },
-	{ 0 },
-};
+#define ROWS(prefix)                                                                                                   \
+	{ prefix "_ssl_session_reuse", ANY, 1, 1, CONFIG_FLAG, 0, config_set_flag, FIELD(session_reuse) },             \
+		{ prefix "_ssl_protocols", ANY, 1, 255, 0, 0, tls_set_protocols, FIELD(protocols) },                   \
+		{ prefix "_ssl_ciphers", ANY, 1, 1, 0, 0, tls_set_word, FIELD(ciphers) },                              \
+		{ prefix "_ssl_name", ANY, 1, 1, 0, 0, config_set_value, FIELD(name) },                                \
+		{ prefix "_ssl_server_name", ANY, 1, 1, CONFIG_FLAG, 0, config_set_flag, FIELD(server_name) },         \
+		{ prefix "_ssl_verify", ANY, 1, 1, CONFIG_FLAG, 0, config_set_flag, FIELD(verify) },                   \
+		{ prefix "_ssl_verify_depth", ANY, 1, 1, 0, 0, config_set_number, FIELD(verify_depth) },               \
+		{ prefix "_ssl_trusted_certificate", ANY, 1, 1, 0, 0, tls_set_word, FIELD(trusted_certificate) },      \
+		{ prefix "_ssl_crl", ANY, 1, 1, 0, 0, tls_set_word, FIELD(crl) },                                      \
+		{ prefix "_ssl_certificate", ANY, 1, 1, 0, 0, tls_set_file, FIELD(certificates) },                     \
+		{ prefix "_ssl_certificate_key", ANY, 1, 1, 0, 0, tls_set_file, FIELD(keys) },                         \
+		{ prefix "_ssl_password_file", ANY, 1, 1, 0, 0, tls_set_word, FIELD(password_file) },                  \
+		{ prefix "_ssl_conf_command", ANY, 2, 2, 0, 0, tls_add_words, FIELD(commands) },                       \
+	{                                                                                                              \
+		0                                                                                                      \
+	}
+
+static const struct config_directive proxy_directives[] = { ROWS("proxy") };
+static const struct config_directive grpc_directives[] = { ROWS("grpc") };
 
 struct config_module tls_client_module = {
 	.name = "tls_client",
@@ -66,5 +70,14 @@ struct config_module tls_client_module = {
 	.settings_size = sizeof(struct tls_client_settings),
 	.init = settings_init,
 	.merge = settings_merge,
-	.directives = directives,
+	.directives = proxy_directives,
+};
+
+struct config_module tls_grpc_module = {
+	.name = "tls_grpc",
+	.contexts = ANY,
+	.settings_size = sizeof(struct tls_client_settings),
+	.init = settings_init,
+	.merge = settings_merge,
+	.directives = grpc_directives,
 };

@@ -1,6 +1,6 @@
 /*
- * The ssl_* directives of `http` and `server`, the proxy_ssl_* directives of `http`, `server` and `location`, and the contexts
- * that they make.
+ * The ssl_* directives of `http` and `server`, the proxy_ssl_* and grpc_ssl_* directives of `http`, `server` and `location`,
+ * and the contexts that they make.
  *
  * Built by control, in the configuration's arena; lcores read it. Files are read when the configuration is: certificates
  * and keys that do not fit are errors of the configuration, with nginx's words and the place of the directive.
@@ -12,6 +12,7 @@
 
 extern struct config_module tls_module;        /* ssl_*: towards clients */
 extern struct config_module tls_client_module; /* proxy_ssl_*: towards servers, as their client */
+extern struct config_module tls_grpc_module;   /* grpc_ssl_*: likewise, and HTTP/2 is what they are asked for */
 
 struct tls_client;
 struct tls_context;
@@ -78,17 +79,18 @@ struct tls_settings {
 
 struct tls_client_settings {
 	struct tls_words certificates, keys; /* one of each at most */
-	struct tls_words commands;           /* proxy_ssl_conf_command, as above */
+	struct tls_words commands;           /* ..._ssl_conf_command, as above */
 	struct tls_word ciphers, trusted_certificate, crl, password_file;
 	uint32_t protocols; /* enum tls_protocol_bit; 0: unset */
 	int verify, session_reuse, server_name;
 	int64_t verify_depth;
-	struct config_value *name;  /* proxy_ssl_name; NULL: the host of proxy_pass */
+	struct config_value *name;  /* ..._ssl_name; NULL: the host of ..._pass */
 	struct tls_client *clients; /* http's: all that were made, so that equal settings share one */
 };
 
-/* Control, in a finish(): what connections of this scope's `https://` speak with, shared with all scopes that have the same
- * settings. NULL after config_fail_at(). As long as the configuration. */
-const struct tls_client *tls_client_get(struct config *config, const struct config_scope *scope);
+/* Control, in a finish(): what connections of this scope's `https://` or `grpcs://` speak with (`module`: whose settings),
+ * shared with all scopes that have the same settings. NULL after config_fail_at(). As long as the configuration. */
+const struct tls_client *tls_client_get(struct config *config, const struct config_scope *scope,
+					const struct config_module *module);
 
 #endif

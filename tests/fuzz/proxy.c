@@ -35,7 +35,16 @@ static const char *const configurations[] = {
 	"server { listen 80 http2; keepalive_requests 12; proxy_next_upstream error timeout http_503; "
 	"location / { proxy_pass http://u; proxy_http_version 1.1; proxy_set_header Connection \"\"; } "
 	"location /d { return 200 $http2$server_protocol$request_uri$http_cookie; } }",
+	"upstream u { server 10.0.0.1; server 10.0.0.2:8080; keepalive 2; keepalive_requests 20; } "
+	"client_max_body_size 300; "
+	"server { listen 80 http2; grpc_next_upstream error timeout http_503 invalid_header non_idempotent; "
+	"grpc_read_timeout 5s; location / { grpc_pass u; grpc_buffer_size 128; } "
+	"location /k { grpc_pass grpc://10.0.0.1:80; grpc_set_header X $http_a; } }",
 };
+
+/* What the servers of a configuration speak, and whether clients speak HTTP/2. */
+#define HTTP2_CLIENTS 2
+#define HTTP2_SERVERS 3
 
 /* A frame of HTTP/2: on the connection, on the last stream, or on a new one. */
 enum place { ON_CONNECTION, ON_STREAM, ON_NEW_STREAM };
@@ -84,6 +93,50 @@ static const struct {
 	{ ON_CONNECTION, 7, 0, PAYLOAD("\0\0\0\0\0\0\0\0") },
 };
 
+/* Of a server. */
+static const struct {
+	bool on_stream;
+	uint8_t type, flags;
+	size_t len;
+	const char *payload;
+} server_frames[] = {
+	{ true, 1, 4, PAYLOAD("\x88") }, /* 200, and content follows */
+	{ true, 1, 5, PAYLOAD("\x88") },
+	{ true, 1, 4,
+	  PAYLOAD("\x08\x03"
+		  "103") },
+	{ true, 1, 5,
+	  PAYLOAD("\x08\x03"
+		  "503") },
+	{ true, 1, 4,
+	  PAYLOAD("\x88\x0f\x0d\x01"
+		  "5") }, /* of 5 bytes */
+	{ true, 1, 5,
+	  PAYLOAD("\x00\x0bgrpc-status\x01"
+		  "0") }, /* trailers */
+	{ true, 0, 0, PAYLOAD("hello") },
+	{ true, 0, 1, PAYLOAD("hello") },
+	{ true, 0, 1, PAYLOAD("") },
+	{ true, 3, 0, PAYLOAD("\0\0\0\0") },
+	{ true, 3, 0, PAYLOAD("\0\0\0\7") }, /* refused */
+	{ true, 3, 0, PAYLOAD("\0\0\0\x08") },
+	{ true, 8, 0, PAYLOAD("\0\0\x10\0") },
+	{ true, 1, 0, PAYLOAD("\x88") }, /* CONTINUATION follows */
+	{ true, 9, 4,
+	  PAYLOAD("\x00\x01x\x01"
+		  "y") },
+	{ true, 5, 4, PAYLOAD("\0\0\0\2\x82\x84\x86") },
+	{ false, 8, 0, PAYLOAD("\0\0\x10\0") },
+	{ false, 4, 0, PAYLOAD("\0\3\0\0\0\1") }, /* a stream at once */
+	{ false, 4, 0, PAYLOAD("\0\3\0\0\0\0") },
+	{ false, 4, 0, PAYLOAD("\0\4\0\0\0\3") }, /* a window of 3 */
+	{ false, 4, 1, PAYLOAD("") },
+	{ false, 6, 0, PAYLOAD("12345678") },
+	{ false, 7, 0, PAYLOAD("\0\0\0\0\0\0\0\0") },
+	{ false, 7, 0, PAYLOAD("\0\0\0\3\0\0\0\0") },
+	{ false, 7, 0, PAYLOAD("\x7f\xff\xff\xff\0\0\0\0") },
+};
+
 #define PREFACE "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0"
 
 static const char *const requests[] = {
@@ -108,13 +161,14 @@ static const char *const answers[] = {
 	"HTTP/1.0 304 Not Modified\r\n\r\n",
 };
 
-static bool speaks_http2; /* the configuration in force */
+static bool speaks_http2, servers_speak_http2; /* the configuration in force */
 
 static void
 configure(struct world *w, uint8_t which, void (*how)(struct world *, const char *))
 {
 	which %= sizeof(configurations) / sizeof(configurations[0]);
-	speaks_http2 = which == 2;
+	speaks_http2 = which >= HTTP2_CLIENTS;
+	servers_speak_http2 = which == HTTP2_SERVERS;
 	how(w, configurations[which]);
 }
 
@@ -177,6 +231,23 @@ say_frame(struct peer *peer, struct input *in)
 	peer_send(peer, frame, 9 + len);
 }
 
+/* On the last stream but a few that a client of ours can have begun. */
+static void
+say_server_frame(struct peer *peer, struct input *in)
+{
+	uint8_t which = take(in) % (sizeof(server_frames) / sizeof(server_frames[0]));
+	size_t len = server_frames[which].len;
+	uint8_t id = server_frames[which].on_stream ? (uint8_t)(2 * (take(in) % 8) + 1) : 0;
+	uint8_t frame[9 + 64] = {
+		0, 0, (uint8_t)len, server_frames[which].type, server_frames[which].flags, 0, 0, 0, id
+	};
+
+	if (!peer->steps++)
+		peer_send(peer, "\0\0\0\4\0\0\0\0", 9);
+	memcpy(frame + 9, server_frames[which].payload, len);
+	peer_send(peer, frame, 9 + len);
+}
+
 static void
 act(struct peer *peer, struct input *in)
 {
@@ -202,6 +273,10 @@ act(struct peer *peer, struct input *in)
 	case 9:
 		if (!peer->port && speaks_http2) {
 			say_frame(peer, in);
+			break;
+		}
+		if (peer->port && servers_speak_http2) {
+			say_server_frame(peer, in);
 			break;
 		}
 		/* fall through */

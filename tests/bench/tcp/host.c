@@ -141,10 +141,10 @@ host_init(struct host *host, unsigned int number, struct rte_mempool *pool, uint
 int
 host_serve(struct host *host, const char *text, uint32_t connections)
 {
-	static struct config_module *const modules[] = {
-		&upstream_module,      &tls_module, &tls_client_module, &proxy_server_module, &proxy_location_module,
-		&proxy_real_ip_module, NULL
-	};
+	static struct config_module *const modules[] = { &upstream_module,      &tls_module,
+							 &tls_client_module,    &tls_grpc_module,
+							 &proxy_server_module,  &proxy_location_module,
+							 &proxy_real_ip_module, NULL };
 	static const struct proxy_filter *const none[] = { NULL };
 	struct config_source source = { .path = "bench.conf", .text = bytes_of_string(text) };
 	struct proxy_worker_config config = { .tcp = host->tcp,

@@ -294,12 +294,12 @@ static const struct proxy_filter *const only_recorder[] = { &recorder, NULL };
 struct config_module *const *
 world_modules(const struct world *w)
 {
-	static struct config_module *modules[16] = { &upstream_module,       &tls_module,
-						     &tls_client_module,     &proxy_server_module,
-						     &proxy_location_module, &proxy_real_ip_module,
-						     &stream_module,         &proxy_stream_module,
-						     &proxy_map_module };
-	size_t count = 9;
+	static struct config_module *modules[16] = { &upstream_module,      &tls_module,
+						     &tls_client_module,    &tls_grpc_module,
+						     &proxy_server_module,  &proxy_location_module,
+						     &proxy_real_ip_module, &stream_module,
+						     &proxy_stream_module,  &proxy_map_module };
+	size_t count = 10;
 
 	for (struct config_module *const *m = w->more_modules; m && *m; m++)
 		modules[count++] = *m;

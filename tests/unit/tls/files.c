@@ -123,7 +123,8 @@ static struct config_module blocks = { .name = "blocks", .directives = rows };
 struct config *
 files_config(const char *body)
 {
-	static struct config_module *const modules[] = { &blocks, &tls_module, &tls_client_module, NULL };
+	static struct config_module *const modules[] = { &blocks, &tls_module, &tls_client_module, &tls_grpc_module,
+							 NULL };
 	char prefix[80], text[4096];
 	struct config_source source = { .path = "test.conf", .prefix = prefix };
 

@@ -29,7 +29,7 @@ static struct config *config;
 static const struct tls_client *
 client_of(unsigned int server)
 {
-	const struct tls_client *client = tls_client_get(config, files_scope(config, server));
+	const struct tls_client *client = tls_client_get(config, files_scope(config, server), &tls_client_module);
 
 	if (!client)
 		fail_msg("%s", config_error(config));
@@ -298,7 +298,7 @@ mistakes_have_place_and_reason(void **state)
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		configure(cases[i][0]);
-		assert_null(tls_client_get(config, files_scope(config, 0)));
+		assert_null(tls_client_get(config, files_scope(config, 0), &tls_client_module));
 		if (!strstr(config_error(config), cases[i][1]))
 			fail_msg("%s", config_error(config));
 	}
