@@ -150,7 +150,8 @@ configure(struct program *p)
 	source.text = bytes_of(text, len);
 	p->config = config_parse(&source, modules);
 	if (p->cmdline.secure && !config_error(p->config))
-		p->tls = tls_client_get(p->config, config_child(config_root(p->config), CONFIG_HTTP));
+		p->tls = tls_client_get(p->config, config_child(config_root(p->config), CONFIG_HTTP),
+					&tls_client_module);
 	if (!config_error(p->config))
 		return 0;
 	complain("%s", config_error(p->config));

@@ -257,7 +257,7 @@ main(int argc, char **argv)
 					     " ssl_conf_command Ciphersuites TLS_AES_128_GCM_SHA256; }");
 	struct tcp_queue up = { 0 }, down = { 0 };
 	struct end server = { .in = &up, .out = &down }, client = { .in = &down, .out = &up };
-	const struct tls_client *asks = tls_client_get(config, files_scope(config, 0));
+	const struct tls_client *asks = tls_client_get(config, files_scope(config, 0), &tls_client_module);
 
 	pool_make(argv[0]);
 	if (config_error(config) || !asks)
