@@ -198,8 +198,8 @@ def test_a_handshake_for_each_request(load, version):
     assert done.code == 0, done.errors
     assert done.counters["answers"] > 10 and unlike_zero(done.counters) <= {"answers", "bytes", "connected", "closed_by_server"}
     done = load(*words, "--resume", f"{SECURE}/")
-    # The first four have nothing to go on with; at the end some are connected and have no answer yet.
-    assert done.counters["connected"] - 4 <= done.counters["resumed"] < done.counters["connected"]
+    # The first have nothing to go on with, on a busy machine a few more than four; at the end some have no answer yet.
+    assert done.counters["connected"] - 12 <= done.counters["resumed"] < done.counters["connected"]
     assert done.counters["answers"] >= done.counters["resumed"] > 10 and "Resumed:" in done.output
 
 
