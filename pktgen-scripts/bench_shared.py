@@ -101,6 +101,24 @@ def many_files():
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
 
 
+def receiving_threads(device):
+    return set(run("pgrep", f"^napi/{device}-", check=False).stdout.split())
+
+
+def receive_on_own_cores(topology):
+    """veth delivers in the sender's time: the TCP of the client's kernel runs in the balancer's, and what XDP does for the balancer in
+    the client's. With a thread for what each interface receives (threaded NAPI), on its owner's core, each end pays for
+    itself, as it does when a wire is between them. For all balancers alike, and GRO comes with it."""
+    for namespace, device, core in ((topology.client, "eth0", 1), (topology.balancer_namespace, "front", 0),
+                                    (topology.balancer_namespace, "back", 0), (topology.servers[0], "eth0", 1)):
+        namespace.run("ethtool", "-K", device, "gro", "on")
+        before = receiving_threads(device)
+        # Not with nsenter, under which /sys is the host's.
+        run("ip", "netns", "exec", namespace.name, "sh", "-c", f"echo 1 > /sys/class/net/{device}/threaded")
+        [thread] = receiving_threads(device) - before
+        run("taskset", "-cp", core, thread)
+
+
 def prepared(topology, sizes):
     """nginx as the server, on core 1, with /bytes/N of these sizes."""
     [server] = topology.nginx()
