@@ -104,3 +104,9 @@ http2_request_window(const struct http2_session *s, int32_t id)
 		       ? (uint32_t)all
 		       : nghttp2_session_get_remote_settings(s->nghttp2, NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE);
 }
+
+bool
+http2_request_went(const struct http2_session *s, int32_t id)
+{
+	return nghttp2_session_get_stream_local_close(s->nghttp2, id) == 1;
+}

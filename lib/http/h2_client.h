@@ -33,6 +33,9 @@ uint32_t http2_requests_max(const struct http2_session *session);
 /* What content of the request could go now, as http2_window(); before its head has gone, as its SETTINGS say. */
 uint32_t http2_request_window(const struct http2_session *session, int32_t id);
 
+/* All of the request has gone. */
+bool http2_request_went(const struct http2_session *session, int32_t id);
+
 /* ---- answers: h2_response.c ---- */
 
 /* Fields of a head, as they come, into a message that was zeroed up to `fields`; as http2_request_field(). */

@@ -63,7 +63,8 @@ stop(struct proxy_call_http2 *c)
 		return;
 	if (c->id) {
 		http2_forget(h->codec, c->id);
-		http2_reset(h->codec, c->id, c->ended ? HTTP2_NO_ERROR : HTTP2_CANCEL);
+		if (!c->ended || !http2_request_went(h->codec, c->id))
+			http2_reset(h->codec, c->id, c->ended ? HTTP2_NO_ERROR : HTTP2_CANCEL);
 	}
 	proxy_link_http2_closed(h);
 }

@@ -20,6 +20,7 @@ http {{
     upstream pair {{ server 10.0.2.12:50051; server 10.0.2.11:50051; keepalive 8; }}
     upstream odd {{ server 10.0.2.11:9000 max_fails=0; }}
     upstream odd_first {{ server 10.0.2.11:9000 max_fails=0; server 10.0.2.11:9001 backup; }}
+    upstream fresh {{ server 10.0.2.11:9000; keepalive 1; }}
     upstream secret {{ server 10.0.2.11:50052; }}
     server {{
         listen 10.0.1.1:80 http2;
@@ -41,6 +42,7 @@ http {{
         location / {{ grpc_pass grpc://odd; grpc_buffer_size 1k; }}
         location /next {{ grpc_pass odd_first; }}
         location /off {{ grpc_pass odd_first; grpc_next_upstream off; }}
+        location /counts_resets {{ grpc_pass fresh; }}
         location /set {{
             grpc_pass odd; grpc_set_header Host set.test; grpc_set_header X-Set $request_method; grpc_set_header X-Gone "";
             grpc_hide_header X-Hidden; grpc_pass_header Server;
@@ -537,6 +539,17 @@ def test_answers_that_break_off(web, client):
     assert (got.status, got.body, got.ended, got.reset) == (200, b"half", False, INTERNAL_ERROR)
     got = post(client, "/bad_length", b"x", 3)
     assert got.status == 502 or got.reset == INTERNAL_ERROR
+
+
+@odd
+def counts_resets(h2, number):
+    h2.answer(number)
+    h2.send(headers(number, *OK, end=False), frame(DATA, END_STREAM, number, b"%d" % sum(a.reset is not None for a in h2.answers.values())))
+
+
+def test_what_has_been_answered_is_not_reset(web, client):
+    """Servers take many resets for an attack."""
+    assert [post(client, "/counts_resets", b"x", stream).body for stream in (1, 3, 5, 7)] == [b"0"] * 4
 
 
 def test_interim_heads_and_trailers(web, client):
