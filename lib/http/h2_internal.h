@@ -7,6 +7,8 @@
 #include <nghttp2/nghttp2.h>
 
 #include "http/h2.h"
+#include "http/h2_frames.h"
+#include "http/h2_streams.h"
 
 #define HTTP2_FIELDS_MAX 256 /* that are written, of a head or of trailers */
 
@@ -23,6 +25,9 @@ struct http2_session {
 	bool in_trailers;  /* of the fields that come: no head has begun with them */
 	bool has_trailers; /* of the stream whose body() is asked */
 	enum http2_flood flooded;
+	uint32_t broken;            /* the code of a connection error that nghttp2 lets pass; 0: none */
+	struct http2_frames frames; /* of a client, as the next too */
+	struct http2_streams streams;
 	uint64_t refilled_ns; /* budgets, last */
 	struct http2_budget budgets[HTTP2_FLOOD_COUNT];
 };
@@ -31,6 +36,10 @@ struct http2_session {
 struct http2_session *http2_session_make(bool is_client, const struct http2_config *config,
 					 const nghttp2_settings_entry *settings, size_t setting_count,
 					 const struct http2_events *events, void *user, uint64_t now_ns);
+
+/* A client's next frame, of which nghttp2 has seen nothing: the error that it is and that nghttp2 will not see, because it reads no
+ * priorities, or has forgotten the stream. 0: none. */
+uint32_t http2_server_error_of(struct http2_session *session, const struct http2_frame *frame);
 
 /* Fields that speak of a connection: not in HTTP/2 (RFC 9113 section 8.2.2). */
 #define HTTP2_NOT_IN_HEADS                                                                                             \

@@ -1,6 +1,33 @@
 /* The server's role of a session: who is asked. */
 #include "http/h2_internal.h"
 
+static void
+streams_follow(struct http2_streams *streams, const struct http2_frame *frame)
+{
+	bool is_message = frame->type == NGHTTP2_HEADERS || frame->type == NGHTTP2_DATA;
+
+	if (frame->type == NGHTTP2_HEADERS)
+		http2_streams_opened(streams, frame->stream);
+	if (frame->type == NGHTTP2_RST_STREAM || (is_message && frame->flags & NGHTTP2_FLAG_END_STREAM))
+		http2_streams_ended(streams, frame->stream);
+}
+
+uint32_t
+http2_server_error_of(struct http2_session *s, const struct http2_frame *frame)
+{
+	bool is_message = frame->type == NGHTTP2_HEADERS || frame->type == NGHTTP2_DATA;
+	uint32_t code = 0;
+
+	if (frame->type == NGHTTP2_PRIORITY && (frame->stream == 0 || frame->stream == frame->depends_on))
+		return NGHTTP2_PROTOCOL_ERROR;
+	/* -1: it is not there. */
+	if (is_message && nghttp2_session_get_stream_remote_close(s->nghttp2, frame->stream) == -1)
+		code = http2_streams_error(&s->streams, frame->stream);
+	if (!code)
+		streams_follow(&s->streams, frame);
+	return code;
+}
+
 bool
 http2_answer(struct http2_session *s, int32_t id, unsigned int status, struct bytes head, bool has_body)
 {

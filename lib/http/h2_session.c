@@ -3,8 +3,6 @@
 #include "base/clock.h"
 #include "http/h2_internal.h"
 
-#define FRAME_HEADER_LEN 9
-
 #define ROW(name, burst, per_second, per_message, text) [HTTP2_FLOOD_##name] = text,
 const char *const http2_flood_names[HTTP2_FLOOD_COUNT] = { HTTP2_FLOODS(ROW) };
 #undef ROW
@@ -215,22 +213,60 @@ stream_closed(nghttp2_session *n, int32_t id, uint32_t code, void *user_data)
 	return 0;
 }
 
+static uint32_t
+code_of_failure(const struct http2_session *s, int error)
+{
+	if (s->broken)
+		return s->broken;
+	return s->flooded < HTTP2_FLOOD_COUNT || error == NGHTTP2_ERR_FLOODED ? NGHTTP2_ENHANCE_YOUR_CALM
+									      : NGHTTP2_PROTOCOL_ERROR;
+}
+
+static bool
+fail(struct http2_session *s, int error)
+{
+	if (error == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS)
+		s->flooded = HTTP2_FLOOD_CONTINUATIONS;
+	s->problem = s->flooded < HTTP2_FLOOD_COUNT ? http2_flood_names[s->flooded]
+		     : s->broken                    ? nghttp2_http2_strerror(s->broken)
+						    : nghttp2_strerror(error);
+	nghttp2_session_terminate_session(s->nghttp2, code_of_failure(s, error));
+	return false;
+}
+
+static bool
+take(struct http2_session *s, const uint8_t *data, size_t len)
+{
+	ssize_t taken = nghttp2_session_mem_recv(s->nghttp2, data, len);
+
+	return taken >= 0 || fail(s, (int)taken);
+}
+
+/* Each frame is looked at when nghttp2 has had all before it, and not the last byte that tells of it. */
+static bool
+take_of_client(struct http2_session *s, struct bytes data)
+{
+	struct http2_frame frame;
+	size_t seen = 0, given = 0;
+	bool found = true;
+
+	while (found) {
+		seen += http2_frames_next(&s->frames, bytes_from(data, seen), &frame, &found);
+		if (!take(s, data.data + given, seen - found - given))
+			return false;
+		given = seen - found;
+		s->broken = found ? http2_server_error_of(s, &frame) : 0;
+		if (s->broken)
+			return fail(s, 0);
+	}
+	return true;
+}
+
 bool
 http2_receive(struct http2_session *s, struct bytes data, uint64_t now_ns)
 {
-	ssize_t taken;
-
 	budgets_refill(s, now_ns);
-	taken = nghttp2_session_mem_recv(s->nghttp2, data.data, data.len);
-	if (taken >= 0)
-		return true;
-	if (taken == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS)
-		s->flooded = HTTP2_FLOOD_CONTINUATIONS;
-	s->problem = s->flooded < HTTP2_FLOOD_COUNT ? http2_flood_names[s->flooded] : nghttp2_strerror((int)taken);
-	nghttp2_session_terminate_session(s->nghttp2, s->flooded < HTTP2_FLOOD_COUNT || taken == NGHTTP2_ERR_FLOODED
-							      ? NGHTTP2_ENHANCE_YOUR_CALM
-							      : NGHTTP2_PROTOCOL_ERROR);
-	return false;
+	return s->is_client ? take(s, data.data, data.len) : take_of_client(s, data);
 }
 
 /* ---- what goes ---- */
@@ -276,7 +312,7 @@ body_send(nghttp2_session *n, nghttp2_frame *frame, const uint8_t *header, size_
 
 	if (!stream)
 		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-	if (!s->events->body_send(stream, bytes_of(header, FRAME_HEADER_LEN), (uint32_t)len))
+	if (!s->events->body_send(stream, bytes_of(header, HTTP2_FRAME_HEADER_LEN), (uint32_t)len))
 		return NGHTTP2_ERR_WOULDBLOCK;
 	message_frame(s);
 	return 0;
@@ -429,6 +465,7 @@ http2_session_make(bool is_client, const struct http2_config *config, const nght
 	s->user = user;
 	s->refilled_ns = now_ns;
 	budgets_init(s);
+	http2_frames_init(&s->frames);
 	s->nghttp2 = session_new(s);
 	if (s->nghttp2 && greet(s, config, settings, setting_count) == 0)
 		return s;

@@ -509,6 +509,8 @@ CASES = {
     "6.2 more padding than headers": (frame(HEADERS, 5 | PADDED, 1, b"\xff" + block(*HEAD)), ("goaway", PROTOCOL_ERROR)),
     "6.2 padding and priority": (frame(HEADERS, 5 | PADDED | PRIORITY_FLAG, 1, b"\x02\0\0\0\3\x10" + block(*HEAD) + b"\0\0"), ("status", 200)),
     "6.3 priority of a wrong length": (frame(PRIORITY, 0, 1, b"\0\0\0\0"), {("goaway", FRAME_SIZE_ERROR), ("reset", FRAME_SIZE_ERROR)}),
+    "6.3 priority on stream 0": (frame(PRIORITY, 0, 0, b"\0\0\0\3\x10"), ("goaway", PROTOCOL_ERROR)),
+    "6.3 priority over itself": (frame(PRIORITY, 0, 1, b"\0\0\0\1\x10"), ("goaway", PROTOCOL_ERROR)),
     "6.4 reset on stream 0": (frame(RST_STREAM, 0, 0, b"\0\0\0\x08"), ("goaway", PROTOCOL_ERROR)),
     "6.4 reset of a wrong length": (request(1, "/gate/never") + frame(RST_STREAM, 0, 1, b"\0\0\x08"), ("goaway", FRAME_SIZE_ERROR)),
     "6.5 an acknowledgement with a payload": (frame(SETTINGS, ACK, 0, b"\0" * 6), ("goaway", FRAME_SIZE_ERROR)),
@@ -587,6 +589,33 @@ def test_rfc_9113(web, name):
         h2.send(frames)
         assert h2.outcome() in (wanted if isinstance(wanted, set) else {wanted})
     assert web.weir.alive()
+
+
+BEHIND_THE_END = {
+    "closed: data": (1, frame(DATA, END_STREAM, 1, b"x"), STREAM_CLOSED),
+    "closed: headers": (1, GET, STREAM_CLOSED),
+    "reset by the client: data": (1, request(3, "/gate/never", "POST", end=False) + frame(RST_STREAM, 0, 3, b"\0\0\0\x08") +
+                                  frame(DATA, END_STREAM, 3, b"x"), STREAM_CLOSED),
+    "reset by the client: headers": (1, request(3, "/gate/never") + frame(RST_STREAM, 0, 3, b"\0\0\0\x08") + request(3, "/say"), STREAM_CLOSED),
+    "a number that was skipped": (5, request(3, "/say"), PROTOCOL_ERROR),
+}
+
+
+@pytest.mark.parametrize("name", BEHIND_THE_END)
+def test_nothing_comes_behind_the_end_of_a_stream(web, name):
+    """RFC 9113 section 5.1."""
+    first, frames, code = BEHIND_THE_END[name]
+    with connect(web) as h2:
+        assert h2.get("/say", first).status == 200
+        h2.send(frames)
+        assert h2.outcome(99) == ("goaway", code)
+
+
+def test_what_was_on_its_way_when_we_reset_a_stream_is_no_error(h2):
+    h2.send(request(1, "/moved", "POST", end=False))
+    assert h2.answer(1).status == 301
+    h2.send(frame(DATA, END_STREAM, 1, b"x"))
+    assert h2.get("/say", 3).status == 200 and h2.goaway is None
 
 
 def test_a_preface_that_comes_in_pieces_and_one_that_is_none(web):
