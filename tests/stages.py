@@ -253,8 +253,8 @@ def host(arguments):
 
 
 def slow(arguments):
-    """PCI devices, in an emulated machine: not run unless named."""
-    return python_tests(["guest"], arguments.k) if python_build(False) else Counts(failed=1)
+    """PCI devices, in an emulated machine, and a browser: not run unless named."""
+    return python_tests(["guest", "peers"], arguments.k) if python_build(False) else Counts(failed=1)
 
 
 def nginx(arguments):
