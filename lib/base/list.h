@@ -68,4 +68,16 @@ list_take_first(struct list *head)
 	return node;
 }
 
+/* All nodes, in their order; `to` has none before, `from` none after. */
+static inline void
+list_take_all(struct list *to, struct list *from)
+{
+	list_init(to);
+	if (list_empty(from))
+		return;
+	*to = *from;
+	to->next->prev = to->prev->next = to;
+	list_init(from);
+}
+
 #endif

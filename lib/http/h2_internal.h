@@ -51,8 +51,15 @@ bool http2_read_lines(struct bytes text, uint64_t left_out, nghttp2_nv *nv, size
 /* Asks body() and body_send(). */
 extern const nghttp2_data_provider http2_body;
 
-/* Without white space around it, a line of HTTP/1: h2_request.c. */
-enum http1_error http2_check_value(struct bytes *value);
+/* A field that has come, its value then without white space around it, as a line of HTTP/1 could have it: h2_request.c. */
+enum http1_error http2_check_field(struct bytes name, struct bytes *value);
+
+static inline bool
+http2_is_pseudo(struct bytes name)
+{
+	return name.len && name.data[0] == ':';
+}
+
 /* NULL: there are too many. */
 struct http_field *http2_field_add(struct http_message *message, struct bytes name, struct bytes value);
 

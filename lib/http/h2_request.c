@@ -27,8 +27,8 @@ pseudo_field(struct http_message *message, struct bytes name, struct bytes value
 
 /* RFC 9113 section 8.2.1: no white space around a value. It is taken off, as by nginx; all else in it is checked here, as a
  * value that a server reads in HTTP/1 must be one line. */
-enum http1_error
-http2_check_value(struct bytes *value)
+static enum http1_error
+check_value(struct bytes *value)
 {
 	const uint8_t *at, *end;
 
@@ -61,18 +61,27 @@ http2_field_add(struct http_message *message, struct bytes name, struct bytes va
 }
 
 enum http1_error
+http2_check_field(struct bytes name, struct bytes *value)
+{
+	enum http1_error error = check_value(value);
+
+	if (error || http2_is_pseudo(name))
+		return error;
+	return name.len && http1_skip_token(name.data, name.data + name.len) == name.data + name.len
+		       ? HTTP1_NONE
+		       : HTTP1_BAD_FIELD_NAME;
+}
+
+enum http1_error
 http2_request_field(struct http_message *message, struct bytes name, struct bytes value)
 {
-	const uint8_t *end = name.data + name.len;
-	enum http1_error error = http2_check_value(&value);
+	enum http1_error error = http2_check_field(name, &value);
 	enum http_field_id id = http_field_identify(name);
 
 	if (error)
 		return error;
-	if (name.len && name.data[0] == ':')
+	if (http2_is_pseudo(name))
 		return pseudo_field(message, name, value);
-	if (!name.len || http1_skip_token(name.data, end) != end)
-		return HTTP1_BAD_FIELD_NAME;
 	if (id == HTTP_FIELD_CONTENT_LENGTH && http_message_field(message, id))
 		return HTTP1_BAD_CONTENT_LENGTH;
 	if (id == HTTP_FIELD_HOST && http_message_field(message, id))

@@ -17,17 +17,14 @@ set_status(struct http_message *message, struct bytes value)
 enum http1_error
 http2_response_field(struct http_message *message, struct bytes name, struct bytes value)
 {
-	const uint8_t *end = name.data + name.len;
-	enum http1_error error = http2_check_value(&value);
-	enum http_field_id id = http_field_identify(name);
+	enum http1_error error = http2_check_field(name, &value);
 
 	if (error)
 		return error;
-	if (name.len && name.data[0] == ':')
+	if (http2_is_pseudo(name))
 		return set_status(message, value);
-	if (!name.len || http1_skip_token(name.data, end) != end)
-		return HTTP1_BAD_FIELD_NAME;
-	if (id == HTTP_FIELD_CONTENT_LENGTH && !bytes_parse_unsigned(value, INT64_MAX, &message->content_length))
+	if (http_field_identify(name) == HTTP_FIELD_CONTENT_LENGTH &&
+	    !bytes_parse_unsigned(value, INT64_MAX, &message->content_length))
 		return HTTP1_BAD_CONTENT_LENGTH;
 	return http2_field_add(message, name, value) ? HTTP1_NONE : HTTP1_TOO_MANY_FIELDS;
 }

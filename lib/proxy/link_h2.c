@@ -334,11 +334,7 @@ wake_calls(struct proxy_link_http2 *h)
 	struct list *node;
 	bool progress = false;
 
-	if (list_empty(&h->output_wanted))
-		return false;
-	ready = h->output_wanted;
-	ready.next->prev = ready.prev->next = &ready;
-	list_init(&h->output_wanted);
+	list_take_all(&ready, &h->output_wanted);
 	while ((node = list_take_first(&ready)) != NULL) {
 		struct proxy_call_http2 *call = container_of(node, struct proxy_call_http2, output_wanted);
 

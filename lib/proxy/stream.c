@@ -384,12 +384,8 @@ proxy_streams_wake(struct proxy_http2 *h)
 	struct list *node;
 	bool progress = false;
 
-	if (list_empty(&h->output_wanted))
-		return false;
 	/* Who waits again goes behind the others. */
-	ready = h->output_wanted;
-	ready.next->prev = ready.prev->next = &ready;
-	list_init(&h->output_wanted);
+	list_take_all(&ready, &h->output_wanted);
 	while ((node = list_take_first(&ready)) != NULL) {
 		struct proxy_stream *stream = container_of(node, struct proxy_stream, output_wanted);
 		uint32_t before = stream->out.bytes;

@@ -149,3 +149,14 @@ files_settings(struct config *config, unsigned int server)
 {
 	return config_settings(files_scope(config, server), &tls_module);
 }
+
+const struct tls_settings *
+files_configured(struct config **config, const char *body)
+{
+	if (*config)
+		config_free(*config);
+	*config = files_config(body);
+	if (config_error(*config))
+		stop(config_error(*config));
+	return files_settings(*config, 0);
+}

@@ -20,6 +20,9 @@ const char *files_directory(void);
 /* A configuration `http { BODY }` with relative paths in that directory; ask config_error(). The modules are those of http
  * and server blocks without anything else, and tls. */
 struct config *files_config(const char *body);
+/* The same in place of *config, which is freed; NULL: there was none. The first server's settings; ends the program where BODY has
+ * an error. */
+const struct tls_settings *files_configured(struct config **config, const char *body);
 /* The n-th server, and its settings. */
 struct config_scope *files_scope(struct config *config, unsigned int server);
 const struct tls_settings *files_settings(struct config *config, unsigned int server);

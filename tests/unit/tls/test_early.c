@@ -19,12 +19,7 @@ static struct config *config;
 static const struct tls_settings *
 configured(const char *text)
 {
-	if (config)
-		config_free(config);
-	config = files_config(text);
-	if (config_error(config))
-		fail_msg("%s", config_error(config));
-	return files_settings(config, 0);
+	return files_configured(&config, text);
 }
 
 static SSL_SESSION *
