@@ -214,12 +214,11 @@ stream_closed(nghttp2_session *n, int32_t id, uint32_t code, void *user_data)
 }
 
 static uint32_t
-code_of_failure(const struct http2_session *s, int error)
+code_of_failure(const struct http2_session *s)
 {
 	if (s->broken)
 		return s->broken;
-	return s->flooded < HTTP2_FLOOD_COUNT || error == NGHTTP2_ERR_FLOODED ? NGHTTP2_ENHANCE_YOUR_CALM
-									      : NGHTTP2_PROTOCOL_ERROR;
+	return s->flooded < HTTP2_FLOOD_COUNT ? NGHTTP2_ENHANCE_YOUR_CALM : NGHTTP2_PROTOCOL_ERROR;
 }
 
 static bool
@@ -227,10 +226,13 @@ fail(struct http2_session *s, int error)
 {
 	if (error == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS)
 		s->flooded = HTTP2_FLOOD_CONTINUATIONS;
+	/* Answers pile up before any could go: to pings, as SETTINGS have a smaller budget than nghttp2 has for both. */
+	if (error == NGHTTP2_ERR_FLOODED && s->flooded == HTTP2_FLOOD_COUNT)
+		s->flooded = HTTP2_FLOOD_PINGS;
 	s->problem = s->flooded < HTTP2_FLOOD_COUNT ? http2_flood_names[s->flooded]
 		     : s->broken                    ? nghttp2_http2_strerror(s->broken)
 						    : nghttp2_strerror(error);
-	nghttp2_session_terminate_session(s->nghttp2, code_of_failure(s, error));
+	nghttp2_session_terminate_session(s->nghttp2, code_of_failure(s));
 	return false;
 }
 
