@@ -57,6 +57,7 @@ http2_end(struct proxy_http2 *h)
 	while ((node = list_first(&h->streams)) != NULL)
 		proxy_stream_end(container_of(node, struct proxy_stream, node));
 	list_remove(&h->writing);
+	list_remove(&h->session->node); /* it may linger, and has nothing to say GOAWAY with */
 	http2_session_free(h->codec);
 	h->session->http2 = NULL;
 	slab_put(worker->http2, h);
