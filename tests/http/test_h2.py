@@ -639,10 +639,12 @@ def test_frames_over_tls_where_alpn_says_so(web):
 def test_quit_says_goaway_and_finishes(web):
     """The last one: it ends the balancer of all."""
     gate = SEEN.gate("quit")
-    with connect(web) as busy, connect(web) as idle:
+    with connect(web) as busy, connect(web) as idle, connect(web) as lingering:
         idle.ping()
         busy.send(request(1, "/gate/quit"))
         busy.ping()
+        lingering.send(frame(DATA, 0, 0, b"of no stream"))
+        assert lingering.read_to_end().goaway == PROTOCOL_ERROR
         web.weir.send_signal(signal.SIGQUIT)
         assert idle.read_to_end().goaway == NO_ERROR
         busy.read_while(lambda: busy.goaway is None)
