@@ -253,7 +253,7 @@ def host(arguments):
 
 
 def slow(arguments):
-    """PCI devices, in an emulated machine, and a browser: not run unless named."""
+    """PCI devices, in an emulated machine, a browser, and a scanner of TLS: not run unless named."""
     return python_tests(["guest", "peers"], arguments.k) if python_build(False) else Counts(failed=1)
 
 
