@@ -51,9 +51,10 @@ setup_packages() {
 }
 
 # setup_build DIRECTORY [TARGET... -- ] [MESON OPTION...]: configures once, then lets ninja find what has changed.
-# The environment's CC counts when the directory is configured.
+# The environment's CC counts when the directory is configured; by way of ccache where that is installed, which knows a
+# file again in another clone.
 setup_build() {
-	local directory=$ROOT/$1 log=$ROOT/$1.log targets=()
+	local directory=$ROOT/$1 log=$ROOT/$1.log targets=() compiler=${CC:-cc}
 	shift
 	while [ $# -gt 0 ] && [ "${1#-}" = "$1" ]; do
 		targets+=("$1")
@@ -63,13 +64,14 @@ setup_build() {
 	if [ ! -e "$directory/build.ninja" ]; then
 		setup_note "configuring ${directory##*/}"
 		rm -rf "$directory"
-		/usr/bin/meson setup "$directory" "$ROOT" "$@" >"$log" 2>&1 || {
+		! command -v ccache >/dev/null || compiler="ccache $compiler"
+		CC=$compiler /usr/bin/meson setup "$directory" "$ROOT" "$@" >"$log" 2>&1 || {
 			tail -30 "$log" >&2
 			setup_fail "meson setup failed"
 		}
 	fi
 	setup_note "building ${directory##*/}"
-	ninja -C "$directory" "${targets[@]}" >"$log" 2>&1 || {
+	CCACHE_BASEDIR=$ROOT CCACHE_NOHASHDIR=1 ninja -C "$directory" "${targets[@]}" >"$log" 2>&1 || {
 		grep -A15 -E 'FAILED|error:|ERROR' "$log" | head -60 >&2
 		setup_fail "the build failed (${log##*/})"
 	}
