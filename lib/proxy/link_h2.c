@@ -337,13 +337,15 @@ wake_calls(struct proxy_link_http2 *h)
 	list_take_all(&ready, &h->output_wanted);
 	while ((node = list_take_first(&ready)) != NULL) {
 		struct proxy_call_http2 *call = container_of(node, struct proxy_call_http2, output_wanted);
+		uint32_t before = call->out.bytes;
 
 		if (!proxy_call_writable(&call->call)) {
 			list_append(&h->output_wanted, node);
 			continue;
 		}
 		proxy_exchange_call_events(call->call.exchange, TCP_WRITABLE);
-		progress = true;
+		/* Without packet buffers it waits again, and nothing has changed. */
+		progress |= list_empty(&call->output_wanted) || call->out.bytes != before;
 	}
 	return progress;
 }
