@@ -239,9 +239,7 @@ body_send(void *stream, struct bytes header, uint32_t len)
 
 	if (c->http2->broken || proxy_transport_writable(transport) < header.len + len)
 		return false;
-	if (proxy_transport_write(transport, header.data, (uint32_t)header.len) < header.len ||
-	    proxy_transport_write_queue(transport, &c->out, len) < len) {
-		/* No packet buffers, in the middle of a frame. */
+	if (!proxy_transport_write_frame(transport, header, &c->out, len)) {
 		PROXY_COUNT(c->call.worker, OUT_OF_MEMORY);
 		c->http2->broken = true;
 	}

@@ -424,9 +424,7 @@ body_send(void *user, struct bytes header, uint32_t len)
 
 	if (stream->http2->broken || proxy_transport_writable(transport) < header.len + len)
 		return false;
-	if (proxy_transport_write(transport, header.data, (uint32_t)header.len) < header.len ||
-	    proxy_transport_write_queue(transport, &stream->out, len) < len) {
-		/* No packet buffers, in the middle of a frame. */
+	if (!proxy_transport_write_frame(transport, header, &stream->out, len)) {
 		PROXY_COUNT(stream->client.session->worker, OUT_OF_MEMORY);
 		stream->http2->broken = true;
 	}

@@ -285,6 +285,13 @@ proxy_transport_write_queue(struct proxy_transport *to, struct tcp_queue *from, 
 	return moved;
 }
 
+bool
+proxy_transport_write_frame(struct proxy_transport *to, struct bytes header, struct tcp_queue *from, uint32_t len)
+{
+	return proxy_transport_write(to, header.data, (uint32_t)header.len) == header.len &&
+	       proxy_transport_write_queue(to, from, len) == len;
+}
+
 /* ---- reading ---- */
 
 uint32_t

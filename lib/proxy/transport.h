@@ -175,6 +175,8 @@ proxy_transport_server_name(const struct proxy_transport *t)
 /* Between a queue of the user's and the transport, as tcp_read_queue() and tcp_write_queue(). */
 uint32_t proxy_transport_read_queue(struct proxy_transport *from, struct tcp_queue *to, uint32_t len);
 uint32_t proxy_transport_write_queue(struct proxy_transport *to, struct tcp_queue *from, uint32_t len);
+/* A frame of HTTP/2, its header and `len` bytes of `from`: there is room. False: no packet buffers, in the middle of it. */
+bool proxy_transport_write_frame(struct proxy_transport *to, struct bytes header, struct tcp_queue *from, uint32_t len);
 
 uint32_t proxy_transport_move(struct proxy_transport *to, struct proxy_transport *from, uint32_t len);
 /* With close_notify. */
