@@ -6,6 +6,10 @@
 #include "proxy/real_ip.h"
 #include "proxy/worker.h"
 
+/* As `lingering_timeout` and `lingering_time` are in http. */
+#define LINGER_SILENCE_MS 5000
+#define LINGER_MS 30000
+
 static void timed_out(struct proxy_client *client);
 
 /* A session's timer is all that a relay has of a client. */
@@ -84,13 +88,18 @@ leave_server(struct proxy_relay *s, unsigned int status, bool reset)
 	proxy_relay_release(s, s->state == PROXY_RELAY_TUNNEL ? UPSTREAM_OK : UPSTREAM_ABANDONED, reset);
 }
 
-/* What the client has said to nobody is thrown away: left there, it would make a reset of the close. */
+/* What the client says to nobody any more is thrown away, or it would make a reset of the close, which would take what the client
+ * has not received yet. */
 void
 proxy_relay_end(struct proxy_relay *s, unsigned int status)
 {
 	struct proxy_transport *client = &s->session->transport;
 
 	leave_server(s, status, false);
+	if (s->bytes_sent) {
+		proxy_session_linger(s->session, LINGER_SILENCE_MS, LINGER_MS);
+		return;
+	}
 	if (s->state != PROXY_RELAY_TUNNEL)
 		proxy_transport_consume(client, proxy_transport_readable(client));
 	proxy_session_free(s->session);

@@ -155,25 +155,39 @@ proxy_session_log(const struct proxy_session *session, enum log_level level, con
 			server);
 }
 
-/* Throws away what comes. True when the session is gone. */
-static bool
+/* Throws away what comes, until the client is done or out of time. */
+static void
 session_discard(struct proxy_session *session, uint32_t events)
 {
-	const struct proxy_server *server = proxy_session_server(session);
-
 	proxy_transport_discard(&session->transport);
 	if (!(events & TCP_CLOSED) && !proxy_transport_at_end(&session->transport)) {
-		int64_t ms = server ? server->root->lingering_timeout_ms : 0;
 		int64_t left_ms =
 			((int64_t)session->linger_until_ns - (int64_t)session->worker->now_ns) / (int64_t)NS_PER_MS;
 
 		if (left_ms > 0) {
-			proxy_client_arm(&session->client, ms < left_ms ? ms : left_ms);
-			return false;
+			proxy_client_arm(&session->client, session->linger_ms < left_ms ? session->linger_ms : left_ms);
+			return;
 		}
 	}
 	proxy_session_free(session);
-	return true;
+}
+
+void
+proxy_session_linger(struct proxy_session *session, int64_t silence_ms, int64_t in_all_ms)
+{
+	if (session->relay)
+		proxy_relay_gone(session->relay);
+	if (proxy_transport_close_reason(&session->transport) != TCP_OPEN ||
+	    proxy_transport_at_end(&session->transport)) {
+		proxy_session_free(session);
+		return;
+	}
+	proxy_transport_shutdown(&session->transport);
+	session->state = PROXY_SESSION_LINGER;
+	session->client.ops = &http1;
+	session->linger_ms = silence_ms;
+	session->linger_until_ns = session->worker->now_ns + (uint64_t)in_all_ms * NS_PER_MS;
+	session_discard(session, 0);
 }
 
 void
@@ -181,20 +195,12 @@ proxy_session_close(struct proxy_session *session, bool abort, bool linger)
 {
 	const struct proxy_server *server = proxy_session_server(session);
 
-	if (abort) {
+	if (abort)
 		proxy_session_abort(session);
-		return;
-	}
-	if (proxy_transport_close_reason(&session->transport) != TCP_OPEN ||
-	    proxy_transport_at_end(&session->transport) || !linger || !server) {
+	else if (linger && server)
+		proxy_session_linger(session, server->root->lingering_timeout_ms, server->root->lingering_time_ms);
+	else
 		proxy_session_free(session);
-		return;
-	}
-	proxy_transport_shutdown(&session->transport);
-	session->state = PROXY_SESSION_LINGER;
-	session->client.ops = &http1;
-	session->linger_until_ns = session->worker->now_ns + (uint64_t)server->root->lingering_time_ms * NS_PER_MS;
-	session_discard(session, 0);
 }
 
 static void

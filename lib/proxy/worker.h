@@ -44,6 +44,7 @@ struct proxy_session {
 	struct list node;            /* in one of the worker's lists, while idle */
 	uint64_t number;             /* "*N" of the error log, $connection */
 	uint64_t started_ns, linger_until_ns;
+	int64_t linger_ms; /* so long it may be silent until then */
 };
 
 /* A server's connection: of HTTP/1, with one call at a time, of HTTP/2 (call_h2.h), or of a relay. */
@@ -135,9 +136,10 @@ unsigned int proxy_worker_handshakes(struct proxy_worker *worker, bool packets_w
 
 void proxy_session_accept(struct proxy_worker *worker, struct tcp_connection *tcp, uint32_t events);
 void proxy_session_events(struct proxy_session *session, uint32_t events);
-/* Closes; where the client is still sending (`linger`), after listening for a while, lest a reset overtake the answer (RFC
- * 9112 section 9.6). */
+/* Closes; where the client is still sending (`linger`), after listening for as long as `lingering_*` say. */
 void proxy_session_close(struct proxy_session *session, bool abort, bool linger);
+/* Says FIN, and throws away what comes until the client says its own, lest a reset overtake the answer (RFC 9112 section 9.6). */
+void proxy_session_linger(struct proxy_session *session, int64_t silence_ms, int64_t in_all_ms);
 /* To the error log of the default server, or of stream's. */
 void proxy_session_log(const struct proxy_session *session, enum log_level level, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));

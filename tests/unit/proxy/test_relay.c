@@ -86,6 +86,40 @@ test_a_slow_reader_stops_the_sender(void **state)
 	assert_int_equal(server->out_done, sizeof(much));
 }
 
+/* RFC 9112 section 9.6, though this is not HTTP: a reset that answers late bytes would take what is still on its way. */
+static void
+test_who_still_talks_gets_all_that_was_said(void **state)
+{
+	struct peer *client, *server;
+
+	start("server { listen 80 proxy_protocol; return \"so much\"; } server { listen 8080; proxy_pass 10.0.0.1:80; "
+	      "}");
+	client = world_connect(&w);
+	w.sides[WORLD_CLIENTS].cut = true;
+	peer_say(client, "PROXY UNKNOWN\r\n");
+	peer_say(client, "and now?");
+	w.sides[WORLD_CLIENTS].cut = false;
+	world_advance(&w, 2000);
+	assert_string_equal(peer_said(client), "so much");
+	assert_true(peer_sees_end(client));
+	peer_close(client);
+	assert_int_equal(world_in_use(&w), 0);
+
+	client = world_connect_to(&w, "192.0.2.1:8080");
+	server = world_accept(&w);
+	w.sides[WORLD_CLIENTS].cut = true;
+	peer_say(server, "so much");
+	peer_close(server);
+	peer_say(client, "and now?");
+	w.sides[WORLD_CLIENTS].cut = false;
+	world_advance(&w, 2000);
+	assert_string_equal(peer_said(client), "so much");
+	assert_true(peer_sees_end(client));
+	assert_int_equal(world_in_use(&w), 1);
+	world_advance(&w, 5100); /* it says nothing more, and does not close */
+	assert_int_equal(world_in_use(&w), 0);
+}
+
 static void
 test_resets_are_passed_on(void **state)
 {
@@ -265,6 +299,7 @@ main(void)
 		IN_WORLD(test_bytes_go_both_ways_and_both_ends_close),
 		IN_WORLD(test_half_close_waits_for_the_other_end),
 		IN_WORLD(test_a_slow_reader_stops_the_sender),
+		IN_WORLD(test_who_still_talks_gets_all_that_was_said),
 		IN_WORLD(test_resets_are_passed_on),
 		IN_WORLD(test_a_server_that_does_not_answer_is_left_for_the_next),
 		IN_WORLD(test_a_client_that_goes_while_a_server_is_tried),
