@@ -66,6 +66,9 @@ enum tcp_connection_flag {
 
 #define TCP_NEVER UINT64_MAX
 
+/* Of tcp_connection.ack_patience. */
+#define TCP_ACK_PATIENCE_MAX 2
+
 struct tcp_connection {
 	/* line 0: finding it */
 	struct endpoint local, remote;
@@ -135,11 +138,13 @@ struct tcp_connection {
 	uint32_t read_bytes, read_us; /* what the user has read since then */
 	uint32_t ecn_recover;         /* with ecn_reduced: snd_max when a mark reduced the window */
 	uint16_t mtu;
-	uint16_t rcv_mss;     /* largest segment the peer has sent: what counts as full for delayed ACK */
-	uint8_t retries;      /* unanswered retransmissions or window probes */
-	uint8_t keepalives;   /* unanswered keepalive probes */
-	uint8_t quick_acks;   /* ACKs still to be delayed only briefly */
-	uint8_t close_reason; /* enum tcp_close_reason */
+	uint16_t rcv_mss;         /* largest segment the peer has sent: what counts as full for delayed ACK */
+	uint8_t retries;          /* unanswered retransmissions or window probes */
+	uint8_t keepalives;       /* unanswered keepalive probes */
+	uint8_t quick_acks : 5;   /* ACKs still to be delayed only briefly */
+	uint8_t ack_patience : 2; /* how much longer than usual, see delay.h */
+	uint8_t ack_alone : 1;    /* the last one has left alone, and neither side has sent data since */
+	uint8_t close_reason;     /* enum tcp_close_reason */
 	uint8_t range_count;
 	uint8_t reorder_steps;   /* quarters of a round trip by which the reordering window has grown */
 	uint8_t reorder_persist; /* recoveries until it shrinks */

@@ -1,4 +1,4 @@
-#include "base/clock.h"
+#include "tcp/delay.h"
 #include "tcp/ecn.h"
 #include "tcp/input.h"
 #include "tcp/output.h"
@@ -6,46 +6,11 @@
 #include "tcp/segment.h"
 #include "tcp/stack.h"
 
-/* A twentieth of what Linux waits (TCP_DELACK_MIN): long enough for a proxy's answer to take the ACK along, short enough for a
- * sender that has one odd segment left under its window. And the delay of a young connection, see quick_acks. */
-#define ACK_DELAY_NS (2 * NS_PER_MS)
-#define ACK_DELAY_QUICK_NS NS_PER_MS
-
-/* Segments in order after one that was not, whose ACKs are not delayed, about as Linux's quick ACKs (tcp_enter_quickack_mode()): a
- * sender that has lost something has a small window, and grows it by what comes back. */
-#define PROMPT_ACKS 15
-
 static void
 acknowledge_now(struct tcp_connection *c)
 {
 	c->flags |= TCP_ACK_NOW;
 	tcp_connection_schedule(c);
-}
-
-/* RFC 9293 section 3.8.6.3: every second full segment, and none later than the delay. "Now" is the next flush, which a
- * whole burst shares. */
-static void
-acknowledge(struct tcp_connection *c)
-{
-	if (c->rcv_nxt - c->rcv_acked >= 2u * c->rcv_mss) {
-		acknowledge_now(c);
-		return;
-	}
-	if (c->prompt_acks > 0) {
-		c->prompt_acks--;
-		acknowledge_now(c);
-		return;
-	}
-	if (c->flags & TCP_ACK_DELAYED)
-		return;
-	c->flags |= TCP_ACK_DELAYED;
-	if (c->quick_acks > 0) {
-		c->quick_acks--;
-		c->ack_deadline_ns = RTE_MIN(c->ack_deadline_ns, c->stack->now_ns + ACK_DELAY_QUICK_NS);
-	} else {
-		c->ack_deadline_ns = RTE_MIN(c->ack_deadline_ns, c->stack->now_ns + ACK_DELAY_NS);
-	}
-	tcp_timer_update(c);
 }
 
 static void
@@ -70,7 +35,7 @@ in_order(struct tcp_connection *c, struct tcp_segment *segment)
 		len += tcp_reassembly_take(c);
 		acknowledge_now(c);
 	} else {
-		acknowledge(c);
+		tcp_delay_received(c);
 	}
 	c->stack->counters[TCP_COUNT_bytes_received] += len;
 	tcp_connection_notify(c, TCP_READABLE);
@@ -80,7 +45,7 @@ static void
 out_of_order(struct tcp_connection *c, struct tcp_segment *segment)
 {
 	TCP_COUNT(c->stack, out_of_order);
-	c->prompt_acks = PROMPT_ACKS;
+	tcp_delay_gap(c);
 	if (tcp_memory_takes_ahead(c))
 		tcp_reassembly_insert(c, segment->sequence, &segment->payload);
 	else

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "packet/build.h"
 #include "packet/segment.h"
+#include "tcp/delay.h"
 #include "tcp/ecn.h"
 #include "tcp/loss.h"
 #include "tcp/pace.h"
@@ -235,6 +236,7 @@ content_send(struct tcp_connection *c, struct tcp_header *header, const struct c
 			tcp_payload_copy(c, header->sequence, payload, content->len);
 		stack->counters[TCP_COUNT_bytes_sent] += content->len;
 		c->sent_ms = stack->now_ms;
+		tcp_delay_sent(c);
 	}
 	if (header->flags & RTE_TCP_CWR_FLAG)
 		c->flags &= ~TCP_CWR_DUE;

@@ -22,16 +22,17 @@ tcp_peek_copy(const struct tcp_connection *c, uint32_t offset, void *out, uint32
 void
 tcp_window_freed(struct tcp_connection *c, uint32_t len)
 {
-	uint32_t offered, gain;
+	uint32_t offered, gain, limit;
 
 	if (!tcp_receiving(c))
 		return;
 	tcp_memory_read(c, len);
 	offered = sequence_after(c->rcv_edge, c->rcv_nxt) ? c->rcv_edge - c->rcv_nxt : 0;
 	gain = tcp_window_offer(c) - offered;
-	/* An ACK that is due anyway tells it. One of its own is worth while when much was freed, or when the peer may
-	 * be waiting for it. */
-	if (gain > 0 && (gain >= tcp_memory_receive_limit(c) / 4 || offered < 2u * c->rcv_mss)) {
+	limit = tcp_memory_receive_limit(c);
+	/* An ACK that is due anyway tells it. One of its own is worth while when little is left and much was freed, or when the
+	 * peer may be waiting for it. (A SYN cannot offer more than 64 KB: the rest is no news that anybody waits for.) */
+	if (gain > 0 && ((gain >= limit / 4 && offered < limit / 8) || offered < 2u * c->rcv_mss)) {
 		c->flags |= TCP_ACK_NOW;
 		tcp_connection_schedule(c);
 	}

@@ -1,4 +1,5 @@
 #include "base/clock.h"
+#include "tcp/delay.h"
 #include "tcp/output.h"
 #include "tcp/recovery.h"
 #include "tcp/stack.h"
@@ -41,6 +42,7 @@ ack_due(struct tcp_connection *c)
 	if (c->flags & TCP_ACK_DELAYED) {
 		c->flags |= TCP_ACK_NOW;
 		TCP_COUNT(c->stack, delayed_acks);
+		tcp_delay_over(c);
 	}
 	c->flags &= ~(TCP_STARVED | TCP_ACK_DELAYED);
 	tcp_connection_schedule(c);

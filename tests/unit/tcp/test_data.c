@@ -52,6 +52,87 @@ rfc9293_3_8_6_3_an_ack_waits_two_milliseconds_at_most(void **state)
 	harness_events(h);
 }
 
+/* A request after another, the last of which ended at `end`, whose answer takes so long. */
+static void
+ask(uint32_t end)
+{
+	char text[40];
+
+	snprintf(text, sizeof(text), "P. %u:%u ack %u", end, end + 100, end);
+	inject(h, text);
+}
+
+static void
+answer(uint32_t end, uint64_t ms)
+{
+	char text[40];
+
+	advance(h, ms);
+	harness_events(h);
+	expect_nothing(h);
+	assert_int_equal(harness_write(h, 100), 100);
+	snprintf(text, sizeof(text), "P. %u:%u ack %u", end, end + 100, end + 100);
+	expect(h, text);
+}
+
+static void
+rfc9293_3_8_6_3_where_acks_were_in_vain_they_wait_for_the_answer(void **state)
+{
+	accept_plain();
+	ask(1);
+	advance(h, 3);
+	expect(h, ". 1:1 ack 101");
+	answer(1, 20);
+	ask(101);
+	advance(h, 9);
+	expect(h, ". 101:101 ack 201");
+	answer(101, 20);
+	ask(201);
+	answer(201, 30);
+	/* And no longer than that. */
+	ask(301);
+	advance(h, 34);
+	expect(h, ". 301:301 ack 401");
+	answer(301, 1);
+	ask(401);
+	advance(h, 34);
+	expect(h, ". 401:401 ack 501");
+	/* The peer had more, and may have waited with it. */
+	inject(h, "P. 501:601 ack 401");
+	advance(h, 3);
+	expect(h, ". 401:401 ack 601");
+	harness_events(h);
+}
+
+static void
+rfc8985_7_2_of_several_small_segments_none_waits_longer(void **state)
+{
+	accept_plain();
+	h->c->ack_patience = TCP_ACK_PATIENCE_MAX;
+	inject(h, "P. 1:101 ack 1");
+	advance(h, 10);
+	expect_nothing(h);
+	inject(h, "P. 101:201 ack 1");
+	advance(h, 3);
+	expect(h, ". 1:1 ack 201");
+	harness_events(h);
+}
+
+static void
+a_window_that_nobody_waits_for_is_told_with_the_next_ack(void **state)
+{
+	h->config.receive_buffer = 1 << 18;
+	harness_start(h);
+	harness_accept(h, "mss 1460,wscale 7", 65535);
+	h->c->quick_acks = 0;
+	inject(h, "P. 1:101 ack 1");
+	harness_events(h);
+	harness_read(h, 100);
+	expect_nothing(h);
+	advance(h, 3);
+	expect(h, ". 1:1 ack 101 win 30016"); /* in units of 8 bytes */
+}
+
 /* The pattern is made over the sender's sequence space: the same place counted from elsewhere has other bytes. */
 static void
 inject_differing(const char *text, uint32_t shift)
@@ -613,6 +694,9 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(data_is_read_in_order_and_acknowledged),
 		TEST(rfc9293_3_8_6_3_an_ack_waits_two_milliseconds_at_most),
+		TEST(rfc9293_3_8_6_3_where_acks_were_in_vain_they_wait_for_the_answer),
+		TEST(rfc8985_7_2_of_several_small_segments_none_waits_longer),
+		TEST(a_window_that_nobody_waits_for_is_told_with_the_next_ack),
 		TEST(of_data_that_differs_what_came_first_counts),
 		TEST(rfc5681_4_2_after_a_gap_acks_are_not_delayed_for_a_while),
 		TEST(a_young_connection_acknowledges_sooner),

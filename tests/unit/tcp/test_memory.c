@@ -100,6 +100,7 @@ buffers_shrink_with_what_is_left(void **state)
 	harness_events(h);
 	harness_read(h, 1000);
 	assert_int_equal(tcp_window_offer(h->c), 200 * 1000);
+	advance(h, 3);
 	expect(h, ". 1:1 ack 1001 win 25000");
 	/* What was offered is not taken back. */
 	leave(FREE_FOR_SHARE(64));
