@@ -134,6 +134,18 @@ steering_owner_of_error(const struct steering *s, const struct port_rss *rss, co
 						      : steering_owner(s, 0, false, remote, local);
 }
 
+bool
+steering_lands(const struct steering *s, const struct port_rss *rss, unsigned int self, const struct endpoint *remote,
+	       const struct endpoint *local)
+{
+	int queue;
+
+	if (!rss || rss->table_size == 1 || s->roles.stack_first)
+		return true;
+	queue = port_rss_queue(rss, remote, local, IPPROTO_TCP);
+	return queue < 0 || (unsigned int)queue == self;
+}
+
 static bool
 takes(const struct endpoint *listening, const struct endpoint *local)
 {

@@ -52,6 +52,11 @@ unsigned int steering_owner(const struct steering *steering, unsigned int self, 
 unsigned int steering_owner_of_error(const struct steering *steering, const struct port_rss *rss,
 				     const struct endpoint *remote, const struct endpoint *local);
 
+/* True when answers from `remote` to `local` come in on worker `self`'s queue, or where they do is not known or the same for all
+ * ports. `rss` as above. */
+bool steering_lands(const struct steering *steering, const struct port_rss *rss, unsigned int self,
+		    const struct endpoint *remote, const struct endpoint *local);
+
 /* True when a listener takes connections to `local`, or did so while some are left; `local_is_ours`: the address is one of this host's. */
 bool steering_listens(const struct steering *steering, const struct endpoint *local, bool local_is_ours);
 

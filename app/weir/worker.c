@@ -50,6 +50,14 @@ port_used(void *context, uint16_t port_be, bool used)
 	shared->port_used(shared->port_used_context, port_be, used);
 }
 
+static bool
+lands_here(void *context, const struct endpoint *local, const struct endpoint *remote)
+{
+	const struct worker *worker = context;
+
+	return steering_lands(worker->steering, worker->rss, worker->index, remote, local);
+}
+
 static void
 frame_to(void *context, unsigned int to, struct rte_mbuf *m)
 {
@@ -82,7 +90,7 @@ worker_l4_start(struct worker *worker)
 	}
 	worker->l4 = worker->l4_owned;
 	if (worker->l4)
-		l4_worker_go_by_rss(worker->l4, worker_rss(worker));
+		l4_worker_go_by_rss(worker->l4, worker->rss);
 }
 
 int
@@ -173,7 +181,11 @@ worker_init(struct worker *worker, struct worker_shared *shared, const struct wo
 		.port_modulus = (uint16_t)(shared->roles.count - shared->roles.stack_first),
 		.port_remainder = has_connections ? (uint16_t)(config->index - shared->roles.stack_first) : 0,
 	};
-	struct tcp_env env = { .context = worker, .send = send_packet, .route = route, .port_used = port_used };
+	struct tcp_env env = { .context = worker,
+			       .send = send_packet,
+			       .route = route,
+			       .port_used = port_used,
+			       .lands_here = shared->roles.count > 1 ? lands_here : NULL };
 	const char *reason = "out of memory";
 
 	random_fill(tcp.secret, sizeof(tcp.secret));

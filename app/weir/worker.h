@@ -28,7 +28,8 @@
 	ROW(HANDOVER_FULL, "drop_handover_full")                                                                       \
 	ROW(NOT_OURS, "drop_not_ours") /* XDP has taken it from the kernel, which does not get it back */              \
 	ROW(TO_KERNEL, "to_kernel")                                                                                    \
-	ROW(ICMP_ERRORS, "icmp_errors")
+	ROW(ICMP_ERRORS, "icmp_errors")                                                                                \
+	ROW(RSS_DISPROVED, "rss_disproved") /* a packet came in on another queue than the device's key and table say */
 
 enum worker_counter {
 #define ROW(name, text) WORKER_##name,
@@ -87,7 +88,10 @@ struct worker {
 	struct xdp_memory shared_memory; /* with l4_owned; hops NULL: the XDP program does not forward */
 	const struct steering *steering; /* replaced by messages */
 	struct worker_port ports[PORTS_MAX];
-	bool packets_wait; /* for the user's run() of this round */
+	const struct port_rss
+		*rss; /* how the devices of all ports spread packets; NULL: they do not say, not alike, or wrong */
+	uint32_t rss_checks; /* packets still to be looked at, whether they do */
+	bool packets_wait;   /* for the user's run() of this round */
 	uint64_t verdicts[PACKET_VERDICT_COUNT];
 	uint64_t counters[WORKER_COUNTER_COUNT];
 	pthread_t thread;

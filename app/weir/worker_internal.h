@@ -13,8 +13,8 @@ uint16_t worker_services(struct worker *worker, struct rte_mbuf **burst, uint16_
 /* One of those. `at_owner`: it is not another worker's. */
 void worker_packet(struct worker *worker, struct rte_mbuf *m, bool at_owner);
 void worker_hand_over(struct worker *worker, unsigned int owner, struct rte_mbuf *m);
-/* How the devices of all ports spread packets; NULL: they do not say, or not alike. */
-const struct port_rss *worker_rss(const struct worker *worker);
+/* The ports are others: worker->rss. */
+void worker_rss_renew(struct worker *worker);
 
 /* ---- worker_round.c ---- */
 

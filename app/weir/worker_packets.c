@@ -2,6 +2,10 @@
 #include "port/rss.h"
 #include "weir/worker_internal.h"
 
+/* Packets of a worker whose queue must be the one that the device's key and table name, before they are believed for good: a
+ * device that hashes otherwise passes with n queues one time in n. */
+#define RSS_CHECKS 256
+
 static struct endpoint
 endpoint_of(const struct ip_address *ip, uint16_t port_be)
 {
@@ -40,29 +44,9 @@ is_for_stack(const struct worker *worker, const struct port *port, const struct 
 	       tcp_knows(worker->tcp, local, remote);
 }
 
-static void
-tcp_packet(struct worker *worker, struct rte_mbuf *m, bool at_owner)
-{
-	const struct packet_view *view = packet_view(m);
-	const struct port *port = worker->ports[view->port_index].port;
-	struct endpoint remote = endpoint_of(&view->source, view->source_port_be);
-	struct endpoint local = endpoint_of(&view->destination, view->destination_port_be);
-	unsigned int owner = worker->index;
-
-	if (!at_owner)
-		owner = steering_owner(worker->steering, worker->index, port->features & PORT_FLOW_STABLE, &remote,
-				       &local);
-	if (owner != worker->index)
-		worker_hand_over(worker, owner, m);
-	else if (is_for_stack(worker, port, &remote, &local))
-		tcp_input(worker->tcp, m);
-	else
-		to_kernel(worker, m);
-}
-
 /* A flow may come in on any of the ports. */
-const struct port_rss *
-worker_rss(const struct worker *worker)
+static const struct port_rss *
+rss_of_ports(const struct worker *worker)
 {
 	const struct port_rss *all = NULL;
 
@@ -76,6 +60,51 @@ worker_rss(const struct worker *worker)
 		all = port->rss;
 	}
 	return all;
+}
+
+void
+worker_rss_renew(struct worker *worker)
+{
+	worker->rss = worker->counters[WORKER_RSS_DISPROVED] ? NULL : rss_of_ports(worker);
+	worker->rss_checks = worker->rss && worker->rss->table_size > 1 ? RSS_CHECKS : 0;
+}
+
+/* A packet of a client or a server, as it came in. */
+static __rte_noinline void
+rss_check(struct worker *worker, const struct endpoint *remote, const struct endpoint *local)
+{
+	int queue = port_rss_queue(worker->rss, remote, local, IPPROTO_TCP);
+
+	worker->rss_checks--;
+	if (queue < 0 || (unsigned int)queue == worker->index)
+		return;
+	worker->counters[WORKER_RSS_DISPROVED]++;
+	worker_rss_renew(worker);
+	if (worker->l4)
+		l4_worker_go_by_rss(worker->l4, NULL);
+}
+
+static void
+tcp_packet(struct worker *worker, struct rte_mbuf *m, bool at_owner)
+{
+	const struct packet_view *view = packet_view(m);
+	const struct port *port = worker->ports[view->port_index].port;
+	struct endpoint remote = endpoint_of(&view->source, view->source_port_be);
+	struct endpoint local = endpoint_of(&view->destination, view->destination_port_be);
+	unsigned int owner = worker->index;
+
+	if (!at_owner) {
+		if (unlikely(worker->rss_checks))
+			rss_check(worker, &remote, &local);
+		owner = steering_owner(worker->steering, worker->index, port->features & PORT_FLOW_STABLE, &remote,
+				       &local);
+	}
+	if (owner != worker->index)
+		worker_hand_over(worker, owner, m);
+	else if (is_for_stack(worker, port, &remote, &local))
+		tcp_input(worker->tcp, m);
+	else
+		to_kernel(worker, m);
 }
 
 static void
@@ -93,7 +122,7 @@ icmp_packet(struct worker *worker, struct rte_mbuf *m, bool at_owner)
 	local = endpoint_of(&quote.source, quote.source_port_be);
 	remote = endpoint_of(&quote.destination, quote.destination_port_be);
 	if (!at_owner)
-		owner = steering_owner_of_error(worker->steering, worker_rss(worker), &remote, &local);
+		owner = steering_owner_of_error(worker->steering, worker->rss, &remote, &local);
 	if (owner != worker->index) {
 		worker_hand_over(worker, owner, m);
 	} else if (tcp_knows(worker->tcp, &local, &remote)) {

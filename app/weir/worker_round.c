@@ -241,6 +241,7 @@ worker_port_add(struct worker *worker, struct port *port)
 	if (worker->index == 0 && twin.fd >= 0)
 		loop_source_add(worker->loop, &twin);
 	worker_round_init(worker);
+	worker_rss_renew(worker);
 }
 
 void

@@ -1,7 +1,8 @@
 /*
  * Local ports for outgoing connections: RFC 6056 algorithm 4 (double hash) over the ports of this lcore, so that the
  * port of the next connection to a server cannot be guessed, and a port rests as long as possible before it comes
- * again.
+ * again. Of these, such as have their answers come in on this lcore (tcp_env.lands_here) go first; what comes in elsewhere is
+ * handed over, by the port's remainder.
  */
 #ifndef TCP_PORT_H
 #define TCP_PORT_H

@@ -49,6 +49,9 @@ struct tcp_env {
 	/* A local port was taken into use for, or has gone out of, outgoing connections (counted by the stack: called
 	 * at the first use and after the last). NULL where nobody cares. */
 	void (*port_used)(void *context, uint16_t port_be, bool used);
+	/* Do segments from `remote` to `local` come in on this lcore? Outgoing connections have a local port of which that is
+	 * true, where one is found soon. NULL: of all, or nobody knows. */
+	bool (*lands_here)(void *context, const struct endpoint *local, const struct endpoint *remote);
 };
 
 enum tcp_congestion_algorithm {

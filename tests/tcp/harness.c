@@ -312,6 +312,14 @@ env_route(void *context, const struct ip_address *remote, struct ip_address *loc
 	return !h->no_route;
 }
 
+static bool
+env_lands_here(void *context, const struct endpoint *local, const struct endpoint *remote)
+{
+	const struct harness *h = context;
+
+	return !h->lands_here || h->lands_here(local);
+}
+
 static void
 env_port_used(void *context, uint16_t port_be, bool used)
 {
@@ -486,7 +494,7 @@ harness_init(struct harness *h)
 void
 harness_start(struct harness *h)
 {
-	struct tcp_env env = { h, env_send, env_route, env_port_used };
+	struct tcp_env env = { h, env_send, env_route, env_port_used, env_lands_here };
 	const char *error;
 
 	h->pool_available = support_pool_available();

@@ -39,6 +39,7 @@ struct harness {
 	uint32_t written, read;   /* bytes, for the pattern */
 	uint16_t mtu;
 	bool no_route;
+	bool (*lands_here)(const struct endpoint *local); /* of tcp_env; NULL: of all ports */
 	bool whole; /* large segments are kept as they are, for harness_take(); else they are cut up as a port does it */
 	struct rte_mbuf *sent[HARNESS_SENT_MAX];
 	uint32_t sent_first, sent_count;

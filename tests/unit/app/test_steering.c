@@ -261,6 +261,32 @@ an_error_about_a_connection_of_ours_goes_by_its_local_port(void **state)
 	steering_free(s);
 }
 
+static void
+answers_land_where_rss_has_them_as_far_as_it_is_known(void **state)
+{
+	struct port_rss rss = { .types = RTE_ETH_RSS_NONFRAG_IPV4_TCP, .table_size = 4, .table = { 0, 1, 0, 1 } };
+	struct endpoint server = endpoint("10.0.0.1:80"), local = endpoint("192.0.2.1:1");
+	struct steering *s = steering(2),
+			*aside = steering_of((struct worker_roles){ .count = 3, .io = 2, .stack_first = 2 });
+
+	for (size_t i = 0; i < sizeof(rss.key); i++)
+		rss.key[i] = (uint8_t)(i * 37 + 11);
+	for (uint16_t port = 1; port < 100; port++) {
+		local.port_be = htons(port);
+		for (unsigned int self = 0; self < 2; self++)
+			assert_int_equal(steering_lands(s, &rss, self, &server, &local),
+					 port_rss_queue(&rss, &server, &local, IPPROTO_TCP) == (int)self);
+		/* Nobody knows, or it makes no difference. */
+		assert_true(steering_lands(s, NULL, 1, &server, &local));
+		assert_true(steering_lands(s, &port_rss_one_queue, 1, &server, &local));
+		assert_true(steering_lands(aside, &rss, 2, &server, &local));
+	}
+	rss.types = RTE_ETH_RSS_NONFRAG_IPV6_TCP;
+	assert_true(steering_lands(s, &rss, 0, &server, &local) && steering_lands(s, &rss, 1, &server, &local));
+	steering_free(s);
+	steering_free(aside);
+}
+
 /* Connections that are left there are Weir's as long as they last. */
 static void
 former_listener_takes_packets_but_is_none_twice(void **state)
@@ -292,6 +318,7 @@ main(void)
 		cmocka_unit_test_setup(workers_set_aside_own_every_connection_and_no_other_does, setup),
 		cmocka_unit_test_setup(an_error_about_a_clients_flow_goes_where_rss_has_it, setup),
 		cmocka_unit_test_setup(an_error_about_a_connection_of_ours_goes_by_its_local_port, setup),
+		cmocka_unit_test_setup(answers_land_where_rss_has_them_as_far_as_it_is_known, setup),
 		cmocka_unit_test_setup(seed_decides_so_that_clients_cannot, setup),
 		cmocka_unit_test_setup(port_that_is_listened_on_too_takes_answers_from_servers_only, setup),
 		cmocka_unit_test_setup(wildcard_takes_every_address_of_this_host_and_its_version, setup),

@@ -399,6 +399,38 @@ no_route_fails_at_once(void **state)
 	assert_int_equal(harness_count(h, "no_route"), 2);
 }
 
+static bool
+odd_rank(const struct endpoint *local)
+{
+	return ntohs(local->port_be) / 8 % 2;
+}
+
+static void
+ports_whose_answers_land_on_this_lcore_go_first(void **state)
+{
+	int error;
+
+	h->config.port_first = 1001;
+	h->config.port_last = 1128;
+	h->config.port_modulus = 8;
+	h->config.port_remainder = 5;
+	h->lands_here = odd_rank;
+	harness_start(h);
+	/* Of 16 every second one; then the others, whose answers are handed over. */
+	for (int i = 0; i < 16; i++) {
+		struct tcp_connection *c = tcp_connect(h->stack, &h->remote, NULL, &error);
+
+		assert_non_null(c);
+		assert_int_equal(ntohs(tcp_local(c)->port_be) % 8, 5);
+		assert_int_equal(odd_rank(tcp_local(c)), i < 8);
+	}
+	assert_null(tcp_connect(h->stack, &h->remote, NULL, &error));
+	assert_int_equal(error, -EADDRNOTAVAIL);
+	/* All of a round leave with its flush. */
+	assert_int_equal(h->sent_count, 0);
+	assert_int_equal(harness_discard(h), 16);
+}
+
 static void
 ports_are_of_this_lcore_and_run_out(void **state)
 {
@@ -551,6 +583,7 @@ main(void)
 		TEST(a_full_backlog_gives_up_its_oldest),
 		TEST(a_full_connection_table_drops_a_syn_and_fails_a_connect),
 		TEST(no_route_fails_at_once),
+		TEST(ports_whose_answers_land_on_this_lcore_go_first),
 		TEST(ports_are_of_this_lcore_and_run_out),
 		TEST(an_exact_listener_goes_before_a_wildcard_and_one_that_is_gone_accepts_nothing),
 		TEST(initial_sequence_numbers_advance_with_time_and_differ_by_pair),
