@@ -136,9 +136,10 @@ tls_objects(struct proxy_relay *s)
 		return false;
 	result = tls_client_verify_result(tls->session, (enum tls_verify)settings->verify, &why);
 	if (result != 0)
-		proxy_relay_log(s, LOG_INFO, "client SSL certificate verify error: (%ld:%s)", result, why);
+		proxy_session_log(s->session, LOG_INFO,
+				  "client SSL certificate verify error: (%ld:%s) while SSL handshaking", result, why);
 	else if (settings->verify == TLS_VERIFY_ON && !tls_client_has_certificate(tls->session))
-		proxy_relay_log(s, LOG_INFO, "client sent no required SSL certificate");
+		proxy_session_log(s->session, LOG_INFO, "client sent no required SSL certificate while SSL handshaking");
 	else
 		return false;
 	return true;

@@ -392,6 +392,7 @@ run_content(struct proxy_exchange *x)
 void
 proxy_request_handle(struct proxy_exchange *x)
 {
+	const struct proxy_server *negotiated = x->server;
 	unsigned int objection;
 
 	if (!find_server(x)) {
@@ -401,6 +402,8 @@ proxy_request_handle(struct proxy_exchange *x)
 	proxy_real_ip_apply(x);
 	decide_keep_alive(x);
 	if (is_misdirected(x)) {
+		x->server = negotiated;
+		x->location = negotiated->root;
 		proxy_exchange_log(x, LOG_INFO,
 				   "client attempted to request the server name different from the one that was "
 				   "negotiated while reading client request headers");

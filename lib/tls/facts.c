@@ -222,7 +222,7 @@ tls_fact_write(const struct tls_session *session, enum tls_fact fact, char *out,
 	case TLS_FACT_ALPN:
 		return put(out, size, agreed.alpn.data, agreed.alpn.len);
 	case TLS_FACT_SERVER_NAME:
-		return put(out, size, session->name, session->name_len);
+		return session->said_len ? put(out, size, session->name + session->name_len, session->said_len) : 0;
 	case TLS_FACT_SESSION_REUSED:
 		return put_string(out, size, agreed.resumed ? "r" : ".");
 	case TLS_FACT_EARLY_DATA:

@@ -76,16 +76,19 @@ tls_free(struct tls_session *session)
 static void
 name_keep(struct tls_session *session, const char *text)
 {
-	size_t len = text ? strnlen(text, 255) : 0;
+	size_t said_len = text ? strnlen(text, 255) : 0, len = said_len;
 
+	session->name_len = session->said_len = 0;
 	if (len && text[len - 1] == '.')
 		len--;
-	session->name = len ? malloc(len) : NULL;
+	session->name = len ? malloc(len + said_len) : NULL;
 	if (!session->name)
 		return;
 	for (size_t i = 0; i < len; i++)
 		session->name[i] = byte_lower((uint8_t)text[i]);
+	memcpy(session->name + len, text, said_len);
 	session->name_len = (uint8_t)len;
+	session->said_len = (uint8_t)said_len;
 }
 
 /* A session made under one name must not get around the client certificate that another asks for. */
