@@ -168,8 +168,22 @@ trailer(char *out, size_t size, size_t len, const char *label, struct bytes valu
 	return written < 0 ? len : len + (size_t)written;
 }
 
+/* The URL that the server is asked for: of a long one, what stands in front of its target. */
+static size_t
+trailer_upstream(struct proxy_exchange *x, char *out, size_t size, size_t len)
+{
+	uint8_t url[1024];
+	struct proxy_head_writer writer = { .data = url, .capacity = sizeof(url) };
+
+	proxy_head_put(&writer, x->location->pass_scheme);
+	proxy_head_literal(&writer, "://");
+	proxy_head_put(&writer, proxy_attempt_now(x)->address);
+	proxy_upstream_target(x, &writer);
+	return trailer(out, size, len, "upstream", bytes_of(url, writer.len), true);
+}
+
 void
-proxy_exchange_log(const struct proxy_exchange *x, enum log_level level, const char *format, ...)
+proxy_exchange_log(struct proxy_exchange *x, enum log_level level, const char *format, ...)
 {
 	const struct proxy_location *location = x->location;
 	enum log_level limit = location->error_targets ? log_target_level(location->error_targets) : log_error_level();
@@ -191,17 +205,8 @@ proxy_exchange_log(const struct proxy_exchange *x, enum log_level level, const c
 	if (x->head_parsed) {
 		host = http_message_field(&x->request, HTTP_FIELD_HOST);
 		len = trailer(text, sizeof(text), len, "request", x->request.start_line, true);
-		if (x->tried_count) {
-			const struct proxy_attempt *attempt = &x->tried[(x->tried_count - 1) % PROXY_ATTEMPTS_MAX];
-			char url[1200];
-			int n = snprintf(url, sizeof(url), "%.*s://%.*s%.*s", (int)location->pass_scheme.len,
-					 (const char *)location->pass_scheme.data, (int)attempt->address.len,
-					 (const char *)attempt->address.data,
-					 x->request.target.len > 1024 ? 1024 : (int)x->request.target.len,
-					 (const char *)x->request.target.data);
-
-			len = trailer(text, sizeof(text), len, "upstream", bytes_of(url, n < 0 ? 0 : (size_t)n), true);
-		}
+		if (x->tried_count)
+			len = trailer_upstream(x, text, sizeof(text), len);
 		if (host)
 			len = trailer(text, sizeof(text), len, "host", host->value, true);
 	}

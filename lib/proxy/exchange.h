@@ -145,7 +145,7 @@ void proxy_exchange_answer_text(struct proxy_exchange *exchange, unsigned int st
 void proxy_variables_define(void);
 
 /* To the error log of the exchange's location, with nginx's trailer (client, server, request, upstream, host). */
-void proxy_exchange_log(const struct proxy_exchange *exchange, enum log_level level, const char *format, ...)
+void proxy_exchange_log(struct proxy_exchange *exchange, enum log_level level, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
 /* ---- for filters ---- */

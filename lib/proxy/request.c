@@ -240,7 +240,7 @@ is_misdirected(const struct proxy_exchange *x)
 
 /* The status that the connection's TLS, or the lack of it, asks for; 0: none. */
 static unsigned int
-tls_objects(const struct proxy_exchange *x)
+tls_objects(struct proxy_exchange *x)
 {
 	const struct tls_settings *settings = config_settings(x->server->scope, &tls_module);
 	const struct proxy_tls *tls = x->session->transport.tls;

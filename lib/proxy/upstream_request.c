@@ -32,8 +32,8 @@ name_allowed(const struct proxy_server *server, struct bytes name)
 	return bytes_index(name, '_') < 0;
 }
 
-static void
-write_target(struct proxy_exchange *x, struct proxy_head_writer *head)
+void
+proxy_upstream_target(struct proxy_exchange *x, struct proxy_head_writer *head)
 {
 	const struct proxy_location *location = x->location;
 	const struct http_message *request = &x->request;
@@ -168,7 +168,7 @@ proxy_upstream_head(struct proxy_exchange *x)
 			return false;
 		proxy_head_put(&head, x->request.method_text);
 		proxy_head_literal(&head, " ");
-		write_target(x, &head);
+		proxy_upstream_target(x, &head);
 		/* A chunked body needs 1.1, whatever proxy_http_version says: it is not stored to be measured. */
 		proxy_head_put(&head, x->location->pass->http_minor || chunked ? (struct bytes)BYTES(" HTTP/1.1\r\n")
 									       : (struct bytes)BYTES(" HTTP/1.0\r\n"));

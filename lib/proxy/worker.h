@@ -250,6 +250,8 @@ struct bytes proxy_balance_key(const struct upstream_group *group, void *subject
 const char *proxy_connect_error(enum tcp_close_reason reason);
 /* Whether the next server would be asked because of `why`. */
 bool proxy_upstream_may_retry(const struct proxy_exchange *exchange, uint32_t why);
+/* What the server is asked for, as the request line says it, escaped. */
+void proxy_upstream_target(struct proxy_exchange *exchange, struct proxy_head_writer *head);
 /* The head for the server, into exchange->request_pending. False: does not fit. */
 bool proxy_upstream_head(struct proxy_exchange *exchange);
 
