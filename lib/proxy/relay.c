@@ -139,7 +139,8 @@ tls_objects(struct proxy_relay *s)
 		proxy_session_log(s->session, LOG_INFO,
 				  "client SSL certificate verify error: (%ld:%s) while SSL handshaking", result, why);
 	else if (settings->verify == TLS_VERIFY_ON && !tls_client_has_certificate(tls->session))
-		proxy_session_log(s->session, LOG_INFO, "client sent no required SSL certificate while SSL handshaking");
+		proxy_session_log(s->session, LOG_INFO,
+				  "client sent no required SSL certificate while SSL handshaking");
 	else
 		return false;
 	return true;

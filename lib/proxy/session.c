@@ -332,7 +332,10 @@ timed_out(struct proxy_client *client)
 		proxy_exchange_client_timeout(client->exchange);
 		return;
 	}
-	if (session->expects_tls && !session->expects_origin)
+	if (session->expects_origin)
+		proxy_session_log(session, LOG_INFO,
+				  "client timed out (110: Connection timed out) while reading PROXY protocol");
+	else if (session->expects_tls)
 		proxy_session_unsecured(session, "client timed out (110: Connection timed out)");
 	/* Idle too long, or lingered long enough: no answer, as there is no request. */
 	if (session->state == PROXY_SESSION_LINGER)

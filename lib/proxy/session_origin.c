@@ -8,7 +8,7 @@ refuse(struct proxy_session *session, enum log_level level, const char *why, str
 {
 	char quote[PACKET_PROXY_V1_MAX + 5] = "";
 
-	if (quoted.data)
+	if (quoted.len)
 		snprintf(quote, sizeof(quote), ": \"%.*s\"", (int)quoted.len, (const char *)quoted.data);
 	proxy_session_log(session, level, "%s%s while reading PROXY protocol", why, quote);
 	proxy_session_free(session);

@@ -78,6 +78,16 @@ def test_long_tlvs_are_passed_over(web):
     assert said(web, v2("203.0.113.9", "192.0.2.9", tlvs=b"\x04" + struct.pack("!H", 2000) + bytes(2000))).startswith("203.0.113.9:4000 ")
 
 
+@pytest.mark.weir_only  # nginx wants it whole
+def test_a_header_may_come_byte_by_byte(web):
+    for header in (b"PROXY TCP4 203.0.113.9 192.0.2.9 4000 81\r\n", v2("203.0.113.9", "192.0.2.9")):
+        with web.connect() as stream:
+            stream.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for at in range(len(header)):
+                stream.send(header[at:at + 1])
+            assert stream.get("/").body.startswith(b"203.0.113.9:4000 10.0.1.2 ")
+
+
 def test_the_header_comes_before_tls(web):
     context = ssl.create_default_context(cafile=web.certificates.path("ca.crt"))
     raw = web.client.connect("10.0.1.1", 443)

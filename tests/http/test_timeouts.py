@@ -1,9 +1,10 @@
 """Clients that are slow on purpose: each is let go in time, and none holds up another."""
 
+import ssl
 import time
 
 import pytest
-from weirtest import Topology, ok, pattern, serving
+from weirtest import Certificates, Topology, ok, pattern, serving
 
 CONFIG = """
 events { }
@@ -18,17 +19,21 @@ http {
         client_max_body_size 0;
         location / { proxy_pass http://10.0.2.11:8080; }
     }
+    server { listen 10.0.1.1:443 ssl; CERTIFICATE return 200; }
+    server { listen 10.0.1.1:81 proxy_protocol; return 200; }
 }
 """
 
 
 @pytest.fixture(scope="module")
 def web():
+    certificates = Certificates()
     with Topology(servers=1) as net:
         big = pattern(20 << 20)
         net.origin(serving(lambda request: ok(big if request.target == "/big" else "ok")))
-        with net.balancer(CONFIG) as net.weir:
+        with net.balancer(CONFIG.replace("CERTIFICATE", certificates.sign("a", "a.test"))) as net.weir:
             yield net
+    certificates.close()
 
 
 def let_go_after(stream):
@@ -67,6 +72,40 @@ def test_a_byte_now_and_then_does_not_prolong_the_head(web):
                 stream.send(b"x")
                 time.sleep(0.1)
         assert time.monotonic() - start < 3
+
+
+def hello():
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    try:
+        ssl.create_default_context().wrap_bio(incoming, outgoing, server_hostname="a.test").do_handshake()
+    except ssl.SSLWantReadError:
+        return outgoing.read()
+
+
+def test_a_handshake_that_does_not_go_on(web):
+    """Before the hello, in it, and behind it; and a header of the PROXY protocol. A byte now and then does not prolong it."""
+    first = hello()
+    cuts = {"silent": b"", "in a record's header": first[:3], "in the hello": first[:-1], "behind it": first}
+    slow = [web.connect(port=443) for _ in range(5)]
+    slow += [web.connect(port=81) for _ in range(2)]
+    for stream, said in zip(slow, [*cuts.values(), b"", b"PROXY TCP4 203", b"\r\n\r\n\0\r\nQUIT\n\x21"]):
+        stream.send(said)
+    dripping, ended = slow[4], False
+    for byte in first[:60]:
+        try:
+            dripping.send(bytes([byte]))
+        except OSError:
+            ended = True
+            break
+        time.sleep(0.05)
+    assert ended
+    for stream in slow:
+        let_go_after(stream)
+        stream.close()
+    for why in ("while SSL handshaking, client: 10.0.1.2, server: 10.0.1.1:443", "while reading PROXY protocol, client: 10.0.1.2, server: 10.0.1.1:81"):
+        assert web.weir.logged(f"client timed out (110: Connection timed out) {why}"), why
+    with web.connect(port=443) as stream:
+        assert stream.get("/").status == 400
 
 
 def test_body_that_never_ends_is_408(web):
