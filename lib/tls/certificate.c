@@ -1,7 +1,12 @@
 /* Certificates and keys from their files. */
+#include <errno.h>
+#include <fcntl.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
+#include <openssl/x509v3.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tls/internal.h"
 
@@ -18,22 +23,27 @@ static int
 passwords_read(struct config *config, const struct tls_word *word, struct passwords *passwords)
 {
 	const char *path;
-	BIO *bio;
-	int len;
+	ssize_t len = -1;
+	int fd, error;
 
 	passwords->len = 0;
 	if (!word->text.data)
 		return 0;
 	path = config_full_path(config, word->text);
-	bio = BIO_new_file(path, "r");
-	if (!bio)
-		return tls_fail(config, word, "cannot read \"%s\"", path);
-	len = BIO_read(bio, passwords->text, PASSWORD_FILE_MAX + 1);
-	BIO_free(bio);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0)
+		len = read(fd, passwords->text, PASSWORD_FILE_MAX + 1);
+	error = errno;
+	if (fd >= 0)
+		close(fd);
+	if (len < 0)
+		return config_fail_at(config, word->file, word->line, "%s() \"%s\" failed (%d: %s)",
+				      fd < 0 ? "open" : "read", path, error, strerror(error));
 	if (len > PASSWORD_FILE_MAX)
-		return tls_fail(config, word, "\"%s\" has more than %d bytes", path, PASSWORD_FILE_MAX);
-	passwords->len = len < 0 ? 0 : (size_t)len;
-	passwords->text[passwords->len] = '\0';
+		return config_fail_at(config, word->file, word->line, "\"%s\" has more than %d bytes", path,
+				      PASSWORD_FILE_MAX);
+	passwords->len = (size_t)len;
+	passwords->text[len] = '\0';
 	return 0;
 }
 
@@ -51,7 +61,7 @@ password_give(char *out, int size, int writing, void *context)
 }
 
 static EVP_PKEY *
-key_read(BIO *bio, struct passwords *passwords)
+key_parse(BIO *bio, struct passwords *passwords)
 {
 	EVP_PKEY *key;
 
@@ -68,6 +78,22 @@ key_read(BIO *bio, struct passwords *passwords)
 	}
 }
 
+/* The library's buffer of a file would be freed as it is, the key's text in it. */
+static EVP_PKEY *
+key_read(BIO *bio, struct passwords *passwords)
+{
+	char buffer[4096];
+	EVP_PKEY *key;
+	FILE *file;
+
+	BIO_get_fp(bio, &file);
+	setvbuf(file, buffer, _IOFBF, sizeof(buffer));
+	key = key_parse(bio, passwords);
+	BIO_free(bio);
+	OPENSSL_cleanse(buffer, sizeof(buffer));
+	return key;
+}
+
 static int
 key_load(struct config *config, const struct tls_word *word, struct passwords *passwords, SSL_CTX *ssl)
 {
@@ -79,7 +105,6 @@ key_load(struct config *config, const struct tls_word *word, struct passwords *p
 	if (!bio)
 		return tls_fail(config, word, "cannot load certificate key \"%s\": BIO_new_file() failed", path);
 	key = key_read(bio, passwords);
-	BIO_free(bio);
 	if (!key)
 		return tls_fail(config, word, "cannot load certificate key \"%s\": PEM_read_bio_PrivateKey() failed",
 				path);
@@ -107,6 +132,29 @@ static STACK_OF(X509) * chain_read(BIO *bio)
 	}
 	sk_X509_pop_free(chain, X509_free);
 	return NULL;
+}
+
+/* What clients will object to, though OpenSSL shows it to them: told and no more, as a balancer must start with it. */
+static void
+doubts_tell(struct config *config, const struct tls_word *word, X509 *certificate, STACK_OF(X509) * chain)
+{
+	const char *name = (const char *)word->text.data;
+
+	for (int i = -1; i < sk_X509_num(chain); i++) {
+		X509 *shown = i < 0 ? certificate : sk_X509_value(chain, i);
+		X509 *issuer = i + 1 < sk_X509_num(chain) ? sk_X509_value(chain, i + 1) : NULL;
+
+		if (X509_cmp_current_time(X509_get0_notAfter(shown)) < 0)
+			config_warn_at(config, word->file, word->line, "certificate %d of \"%s\" has expired", i + 2,
+				       name);
+		if (X509_cmp_current_time(X509_get0_notBefore(shown)) > 0)
+			config_warn_at(config, word->file, word->line, "certificate %d of \"%s\" is not yet valid",
+				       i + 2, name);
+		if (issuer && X509_check_issued(issuer, shown) != X509_V_OK)
+			config_warn_at(config, word->file, word->line,
+				       "certificate %d of \"%s\" is not signed by the one behind it", i + 2, name);
+	}
+	ERR_clear_error();
 }
 
 static int word_index = -1; /* among OpenSSL's ex_data */
@@ -140,6 +188,8 @@ certificate_load(struct config *config, const struct tls_word *word, SSL_CTX *ss
 		result = tls_fail(config, word, "SSL_CTX_use_certificate(\"%s\") failed", path);
 	else if (SSL_CTX_set1_chain(ssl, chain) != 1)
 		result = tls_fail(config, word, "SSL_CTX_set1_chain(\"%s\") failed", path);
+	else
+		doubts_tell(config, word, certificate, chain);
 	if (certificate)
 		X509_set_ex_data(certificate, word_index, (void *)(uintptr_t)word);
 	sk_X509_pop_free(chain, X509_free);

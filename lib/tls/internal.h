@@ -75,7 +75,7 @@ struct tls_session {
 	uint8_t *name; /* that the client asked for, or that the server should have */
 	uint8_t name_len;
 	uint8_t said_len; /* of the client's name as it was said, which stands behind the other */
-	uint8_t early; /* enum tls_early */
+	uint8_t early;    /* enum tls_early */
 	uint8_t early_first;
 	bool done, refused, failed, shut;
 	struct tls_agreed agreed; /* without `ssl` */

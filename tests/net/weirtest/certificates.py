@@ -6,7 +6,8 @@ import tempfile
 
 from .namespace import PREFIX, run
 
-KINDS = {"ecdsa": ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"], "rsa": ["-newkey", "rsa:2048"]}
+KINDS = {"ecdsa": ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"], "rsa": ["-newkey", "rsa:2048"],
+         "rsa1024": ["-newkey", "rsa:1024"]}
 
 
 class Certificates:
@@ -49,6 +50,19 @@ class Certificates:
 
     def self_sign(self, file, subject, kind="ecdsa"):
         self._request(file, subject, kind, "-x509", "-days", "30")
+
+    def encrypt(self, file, key, password):
+        run("openssl", "pkey", "-in", self.path(key), "-aes256", "-passout", f"pass:{password}", "-out", self.path(file))
+
+    def dh_parameters(self, file, bits):
+        run("openssl", "dhparam", "-dsaparam", "-out", self.path(file), bits)
+
+    def write(self, file, text):
+        with open(self.path(file), "w") as out:
+            out.write(text)
+
+    def mkdir(self, name):
+        os.mkdir(self.path(name))
 
     def join(self, file, *parts):
         """The files `parts` behind one another."""
