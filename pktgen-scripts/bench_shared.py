@@ -101,6 +101,10 @@ def many_files():
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
 
 
+def add_own_receivers(parser):
+    parser.add_argument("--own-receivers", action="store_true", help="each end's receiving on its own core, not in the sender's time")
+
+
 def receiving_threads(device):
     return set(run("pgrep", f"^napi/{device}-", check=False).stdout.split())
 
