@@ -264,10 +264,11 @@ uint32_t
 tls_record_room(const struct tls_session *session, uint32_t room)
 {
 	uint64_t least = session->record_max < TLS_RECORD_FIRST ? session->record_max : TLS_RECORD_FIRST;
+	uint32_t overhead = tls_has_own_records(session) ? tls_sealed_size(session, 0) : TLS_RECORD_OVERHEAD;
 
-	if (session->unsent_len || room <= TLS_RECORD_OVERHEAD)
+	if (session->unsent_len || room <= overhead)
 		return 0;
-	return (uint32_t)((room - TLS_RECORD_OVERHEAD) * least / (least + TLS_RECORD_OVERHEAD));
+	return (uint32_t)((room - overhead) * least / (least + overhead));
 }
 
 void
