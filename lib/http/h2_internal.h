@@ -16,6 +16,19 @@ struct http2_budget {
 	uint32_t left, burst, per_second, per_message;
 };
 
+#define HTTP2_EARLY_MAX 32
+
+/*
+ * Streams of a client that were answered before it had said all. Such a client is told to stop (RFC 9113 section 8.1), but not before
+ * what it sent without knowing has come: that may be wrong, or the end, and is for its stream and not for one that is no more. A
+ * PING behind the answers tells, as its answer comes behind all that.
+ */
+struct http2_early {
+	int32_t ids[HTTP2_EARLY_MAX];
+	uint8_t count;
+	uint8_t asked; /* the first so many: the PING that has gone is behind their answers; 0: none has gone */
+};
+
 struct http2_session {
 	nghttp2_session *nghttp2;
 	const struct http2_events *events;
@@ -28,6 +41,7 @@ struct http2_session {
 	uint32_t broken;            /* the code of a connection error that nghttp2 lets pass; 0: none */
 	struct http2_frames frames; /* of a client, as the next too */
 	struct http2_streams streams;
+	struct http2_early early;
 	uint64_t refilled_ns; /* budgets, last */
 	struct http2_budget budgets[HTTP2_FLOOD_COUNT];
 };
@@ -40,6 +54,9 @@ struct http2_session *http2_session_make(bool is_client, const struct http2_conf
 /* A client's next frame, of which nghttp2 has seen nothing: the error that it is and that nghttp2 will not see, because it reads no
  * priorities, or has forgotten the stream. 0: none. */
 uint32_t http2_server_error_of(struct http2_session *session, const struct http2_frame *frame);
+/* A client's stream has been answered in whole; and a PING of ours. */
+void http2_server_answered(struct http2_session *session, int32_t id);
+void http2_server_pong(struct http2_session *session, const uint8_t *word);
 
 /* Fields that speak of a connection: not in HTTP/2 (RFC 9113 section 8.2.2). */
 #define HTTP2_NOT_IN_HEADS                                                                                             \

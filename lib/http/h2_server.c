@@ -28,6 +28,63 @@ http2_server_error_of(struct http2_session *s, const struct http2_frame *frame)
 	return code;
 }
 
+/* ---- streams that are answered early ---- */
+
+static const uint8_t early_word[8] = "answered";
+
+static bool
+is_unfinished(const struct http2_session *s, int32_t id)
+{
+	return nghttp2_session_get_stream_remote_close(s->nghttp2, id) == 0;
+}
+
+static void
+early_stop(struct http2_session *s, int32_t id)
+{
+	if (is_unfinished(s, id))
+		nghttp2_submit_rst_stream(s->nghttp2, NGHTTP2_FLAG_NONE, id, NGHTTP2_NO_ERROR);
+}
+
+static void
+early_ask(struct http2_session *s)
+{
+	s->early.asked = s->early.count;
+	if (s->early.asked)
+		nghttp2_submit_ping(s->nghttp2, NGHTTP2_FLAG_NONE, early_word);
+}
+
+void
+http2_server_answered(struct http2_session *s, int32_t id)
+{
+	struct http2_early *early = &s->early;
+
+	if (!is_unfinished(s, id))
+		return;
+	if (early->count == HTTP2_EARLY_MAX) {
+		early_stop(s, id);
+		return;
+	}
+	early->ids[early->count++] = id;
+	if (!early->asked)
+		early_ask(s);
+}
+
+void
+http2_server_pong(struct http2_session *s, const uint8_t *word)
+{
+	struct http2_early *early = &s->early;
+
+	if (!early->asked || memcmp(word, early_word, sizeof(early_word)) != 0)
+		return;
+	for (uint8_t i = 0; i < early->asked; i++)
+		early_stop(s, early->ids[i]);
+	early->count -= early->asked;
+	memmove(early->ids, early->ids + early->asked, early->count * sizeof(early->ids[0]));
+	early_ask(s);
+}
+
+/* ---- what is said ---- */
+
 bool
 http2_answer(struct http2_session *s, int32_t id, unsigned int status, struct bytes head, bool has_body)
 {

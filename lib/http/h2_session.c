@@ -161,6 +161,8 @@ frame_came(nghttp2_session *n, const nghttp2_frame *frame, void *user_data)
 
 	if (s->is_client && frame->hd.type == NGHTTP2_SETTINGS && !(frame->hd.flags & NGHTTP2_FLAG_ACK))
 		s->events->settings(s->user);
+	if (!s->is_client && frame->hd.type == NGHTTP2_PING && frame->hd.flags & NGHTTP2_FLAG_ACK)
+		http2_server_pong(s, frame->ping.opaque_data);
 	if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA)
 		return 0;
 	stream = nghttp2_session_get_stream_user_data(n, frame->hd.stream_id);
@@ -186,17 +188,14 @@ content_came(nghttp2_session *n, uint8_t flags, int32_t id, const uint8_t *data,
 	return 0;
 }
 
-/* Section 8.1: who has been answered before all of the request had come is told to stop. */
 static int
 frame_sent(nghttp2_session *n, const nghttp2_frame *frame, void *user_data)
 {
 	struct http2_session *s = user_data;
 	bool is_message = frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA;
-	int32_t id = frame->hd.stream_id;
 
-	if (!s->is_client && is_message && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) &&
-	    nghttp2_session_get_stream_remote_close(n, id) == 0)
-		nghttp2_submit_rst_stream(n, NGHTTP2_FLAG_NONE, id, NGHTTP2_NO_ERROR);
+	if (!s->is_client && is_message && frame->hd.flags & NGHTTP2_FLAG_END_STREAM)
+		http2_server_answered(s, frame->hd.stream_id);
 	return 0;
 }
 

@@ -371,10 +371,12 @@ ended(struct proxy_client *client, const struct proxy_exchange *x)
 static void
 timed_out(struct proxy_client *client)
 {
+	struct proxy_stream *stream = stream_of(client);
+
 	if (client->exchange)
 		proxy_exchange_client_timeout(client->exchange);
-	else
-		reset(stream_of(client), HTTP2_CANCEL);
+	else /* who has all of the answer is only told to stop */
+		reset(stream, stream->finished && !stream->out.bytes ? HTTP2_NO_ERROR : HTTP2_CANCEL);
 }
 
 bool
