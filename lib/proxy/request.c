@@ -55,6 +55,19 @@ head_room(struct proxy_exchange *x)
 	return true;
 }
 
+/* Where HTTP/2 is spoken, too, it is a preface that is none: no page in the one protocol for a client of the other (RFC 9113
+ * section 3.4). */
+static bool
+is_of_no_protocol(const struct proxy_exchange *x)
+{
+	const struct proxy_session *session = x->session;
+	const struct proxy_address *address = session->transport.tls ? NULL : proxy_session_address(session);
+	struct bytes line = x->request.start_line;
+
+	return address && address->http2 && session->requests == 1 &&
+	       (!line.len || !memmem(line.data, line.len, " HTTP/", 6));
+}
+
 static void
 head_bad(struct proxy_exchange *x)
 {
@@ -67,7 +80,7 @@ head_bad(struct proxy_exchange *x)
 	PROXY_COUNT(x->worker, BAD_REQUEST);
 	proxy_exchange_log(x, LOG_INFO, "client sent invalid request (%s) while reading client request",
 			   http1_error_names[x->bad]);
-	proxy_exchange_answer(x, http1_error_status[x->bad]);
+	proxy_exchange_answer(x, is_of_no_protocol(x) ? 444 : http1_error_status[x->bad]);
 }
 
 static bool
