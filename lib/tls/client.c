@@ -122,8 +122,8 @@ client_new(struct config *config, const struct config_scope *scope, const struct
 	struct tls_client *client = calloc(1, sizeof(*client));
 
 	ERR_clear_error();
-	if (client && tls_bio_prepare() == 0)
-		client->ssl = SSL_CTX_new(TLS_client_method());
+	if (client)
+		client->ssl = tls_context_openssl(TLS_client_method());
 	if (!client || !client->ssl) {
 		free(client);
 		config_fail_at(config, scope->file, scope->line, "SSL_CTX_new() failed");

@@ -225,7 +225,6 @@ context_fill(struct config *config, const struct config_scope *scope, const stru
 	SSL_CTX_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_NO_AUTO_CHAIN);
 	SSL_CTX_set_tlsext_servername_callback(ssl, tls_hello_callback);
 	SSL_CTX_set_alpn_select_cb(ssl, choose_protocol, NULL);
-	SSL_CTX_set_keylog_callback(ssl, tls_keylog_callback);
 	SSL_CTX_set_msg_callback(ssl, tls_message_callback);
 	tls_context_protocols(settings->protocols, ssl);
 	if (tls_certificates_load(config, &settings->certificates, &settings->keys, &settings->password_file, ssl) <
@@ -259,8 +258,8 @@ tls_context_new(struct config *config, const struct config_scope *scope, const s
 	struct tls_context *context = calloc(1, sizeof(*context));
 
 	ERR_clear_error();
-	if (context && tls_bio_prepare() == 0 && tls_traffic_prepare() == 0)
-		context->ssl = SSL_CTX_new(TLS_server_method());
+	if (context && tls_traffic_prepare() == 0)
+		context->ssl = tls_context_openssl(TLS_server_method());
 	if (!context || !context->ssl) {
 		free(context);
 		config_fail_at(config, scope->file, scope->line, "SSL_CTX_new() failed");

@@ -19,6 +19,14 @@ tls_fail(struct config *config, const struct tls_word *word, const char *format,
 	return config_fail_at(config, word->file, word->line, "%s%s", text, reasons);
 }
 
+SSL_CTX *
+tls_context_openssl(const SSL_METHOD *method)
+{
+	if (tls_bio_prepare() < 0 || tls_provider_prepare() < 0)
+		return NULL;
+	return SSL_CTX_new_ex(NULL, TLS_PROPERTIES, method);
+}
+
 void
 tls_context_protocols(uint32_t protocols, SSL_CTX *ssl)
 {

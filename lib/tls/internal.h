@@ -5,6 +5,7 @@
 #include <openssl/ssl.h>
 
 #include "tls/cache.h"
+#include "tls/provider.h"
 #include "tls/sessions.h"
 #include "tls/settings.h"
 #include "tls/staple.h"
@@ -121,6 +122,8 @@ void tls_merge_words(struct tls_words *words, const struct tls_words *outer);
 /* config_fail_at() at the word's place, with OpenSSL's reasons behind the text. */
 int tls_fail(struct config *config, const struct tls_word *word, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+/* With TLS_PROPERTIES. NULL: OpenSSL says why not. */
+SSL_CTX *tls_context_openssl(const SSL_METHOD *method);
 void tls_context_protocols(uint32_t protocols, SSL_CTX *ssl);
 int tls_context_ciphers(struct config *config, const struct tls_word *ciphers, SSL_CTX *ssl);
 /* Authorities and revocation lists; either may be unset. */
@@ -147,8 +150,8 @@ void tls_handshake_done(struct tls_session *session);
 
 /* ---- session_records.c ---- */
 
-/* Called by OpenSSL in a handshake. */
-void tls_keylog_callback(const SSL *ssl, const char *line);
+/* Called in a handshake by OpenSSL and its provider (provider.h); of the secrets it keeps those of application traffic. */
+void tls_secret_heard(struct tls_records *records, struct bytes label, struct bytes secret);
 void tls_message_callback(int write, int version, int type, const void *data, size_t len, SSL *ssl, void *context);
 /* The handshake is done: records are our own from now on, and OpenSSL's object goes; where that cannot be, nothing
  * changes. */

@@ -144,6 +144,13 @@ begin(void)
 		ERR_clear_error();
 }
 
+/* A client's secrets are for us to know; a server's connection stays with OpenSSL. */
+static void
+derivations_begin(struct tls_session *session)
+{
+	tls_provider_begin(session->client ? NULL : &session->records);
+}
+
 enum tls_status
 tls_status_of(struct tls_session *session, int result, const char *what)
 {
@@ -177,7 +184,9 @@ tls_handshake(struct tls_session *session)
 	int result;
 
 	begin();
+	derivations_begin(session);
 	result = session->early ? tls_early_handshake(session) : SSL_do_handshake(session->ssl);
+	tls_provider_end();
 	if (result == 1 && session->early)
 		return TLS_EARLY;
 	if (result == 1) {
@@ -198,8 +207,14 @@ tls_read(struct tls_session *session, void *out, uint32_t len, uint32_t *got)
 	int result;
 
 	begin();
-	if (session->early)
-		return tls_early_read(session, out, len, got);
+	if (session->early) {
+		enum tls_status status;
+
+		derivations_begin(session);
+		status = tls_early_read(session, out, len, got);
+		tls_provider_end();
+		return status;
+	}
 	result = SSL_read_ex(session->ssl, out, len, &read);
 	*got = (uint32_t)read;
 	return result == 1 ? TLS_OK : tls_status_of(session, result, "SSL_read() failed");

@@ -15,34 +15,20 @@
 
 /* ---- while OpenSSL shakes hands ---- */
 
-static uint8_t
-hex_value(char digit)
-{
-	return (uint8_t)(digit <= '9' ? digit - '0' : byte_lower((uint8_t)digit) - 'a' + 10);
-}
-
-/* A line "LABEL client_random secret", which OpenSSL cleanses; the only way to a traffic secret that it offers. */
 void
-tls_keylog_callback(const SSL *ssl, const char *line)
+tls_secret_heard(struct tls_records *records, struct bytes label, struct bytes secret)
 {
-	struct tls_records *records = &tls_session_of(ssl)->records;
-	bool write = strncmp(line, "SERVER_TRAFFIC_SECRET_0 ", 24) == 0;
-	struct tls_secret *secret = write ? &records->write_secret : &records->read_secret;
-	const char *hex = strrchr(line, ' ');
-	size_t len;
+	bool write = bytes_equal_string(label, "s ap traffic");
+	struct tls_secret *kept = write ? &records->write_secret : &records->read_secret;
 
-	if (!write && strncmp(line, "CLIENT_TRAFFIC_SECRET_0 ", 24) != 0)
+	if ((!write && !bytes_equal_string(label, "c ap traffic")) || secret.len > TLS_SECRET_MAX)
 		return;
-	len = strlen(++hex) / 2;
-	if (len > TLS_SECRET_MAX)
-		return;
-	secret->len = (uint8_t)len;
-	for (size_t i = 0; i < len; i++)
-		secret->data[i] = (uint8_t)(hex_value(hex[2 * i]) << 4 | hex_value(hex[2 * i + 1]));
+	kept->len = (uint8_t)secret.len;
+	memcpy(kept->data, secret.data, secret.len);
 	(write ? &records->write : &records->read)->sequence = 0;
 }
 
-/* Records under the keys in force: in TLS 1.2 those behind ChangeCipherSpec, in TLS 1.3 those after the secret was told. */
+/* Records under the keys in force: in TLS 1.2 those behind ChangeCipherSpec, in TLS 1.3 those after the secret was heard. */
 void
 tls_message_callback(int write, int version, int type, const void *data, size_t len, SSL *ssl, void *unused)
 {

@@ -1,43 +1,36 @@
 #include "tls/traffic.h"
 
-#include <openssl/core_names.h>
 #include <openssl/crypto.h>
-#include <openssl/kdf.h>
+
+#include "tls/kdf.h"
 
 #define KEY_MAX 32
 #define BLOCK_MAX (2 * (KEY_MAX + TLS_NONCE_SIZE))
 
 struct tls_suite {
-	const char *name, *digest;
+	const char *name;
+	const struct tls_hash *hash;
 	int nid, digest_nid;
-	uint8_t key_size, secret_size;
+	uint8_t key_size;
 	uint8_t block_iv; /* bytes of the nonce that come from the key block of TLS 1.2 */
 	EVP_CIPHER *cipher;
 };
 
 static struct tls_suite suites[] = {
-	{ "AES-128-GCM", "SHA256", NID_aes_128_gcm, NID_sha256, 16, 32, 4, NULL },
-	{ "AES-256-GCM", "SHA384", NID_aes_256_gcm, NID_sha384, 32, 48, 4, NULL },
-	{ "ChaCha20-Poly1305", "SHA256", NID_chacha20_poly1305, NID_sha256, 32, 32, 12, NULL },
+	{ "AES-128-GCM", &tls_sha256, NID_aes_128_gcm, NID_sha256, 16, 4, NULL },
+	{ "AES-256-GCM", &tls_sha384, NID_aes_256_gcm, NID_sha384, 32, 4, NULL },
+	{ "ChaCha20-Poly1305", &tls_sha256, NID_chacha20_poly1305, NID_sha256, 32, 12, NULL },
 };
 #define SUITES (sizeof(suites) / sizeof(suites[0]))
 
 /* Fetched once: asking for them by name with each handshake takes OpenSSL's locks. */
-static EVP_KDF *expand_kdf, *block_kdf;
-
 int
 tls_traffic_prepare(void)
 {
-	if (block_kdf)
-		return 0;
 	for (size_t i = 0; i < SUITES; i++)
 		if (!suites[i].cipher && !(suites[i].cipher = EVP_CIPHER_fetch(NULL, suites[i].name, NULL)))
 			return -1;
-	if (!expand_kdf)
-		expand_kdf = EVP_KDF_fetch(NULL, OSSL_KDF_NAME_TLS1_3_KDF, NULL);
-	if (expand_kdf)
-		block_kdf = EVP_KDF_fetch(NULL, OSSL_KDF_NAME_TLS1_PRF, NULL);
-	return block_kdf ? 0 : -1;
+	return 0;
 }
 
 const struct tls_suite *
@@ -55,45 +48,27 @@ tls_suite_of(const SSL_CIPHER *cipher)
 uint8_t
 tls_suite_secret_size(const struct tls_suite *suite)
 {
-	return suite->secret_size;
+	return tls_hash_size(suite->hash);
 }
 
 static bool
-derive(EVP_KDF *kdf, const OSSL_PARAM *params, uint8_t *out, size_t len)
+expand(const struct tls_hmac *secret, const char *label, uint8_t *out, size_t len)
 {
-	EVP_KDF_CTX *context = EVP_KDF_CTX_new(kdf);
-	bool good = context && EVP_KDF_derive(context, out, len, params) == 1;
-
-	EVP_KDF_CTX_free(context);
-	return good;
-}
-
-static OSSL_PARAM
-text_param(const char *key, const char *text)
-{
-	return OSSL_PARAM_construct_utf8_string(key, (char *)(uintptr_t)text, 0);
-}
-
-static OSSL_PARAM
-bytes_param(const char *key, const void *data, size_t len)
-{
-	return OSSL_PARAM_construct_octet_string(key, (void *)(uintptr_t)data, len);
+	return tls_hkdf_expand(secret, (struct bytes)BYTES("tls13 "), bytes_of_string(label), (struct bytes){ 0 }, out,
+			       len);
 }
 
 bool
 tls_traffic_expand(const struct tls_suite *suite, const struct tls_secret *secret, const char *label, uint8_t *out,
 		   size_t len)
 {
-	const OSSL_PARAM params[] = {
-		text_param(OSSL_KDF_PARAM_MODE, "EXPAND_ONLY"),
-		text_param(OSSL_KDF_PARAM_DIGEST, suite->digest),
-		bytes_param(OSSL_KDF_PARAM_KEY, secret->data, secret->len),
-		bytes_param(OSSL_KDF_PARAM_PREFIX, "tls13 ", 6),
-		bytes_param(OSSL_KDF_PARAM_LABEL, label, strlen(label)),
-		OSSL_PARAM_construct_end(),
-	};
+	struct tls_hmac hmac;
+	bool good;
 
-	return derive(expand_kdf, params, out, len);
+	tls_hmac_key(&hmac, suite->hash, bytes_of(secret->data, secret->len));
+	good = expand(&hmac, label, out, len);
+	tls_hmac_clear(&hmac);
+	return good;
 }
 
 static bool
@@ -111,11 +86,14 @@ bool
 tls_traffic_key(const struct tls_suite *suite, const struct tls_secret *secret, bool seals, struct tls_record_key *key)
 {
 	uint8_t bytes[KEY_MAX];
-	bool good = tls_traffic_expand(suite, secret, "key", bytes, suite->key_size) &&
-		    tls_traffic_expand(suite, secret, "iv", key->iv, TLS_NONCE_SIZE) &&
-		    key_set(key, suite, bytes, seals);
+	struct tls_hmac hmac;
+	bool good;
 
+	tls_hmac_key(&hmac, suite->hash, bytes_of(secret->data, secret->len));
+	good = expand(&hmac, "key", bytes, suite->key_size) && expand(&hmac, "iv", key->iv, TLS_NONCE_SIZE) &&
+	       key_set(key, suite, bytes, seals);
 	key->hides_type = true;
+	tls_hmac_clear(&hmac);
 	OPENSSL_cleanse(bytes, sizeof(bytes));
 	return good;
 }
@@ -136,18 +114,16 @@ bool
 tls_traffic_block(const struct tls_suite *suite, const uint8_t master[TLS_MASTER_SIZE], const uint8_t randoms[64],
 		  struct tls_record_key *client, struct tls_record_key *server)
 {
-	const OSSL_PARAM params[] = {
-		text_param(OSSL_KDF_PARAM_DIGEST, suite->digest),
-		bytes_param(OSSL_KDF_PARAM_SECRET, master, TLS_MASTER_SIZE),
-		bytes_param(OSSL_KDF_PARAM_SEED, "key expansion", 13),
-		bytes_param(OSSL_KDF_PARAM_SEED, randoms, 64),
-		OSSL_PARAM_construct_end(),
-	};
+	const struct bytes seeds[] = { BYTES("key expansion"), { randoms, 64 } };
 	size_t key_size = suite->key_size, iv_size = suite->block_iv;
 	uint8_t block[BLOCK_MAX];
-	bool good = derive(block_kdf, params, block, 2 * (key_size + iv_size)) &&
-		    key_set(client, suite, block, false) && key_set(server, suite, block + key_size, true);
+	struct tls_hmac hmac;
+	bool good;
 
+	tls_hmac_key(&hmac, suite->hash, bytes_of(master, TLS_MASTER_SIZE));
+	tls_prf(&hmac, seeds, 2, block, 2 * (key_size + iv_size));
+	tls_hmac_clear(&hmac);
+	good = key_set(client, suite, block, false) && key_set(server, suite, block + key_size, true);
 	if (good) {
 		memcpy(client->iv, block + 2 * key_size, iv_size);
 		memcpy(server->iv, block + 2 * key_size + iv_size, iv_size);

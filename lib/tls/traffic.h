@@ -1,6 +1,6 @@
 /*
  * From what a handshake has agreed on to the keys of records: HKDF-Expand-Label over traffic secrets (RFC 8446 sections 7.1 to
- * 7.3), the key block of TLS 1.2 (RFC 5246 section 6.3). The derivations are OpenSSL's (EVP_KDF).
+ * 7.3), the key block of TLS 1.2 (RFC 5246 section 6.3). kdf.h derives.
  *
  * Control prepares once; sessions call the rest on their lcore. Keys in between are cleansed.
  */
