@@ -41,6 +41,12 @@ ticket_callback(SSL *ssl, uint8_t *name, uint8_t *iv, EVP_CIPHER_CTX *cipher, EV
 	return !encrypt && result == 1 && SSL_version(ssl) == TLS1_3_VERSION ? 2 : result;
 }
 
+static int
+session_number(SSL *ssl, uint8_t *id, unsigned int *len)
+{
+	return tls_tickets_random(id, *len);
+}
+
 static struct bytes
 id_of(const SSL_SESSION *session)
 {
@@ -182,6 +188,7 @@ set_cache(struct config *config, const struct config_scope *scope, const struct 
 	bool builtin = wanted->mode == TLS_CACHE_BUILTIN;
 
 	SSL_CTX_set_timeout(context->ssl, settings->session_timeout_s);
+	SSL_CTX_set_generate_session_id(context->ssl, session_number);
 	if (wanted->mode == TLS_CACHE_OFF) {
 		SSL_CTX_set_session_cache_mode(context->ssl, SSL_SESS_CACHE_OFF);
 		return 0;
@@ -258,7 +265,7 @@ tls_context_new(struct config *config, const struct config_scope *scope, const s
 	struct tls_context *context = calloc(1, sizeof(*context));
 
 	ERR_clear_error();
-	if (context && tls_traffic_prepare() == 0)
+	if (context && tls_traffic_prepare() == 0 && tls_tickets_prepare() == 0)
 		context->ssl = tls_context_openssl(TLS_server_method());
 	if (!context || !context->ssl) {
 		free(context);

@@ -1,5 +1,6 @@
 #include "tls/tickets.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/core_names.h>
@@ -8,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#define IV_SIZE 16 /* of AES-CBC */
 
 struct ticket_key {
 	uint8_t name[16], mac[32], cipher[32];
@@ -21,6 +24,7 @@ struct tls_ticket_keys {
 
 static struct tls_ticket_keys *current; /* control writes, lcores read */
 static uint64_t longest_s = 3600;
+static EVP_CIPHER *aes_128, *aes_256; /* fetched once */
 
 static struct tls_ticket_keys *
 keys_new(size_t count)
@@ -123,6 +127,16 @@ tls_tickets_rotate(void)
 	return old;
 }
 
+int
+tls_tickets_prepare(void)
+{
+	if (!aes_128)
+		aes_128 = EVP_CIPHER_fetch(NULL, "AES-128-CBC", NULL);
+	if (!aes_256)
+		aes_256 = EVP_CIPHER_fetch(NULL, "AES-256-CBC", NULL);
+	return aes_128 && aes_256 ? 0 : -1;
+}
+
 void
 tls_tickets_lifetime(uint64_t seconds)
 {
@@ -140,6 +154,25 @@ tls_tickets_period_s(void)
 
 /* ---- lcores ---- */
 
+bool
+tls_tickets_random(uint8_t *out, size_t len)
+{
+	static _Thread_local struct {
+		uint8_t bytes[512];
+		size_t left;
+	} pool;
+
+	assert(len <= sizeof(pool.bytes));
+	if (pool.left < len) {
+		if (RAND_bytes(pool.bytes, sizeof(pool.bytes)) != 1)
+			return false;
+		pool.left = sizeof(pool.bytes);
+	}
+	pool.left -= len;
+	memcpy(out, pool.bytes + pool.left, len);
+	return true;
+}
+
 static int
 start(const struct ticket_key *key, uint8_t *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, int encrypt)
 {
@@ -152,8 +185,7 @@ start(const struct ticket_key *key, uint8_t *iv, EVP_CIPHER_CTX *cipher, EVP_MAC
 	parameters[1] = OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char[]){ "sha256" }, 0);
 	parameters[2] = OSSL_PARAM_construct_end();
 	good = EVP_MAC_CTX_set_params(mac, parameters) &&
-	       EVP_CipherInit_ex(cipher, key->cipher_len == 16 ? EVP_aes_128_cbc() : EVP_aes_256_cbc(), NULL,
-				 key->cipher, iv, encrypt);
+	       EVP_CipherInit_ex(cipher, key->cipher_len == 16 ? aes_128 : aes_256, NULL, key->cipher, iv, encrypt);
 	OPENSSL_cleanse(mac_key, sizeof(mac_key));
 	return good ? 1 : -1;
 }
@@ -168,7 +200,7 @@ tls_ticket_apply(const struct tls_ticket_keys *keys, uint8_t name[16], uint8_t *
 		return encrypt ? -1 : 0;
 	if (encrypt) {
 		memcpy(name, keys->keys[0].name, sizeof(keys->keys[0].name));
-		if (RAND_bytes(iv, EVP_CIPHER_get_iv_length(EVP_aes_256_cbc())) != 1)
+		if (!tls_tickets_random(iv, IV_SIZE))
 			return -1;
 		return start(&keys->keys[0], iv, cipher, mac, 1);
 	}

@@ -9,10 +9,14 @@
 #define TLS_TICKETS_H
 
 #include <openssl/ssl.h>
+#include <stdbool.h>
 
 #include "tls/settings.h"
 
 struct tls_ticket_keys;
+
+/* Control, before the first context. 0, or -1: OpenSSL lacks a cipher. */
+int tls_tickets_prepare(void);
 
 /* Keys from files, the first of which makes tickets. 0 or -EINVAL after config_fail_at(); *out is freed by the caller. */
 int tls_ticket_keys_load(struct config *config, const struct tls_words *files, struct tls_ticket_keys **out);
@@ -26,6 +30,10 @@ struct tls_ticket_keys *tls_tickets_rotate(void);
 uint64_t tls_tickets_period_s(void);
 /* Control, while it makes a context: its tickets live that long. */
 void tls_tickets_lifetime(uint64_t seconds);
+
+/* Random bytes that anybody may see once they are used: numbers of sessions, initialisation vectors. An lcore asks OpenSSL for many at a
+ * time, as each of its answers costs a system call and some 0.5 us beside. False: it has none. */
+bool tls_tickets_random(uint8_t *out, size_t len);
 
 /* For OpenSSL: makes or opens a ticket with `keys`, or control's where they are NULL. */
 int tls_ticket_apply(const struct tls_ticket_keys *keys, uint8_t name[16], uint8_t *iv, EVP_CIPHER_CTX *cipher,
