@@ -219,7 +219,7 @@ def test_client_certificates(net):
     assert secure(net, "https://a.test:1011/", *pair) == "s1\n"
     assert net.weir.logged("a.test CN=somebody]", "tls.log")
     assert "s1" not in secure(net, "https://a.test:1011/", check=False)
-    assert net.weir.logged("client sent no required SSL certificate, client: 10.0.1.2, server: 10.0.1.1:1011")
+    assert net.weir.logged("client sent no required SSL certificate while SSL handshaking, client: 10.0.1.2, server: 10.0.1.1:1011")
     assert net.weir.logged("500 [TLSv1.3 a.test -]", "tls.log")
 
 
