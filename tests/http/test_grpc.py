@@ -38,8 +38,8 @@ http {{
     }}
     server {{
         listen 10.0.1.1:83 http2;
-        grpc_read_timeout 500ms;
         location / {{ grpc_pass grpc://odd; grpc_buffer_size 1k; }}
+        location /silent {{ grpc_pass odd; grpc_read_timeout 300ms; }}
         location /next {{ grpc_pass odd_first; }}
         location /off {{ grpc_pass odd_first; grpc_next_upstream off; }}
         location /counts_resets {{ grpc_pass fresh; }}
