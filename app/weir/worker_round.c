@@ -30,6 +30,7 @@ received(struct worker_port *wp, struct rte_mbuf **burst, uint16_t count, uint64
 	struct worker *worker = wp->worker;
 	uint16_t left = worker_services(worker, burst, count, arrival_of(worker, wp->port), now_ns);
 
+	tcp_prefetch(worker->tcp, burst, left);
 	for (uint16_t i = 0; i < left; i++)
 		worker_packet(worker, burst[i], worker->shared->roles.count == 1);
 }
@@ -143,6 +144,7 @@ handover_poll(void *context, uint64_t now_ns)
 	if (received)
 		tcp_stack_time(worker->tcp, now_ns);
 	left = worker_services(worker, burst, (uint16_t)received, L4_FROM_OWNER, now_ns);
+	tcp_prefetch(worker->tcp, burst, (uint16_t)left);
 	for (unsigned int i = 0; i < left; i++)
 		worker_packet(worker, burst[i], true);
 	leaving = handover_receive(shared->leaving, worker->index, burst, PORT_BURST);

@@ -2,7 +2,10 @@
 
 #include <stdlib.h>
 
+#include <rte_prefetch.h>
+
 #include "base/clock.h"
+#include "packet/view.h"
 #include "tcp/output.h"
 #include "tcp/reassembly.h"
 
@@ -17,6 +20,10 @@
 
 /* A bit of a table's value that tells a TIME-WAIT record from a connection. */
 #define VALUE_TIME_WAIT (1u << 31)
+
+/* With fewer entries tables and control blocks are in a cache near the CPU (448 B each: 1.8 MB); and packets of a burst at most. */
+#define PREFETCH_FROM 4096
+#define PREFETCH_BURST 64
 
 #define CONNECTIONS_LIMIT (1u << 28)
 
@@ -228,6 +235,42 @@ tcp_stack_find(const struct tcp_stack *stack, uint32_t hash, const struct endpoi
 		}
 	}
 	return NULL;
+}
+
+/* Whole: what is behind the hot lines (round-trip times, delays) every segment needs a little of. */
+static void
+fetch(const struct tcp_stack *stack, uint32_t value)
+{
+	const uint8_t *at = value & VALUE_TIME_WAIT ? slab_at(stack->time_waits.records, (value & ~VALUE_TIME_WAIT) - 1)
+						    : slab_at(stack->connections, value - 1);
+	uint32_t lines = value & VALUE_TIME_WAIT ? 1 : sizeof(struct tcp_connection) / RTE_CACHE_LINE_SIZE;
+
+	for (uint32_t i = 0; i < lines; i++)
+		rte_prefetch0(at + i * RTE_CACHE_LINE_SIZE);
+}
+
+void
+tcp_prefetch(const struct tcp_stack *stack, struct rte_mbuf *const *burst, uint16_t count)
+{
+	uint32_t hashes[PREFETCH_BURST];
+
+	if (stack->table.used < PREFETCH_FROM)
+		return;
+	count = RTE_MIN(count, (uint16_t)PREFETCH_BURST);
+	for (uint16_t i = 0; i < count; i++) {
+		const struct packet_view *view = packet_view(burst[i]);
+		struct endpoint local = { view->destination, view->destination_port_be };
+		struct endpoint remote = { view->source, view->source_port_be };
+
+		hashes[i] = tcp_table_hash(&stack->table, &local, &remote);
+		rte_prefetch0(&stack->table.slots[hashes[i] & stack->table.mask]);
+	}
+	for (uint16_t i = 0; i < count; i++) {
+		uint32_t slot = hashes[i], value = tcp_table_next(&stack->table, hashes[i], &slot);
+
+		if (value)
+			fetch(stack, value);
+	}
 }
 
 static uint32_t

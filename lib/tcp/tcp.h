@@ -116,6 +116,10 @@ void tcp_listen(struct tcp_stack *stack, const struct tcp_listener *listeners, u
  * listener is answered with RST (RFC 9293 section 3.10.7.1). */
 void tcp_input(struct tcp_stack *stack, struct rte_mbuf *m);
 
+/* Of a burst that tcp_input() will be given, or part of it, parsed: fetches what that will look up, where there are so many
+ * connections that they are not in the caches anyway. */
+void tcp_prefetch(const struct tcp_stack *stack, struct rte_mbuf *const *burst, uint16_t count);
+
 /* An ICMP error that quotes one of our segments (RFC 5461, RFC 5927): the sequence number must be in flight. */
 void tcp_icmp_error(struct tcp_stack *stack, const struct packet_quote *quote);
 

@@ -55,7 +55,7 @@ def test_bench_tcp_measures_what_it_says(tmp_path):
     """Each of its parts, the smallest of it; one balancer and one case."""
     report = tmp_path / "report.json"
     done = run(f"{SCRIPTS}/bench-tcp", "--build", BUILD, "--milliseconds", "300", "--warmup", "100", "--rounds", "1",
-               "--connections", "8", "--idle", "2000", "--cases", "proxied keepalive", "--balancers", "weir", "--no-instructions",
+               "--connections", "8", "--idle", "5000", "--cases", "proxied keepalive", "--balancers", "weir", "--no-instructions",
                "--json", str(report))
     assert done.returncode == 0, done.stdout + done.stderr
     results = json.loads(report.read_text())

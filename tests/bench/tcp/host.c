@@ -199,7 +199,10 @@ round_of(struct host *host, uint64_t now_ns)
 	for (uint16_t i = 0; i < count; i++)
 		packet_view(burst[i])->port_index = 0;
 	for (uint16_t i = 0; i < count; i++)
-		if (packet_parse(burst[i]) == PACKET_OK)
+		packet_parse(burst[i]);
+	tcp_prefetch(host->tcp, burst, count);
+	for (uint16_t i = 0; i < count; i++)
+		if (packet_view(burst[i])->verdict == PACKET_OK)
 			tcp_input(host->tcp, burst[i]);
 		else
 			rte_pktmbuf_free(burst[i]);

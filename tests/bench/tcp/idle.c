@@ -1,6 +1,7 @@
 /*
  * bench-idle: what idle connections take of memory. A client opens them, each asks once, and then nobody says anything. Prints
- * one line of JSON: what the process has grown by, from before the first to after the last.
+ * one line of JSON: what the process has grown by, from before the first to after the last. And what a request takes then of the
+ * other end's CPU, on any of so many connections, which no cache holds, and on a few.
  *
  *     stack         both ends are TCP stacks and nothing else
  *     served        the other end is a Weir with keep-alive, `return 200`
@@ -15,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "host.h"
 
 #define PACKET_BUFFERS 32768
@@ -25,9 +27,14 @@
 #define OPENING_MAX 512
 /* Idle rounds at the end: nothing may happen. */
 #define IDLE_NS (NS_PER_SECOND / 2)
+/* Rounds of a window, in each of which a burst of requests is asked, of all connections or of a few. */
+#define ASK_ROUNDS 500
+#define ASK_WINDOWS 7
+#define FEW 64
 
 static struct host client, other;
 static struct tcp_listener listeners[LISTENERS];
+static struct tcp_connection **connections_made;
 static uint32_t opened, answered, lost;
 static bool served;
 
@@ -89,7 +96,8 @@ serve(uint32_t connections)
 		other.run = stack_run;
 		return 0;
 	}
-	len = (size_t)snprintf(text, sizeof(text), "http { keepalive_timeout 3600s; server {");
+	len = (size_t)snprintf(text, sizeof(text),
+			       "http { keepalive_timeout 3600s; keepalive_requests 1000000000; server {");
 	for (uint32_t i = 0; i < LISTENERS; i++)
 		len += (size_t)snprintf(text + len, sizeof(text) - len, " listen 10.0.0.2:%u;", LISTEN_FIRST + i);
 	snprintf(text + len, sizeof(text) - len, " location / { return 200 \"it works\\n\"; } } }");
@@ -145,7 +153,8 @@ open_all(uint32_t connections)
 		for (; opened < connections && opened - answered < OPENING_MAX; opened++) {
 			struct endpoint remote = listener(opened % LISTENERS);
 
-			if (!tcp_connect(client.tcp, &remote, NULL, &error)) {
+			connections_made[opened] = tcp_connect(client.tcp, &remote, NULL, &error);
+			if (!connections_made[opened]) {
 				fprintf(stderr, "bench-idle: connection %u: %s\n", opened, strerror(-error));
 				return false;
 			}
@@ -153,6 +162,66 @@ open_all(uint32_t connections)
 		turn();
 	}
 	return lost == 0;
+}
+
+/* ---- when they speak ---- */
+
+static uint64_t
+cpu_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (uint64_t)t.tv_sec * NS_PER_SECOND + (uint64_t)t.tv_nsec;
+}
+
+static uint32_t
+random_below(uint32_t limit)
+{
+	static uint64_t state = 1;
+
+	state = hash_mix64(state + 1);
+	return (uint32_t)((state >> 32) * limit >> 32);
+}
+
+/* Requests on any of the first `count` connections, so many in a round; CPU time of the other end for each. */
+static double
+ask_ns(uint32_t count)
+{
+	uint32_t before = answered;
+	uint64_t spent_ns = 0;
+
+	for (int i = 0; i < ASK_ROUNDS; i++) {
+		uint64_t start_ns;
+
+		for (int j = 0; j < PORT_BURST; j++)
+			tcp_write(connections_made[random_below(count)], request, sizeof(request) - 1);
+		host_round(&client, clock_monotonic_ns());
+		start_ns = cpu_ns();
+		host_round_measured(&other, clock_monotonic_ns());
+		spent_ns += cpu_ns() - start_ns;
+	}
+	turn();
+	return (double)spent_ns / (answered - before);
+}
+
+static int
+compare(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static double
+median_ask_ns(uint32_t count)
+{
+	double ns[ASK_WINDOWS];
+
+	for (int i = 0; i < ASK_WINDOWS; i++)
+		ns[i] = ask_ns(count);
+	qsort(ns, ASK_WINDOWS, sizeof(ns[0]), compare);
+	return ns[ASK_WINDOWS / 2];
 }
 
 static void
@@ -165,9 +234,9 @@ report(uint32_t connections, uint64_t before)
 		turn();
 	tcp_usage(other.tcp, &usage);
 	printf("{\"case\": \"%s\", \"connections\": %u, \"established\": %u, \"lost\": %u, \"bytes\": %lu, "
-	       "\"bytes_per_connection\": %.1f}\n",
+	       "\"bytes_per_connection\": %.1f, \"request_ns\": %.1f, \"request_ns_of_few\": %.1f}\n",
 	       served ? "served" : "stack", connections, usage.connections, lost, (unsigned long)grown,
-	       (double)grown / connections);
+	       (double)grown / connections, median_ask_ns(connections), median_ask_ns(RTE_MIN(FEW, connections)));
 }
 
 static bool
@@ -197,6 +266,9 @@ main(int argc, char **argv)
 	}
 	served = strcmp(argv[1], "served") == 0;
 	if (!start_dpdk() || set_up(connections) < 0)
+		return EXIT_FAILURE;
+	connections_made = calloc(connections, sizeof(struct tcp_connection *));
+	if (!connections_made)
 		return EXIT_FAILURE;
 	before = resident_bytes();
 	if (!open_all(connections)) {
