@@ -30,7 +30,7 @@ time_waits(void)
 }
 
 static void
-the_peer_closes_first(void **state)
+rfc9293_3_6_the_peer_closes_first(void **state)
 {
 	start();
 	inject(h, "P. 1:101 ack 1");
@@ -55,7 +55,7 @@ the_peer_closes_first(void **state)
 }
 
 static void
-we_close_first_and_the_peer_goes_on_sending(void **state)
+rfc9293_3_6_we_close_first_and_the_peer_goes_on_sending(void **state)
 {
 	start();
 	harness_write(h, 100);
@@ -79,7 +79,7 @@ we_close_first_and_the_peer_goes_on_sending(void **state)
 }
 
 static void
-both_close_at_once(void **state)
+rfc9293_3_6_both_close_at_once(void **state)
 {
 	start();
 	tcp_close(h->c);
@@ -94,7 +94,7 @@ both_close_at_once(void **state)
 }
 
 static void
-fin_and_its_answer_may_come_in_one_segment(void **state)
+rfc9293_3_6_fin_and_its_answer_may_come_in_one_segment(void **state)
 {
 	start();
 	tcp_close(h->c);
@@ -118,7 +118,7 @@ rfc2525_2_17_unread_bytes_make_closing_a_reset(void **state)
 }
 
 static void
-bytes_that_come_after_closing_are_answered_with_reset(void **state)
+rfc2525_2_17_bytes_that_come_after_closing_are_answered_with_reset(void **state)
 {
 	start();
 	tcp_close(h->c);
@@ -142,7 +142,7 @@ aborting_resets_at_once(void **state)
 }
 
 static void
-a_reset_tells_the_user_who_may_still_read(void **state)
+rfc9293_3_10_7_4_a_reset_tells_the_user_who_may_still_read(void **state)
 {
 	start();
 	inject(h, "P. 1:101 ack 1");
@@ -187,7 +187,7 @@ a_bare_fin_out_of_order_waits_for_the_gap(void **state)
 }
 
 static void
-data_behind_fin_is_not_data(void **state)
+rfc9293_3_10_7_4_data_behind_fin_is_not_data(void **state)
 {
 	start();
 	inject(h, ". 51:151 ack 1");
@@ -222,7 +222,7 @@ fin_comes_through_a_closed_window(void **state)
 }
 
 static void
-time_wait_answers_a_repeated_fin_and_ends_after_a_minute(void **state)
+rfc9293_3_6_1_time_wait_answers_a_repeated_fin_and_ends_after_a_minute(void **state)
 {
 	start();
 	tcp_close(h->c);
@@ -327,7 +327,7 @@ rfc5961_3_2_any_other_reset_leaves_time_wait_alone(void **state)
 }
 
 static void
-a_pair_of_our_own_is_reused_after_a_second_if_timestamps_tell_old_from_new(void **state)
+rfc6191_2_a_pair_of_our_own_is_reused_after_a_second_if_timestamps_tell_old_from_new(void **state)
 {
 	int error;
 	uint32_t old_isn;
@@ -355,7 +355,7 @@ a_pair_of_our_own_is_reused_after_a_second_if_timestamps_tell_old_from_new(void 
 }
 
 static void
-a_pair_without_timestamps_rests_the_whole_minute(void **state)
+rfc9293_3_6_1_a_pair_without_timestamps_rests_the_whole_minute(void **state)
 {
 	int error;
 
@@ -495,25 +495,25 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(the_peer_closes_first),
-		TEST(we_close_first_and_the_peer_goes_on_sending),
-		TEST(both_close_at_once),
-		TEST(fin_and_its_answer_may_come_in_one_segment),
+		TEST(rfc9293_3_6_the_peer_closes_first),
+		TEST(rfc9293_3_6_we_close_first_and_the_peer_goes_on_sending),
+		TEST(rfc9293_3_6_both_close_at_once),
+		TEST(rfc9293_3_6_fin_and_its_answer_may_come_in_one_segment),
 		TEST(rfc2525_2_17_unread_bytes_make_closing_a_reset),
-		TEST(bytes_that_come_after_closing_are_answered_with_reset),
+		TEST(rfc2525_2_17_bytes_that_come_after_closing_are_answered_with_reset),
 		TEST(aborting_resets_at_once),
-		TEST(a_reset_tells_the_user_who_may_still_read),
+		TEST(rfc9293_3_10_7_4_a_reset_tells_the_user_who_may_still_read),
 		TEST(fin_out_of_order_waits_for_the_gap),
 		TEST(a_bare_fin_out_of_order_waits_for_the_gap),
-		TEST(data_behind_fin_is_not_data),
+		TEST(rfc9293_3_10_7_4_data_behind_fin_is_not_data),
 		TEST(fin_comes_through_a_closed_window),
-		TEST(time_wait_answers_a_repeated_fin_and_ends_after_a_minute),
+		TEST(rfc9293_3_6_1_time_wait_answers_a_repeated_fin_and_ends_after_a_minute),
 		TEST(rfc1122_4_2_2_13_a_newer_syn_takes_time_wait_over_by_sequence_number),
 		TEST(rfc6191_2_a_newer_syn_takes_time_wait_over_by_timestamp),
 		TEST(rfc5961_3_2_a_reset_at_the_next_sequence_number_ends_time_wait),
 		TEST(rfc5961_3_2_any_other_reset_leaves_time_wait_alone),
-		TEST(a_pair_of_our_own_is_reused_after_a_second_if_timestamps_tell_old_from_new),
-		TEST(a_pair_without_timestamps_rests_the_whole_minute),
+		TEST(rfc6191_2_a_pair_of_our_own_is_reused_after_a_second_if_timestamps_tell_old_from_new),
+		TEST(rfc9293_3_6_1_a_pair_without_timestamps_rests_the_whole_minute),
 		TEST(the_oldest_time_wait_goes_when_there_is_no_room),
 		TEST(an_orphan_in_fin_wait_2_goes_after_a_minute),
 		TEST(an_orphan_that_becomes_one_in_fin_wait_2_goes_too),

@@ -42,7 +42,7 @@ rfc4987_3_6_nothing_is_kept_for_a_syn(void **state)
 }
 
 static void
-mss_scale_sack_and_timestamps_survive(void **state)
+rfc4987_3_6_mss_scale_sack_and_timestamps_survive(void **state)
 {
 	harness_start(h);
 	harness_accept(h, "mss 1460,sackOK,wscale 9,ts 5:0", 100);
@@ -55,7 +55,7 @@ mss_scale_sack_and_timestamps_survive(void **state)
 }
 
 static void
-they_survive_without_timestamps_too(void **state)
+rfc4987_3_6_they_survive_without_timestamps_too(void **state)
 {
 	harness_start(h);
 	harness_accept(h, "mss 1400,sackOK,wscale 14", 1);
@@ -77,7 +77,7 @@ what_the_peer_did_not_offer_is_not_made_up(void **state)
 }
 
 static void
-the_next_lower_mss_of_the_table_is_taken(void **state)
+rfc4987_3_6_the_next_lower_mss_of_the_table_is_taken(void **state)
 {
 	harness_start(h);
 	harness_accept(h, "mss 1430", 1000);
@@ -85,7 +85,7 @@ the_next_lower_mss_of_the_table_is_taken(void **state)
 }
 
 static void
-a_guess_is_refused(void **state)
+rfc4987_3_6_a_guess_is_refused(void **state)
 {
 	harness_start(h);
 	inject(h, "S 0:0 win 65535 <mss 1460>");
@@ -107,7 +107,7 @@ a_guess_is_refused(void **state)
 }
 
 static void
-a_cookie_is_good_for_a_minute_and_no_more_than_two(void **state)
+rfc4987_3_6_a_cookie_is_good_for_a_minute_and_no_more_than_two(void **state)
 {
 	harness_start(h);
 	inject(h, "S 0:0 win 65535 <mss 1460>");
@@ -157,7 +157,7 @@ none_is_believed_where_none_was_given(void **state)
 }
 
 static void
-only_a_full_backlog_makes_cookies(void **state)
+rfc4987_3_6_only_a_full_backlog_makes_cookies(void **state)
 {
 	h->config.syn_cookies = TCP_COOKIES_WHEN_FULL;
 	harness_start(h);
@@ -172,7 +172,7 @@ only_a_full_backlog_makes_cookies(void **state)
 }
 
 static void
-without_them_the_oldest_gives_way(void **state)
+rfc4987_3_4_without_them_the_oldest_gives_way(void **state)
 {
 	h->config.syn_cookies = TCP_COOKIES_NEVER;
 	harness_start(h);
@@ -203,7 +203,7 @@ answer_to_syn(void)
 
 /* Ten forged SYNs for every real one, whose ACK comes 50 ms later. */
 static void
-under_a_flood_real_connections_get_in(void **state)
+rfc4987_3_6_under_a_flood_real_connections_get_in(void **state)
 {
 	enum { CLIENTS = 2000, DELAY = 50, FORGED = 10 };
 	static uint32_t answers[CLIENTS];
@@ -251,17 +251,17 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(rfc4987_3_6_nothing_is_kept_for_a_syn),
-		TEST(mss_scale_sack_and_timestamps_survive),
-		TEST(they_survive_without_timestamps_too),
+		TEST(rfc4987_3_6_mss_scale_sack_and_timestamps_survive),
+		TEST(rfc4987_3_6_they_survive_without_timestamps_too),
 		TEST(what_the_peer_did_not_offer_is_not_made_up),
-		TEST(the_next_lower_mss_of_the_table_is_taken),
-		TEST(a_guess_is_refused),
-		TEST(a_cookie_is_good_for_a_minute_and_no_more_than_two),
+		TEST(rfc4987_3_6_the_next_lower_mss_of_the_table_is_taken),
+		TEST(rfc4987_3_6_a_guess_is_refused),
+		TEST(rfc4987_3_6_a_cookie_is_good_for_a_minute_and_no_more_than_two),
 		TEST(lcores_take_each_others_cookies),
 		TEST(none_is_believed_where_none_was_given),
-		TEST(only_a_full_backlog_makes_cookies),
-		TEST(without_them_the_oldest_gives_way),
-		TEST(under_a_flood_real_connections_get_in),
+		TEST(rfc4987_3_6_only_a_full_backlog_makes_cookies),
+		TEST(rfc4987_3_4_without_them_the_oldest_gives_way),
+		TEST(rfc4987_3_6_under_a_flood_real_connections_get_in),
 	};
 
 	support_dpdk_init();

@@ -143,7 +143,7 @@ inject_differing(const char *text, uint32_t shift)
 }
 
 static void
-of_data_that_differs_what_came_first_counts(void **state)
+rfc9293_3_10_7_4_of_data_that_differs_what_came_first_counts(void **state)
 {
 	accept_plain();
 	inject(h, ". 101:201 ack 1");
@@ -303,7 +303,7 @@ rfc2018_4_reordered_segments_are_put_in_order_with_duplicate_acks_and_sack(void 
 }
 
 static void
-sack_blocks_ride_on_data_and_leave_room_for_timestamps(void **state)
+rfc2018_3_sack_blocks_ride_on_data_and_leave_room_for_timestamps(void **state)
 {
 	harness_start(h);
 	harness_accept(h, "mss 1000,sackOK,ts 100:0", 65535);
@@ -319,7 +319,7 @@ sack_blocks_ride_on_data_and_leave_room_for_timestamps(void **state)
 }
 
 static void
-no_sack_is_sent_to_a_peer_that_does_not_permit_it(void **state)
+rfc2018_2_no_sack_is_sent_to_a_peer_that_does_not_permit_it(void **state)
 {
 	accept_plain();
 	inject(h, ". 1001:2001 ack 1");
@@ -327,7 +327,7 @@ no_sack_is_sent_to_a_peer_that_does_not_permit_it(void **state)
 }
 
 static void
-overlapping_data_is_trimmed(void **state)
+rfc9293_3_10_7_4_overlapping_data_is_trimmed(void **state)
 {
 	accept_plain();
 	inject(h, ". 101:201 ack 1");
@@ -432,7 +432,7 @@ rfc9293_3_8_6_2_2_a_full_receive_buffer_closes_the_window_and_reading_opens_it(v
 }
 
 static void
-data_past_the_window_is_cut_off(void **state)
+rfc9293_3_10_7_4_data_past_the_window_is_cut_off(void **state)
 {
 	h->config.receive_buffer = 2048;
 	accept_plain();
@@ -504,7 +504,7 @@ rfc9293_3_8_6_1_a_closed_window_is_probed_until_it_opens(void **state)
 }
 
 static void
-a_probe_that_is_taken_counts_as_sent(void **state)
+rfc9293_3_8_6_1_a_probe_that_is_taken_counts_as_sent(void **state)
 {
 	harness_start(h);
 	harness_accept(h, "mss 1000", 0);
@@ -520,7 +520,7 @@ a_probe_that_is_taken_counts_as_sent(void **state)
 }
 
 static void
-unanswered_probes_end_the_connection(void **state)
+rfc9293_3_8_6_1_unanswered_probes_end_the_connection(void **state)
 {
 	harness_start(h);
 	harness_accept(h, "mss 1000", 0);
@@ -552,7 +552,7 @@ rfc9293_3_8_6_2_1_a_small_window_is_not_filled_with_small_segments(void **state)
 }
 
 static void
-a_scaled_window_is_understood(void **state)
+rfc7323_2_3_a_scaled_window_is_understood(void **state)
 {
 	harness_start(h);
 	harness_accept(h, "mss 1000,wscale 4", 500);
@@ -563,7 +563,7 @@ a_scaled_window_is_understood(void **state)
 }
 
 static void
-sequence_numbers_wrap_in_both_directions(void **state)
+rfc9293_3_4_sequence_numbers_wrap_in_both_directions(void **state)
 {
 	uint64_t secret;
 
@@ -638,7 +638,7 @@ rfc9293_3_8_4_a_silent_peer_is_probed_and_given_up(void **state)
 }
 
 static void
-a_peers_keepalive_probe_is_answered(void **state)
+rfc9293_3_8_4_a_peers_keepalive_probe_is_answered(void **state)
 {
 	accept_plain();
 	inject(h, ". 0:0 ack 1");
@@ -650,7 +650,7 @@ a_peers_keepalive_probe_is_answered(void **state)
 }
 
 static void
-window_growth_after_idling_starts_from_the_initial_window(void **state)
+rfc5681_4_1_window_growth_after_idling_starts_from_the_initial_window(void **state)
 {
 	accept_plain();
 	for (int i = 0; i < 3; i++) {
@@ -697,7 +697,7 @@ main(void)
 		TEST(rfc9293_3_8_6_3_where_acks_were_in_vain_they_wait_for_the_answer),
 		TEST(rfc8985_7_2_of_several_small_segments_none_waits_longer),
 		TEST(a_window_that_nobody_waits_for_is_told_with_the_next_ack),
-		TEST(of_data_that_differs_what_came_first_counts),
+		TEST(rfc9293_3_10_7_4_of_data_that_differs_what_came_first_counts),
 		TEST(rfc5681_4_2_after_a_gap_acks_are_not_delayed_for_a_while),
 		TEST(a_young_connection_acknowledges_sooner),
 		TEST(rfc9293_3_8_6_3_every_second_full_segment_is_acknowledged_with_the_flush),
@@ -706,24 +706,24 @@ main(void)
 		TEST(rfc6928_2_the_initial_window_is_ten_segments_and_grows_with_acks),
 		TEST(a_full_send_buffer_takes_no_more_and_tells_when_there_is_room),
 		TEST(rfc2018_4_reordered_segments_are_put_in_order_with_duplicate_acks_and_sack),
-		TEST(sack_blocks_ride_on_data_and_leave_room_for_timestamps),
-		TEST(no_sack_is_sent_to_a_peer_that_does_not_permit_it),
-		TEST(overlapping_data_is_trimmed),
+		TEST(rfc2018_3_sack_blocks_ride_on_data_and_leave_room_for_timestamps),
+		TEST(rfc2018_2_no_sack_is_sent_to_a_peer_that_does_not_permit_it),
+		TEST(rfc9293_3_10_7_4_overlapping_data_is_trimmed),
 		TEST(too_many_gaps_are_not_kept),
 		TEST(tiny_segments_share_mbufs),
 		TEST(rfc9293_3_8_6_2_2_a_full_receive_buffer_closes_the_window_and_reading_opens_it),
-		TEST(data_past_the_window_is_cut_off),
+		TEST(rfc9293_3_10_7_4_data_past_the_window_is_cut_off),
 		TEST(rfc7323_2_4_the_window_never_moves_back_under_scaling),
 		TEST(rfc9293_3_8_6_1_a_closed_window_is_probed_until_it_opens),
-		TEST(a_probe_that_is_taken_counts_as_sent),
-		TEST(unanswered_probes_end_the_connection),
+		TEST(rfc9293_3_8_6_1_a_probe_that_is_taken_counts_as_sent),
+		TEST(rfc9293_3_8_6_1_unanswered_probes_end_the_connection),
 		TEST(rfc9293_3_8_6_2_1_a_small_window_is_not_filled_with_small_segments),
-		TEST(a_scaled_window_is_understood),
-		TEST(sequence_numbers_wrap_in_both_directions),
+		TEST(rfc7323_2_3_a_scaled_window_is_understood),
+		TEST(rfc9293_3_4_sequence_numbers_wrap_in_both_directions),
 		TEST(peeking_does_not_consume),
 		TEST(rfc9293_3_8_4_a_silent_peer_is_probed_and_given_up),
-		TEST(a_peers_keepalive_probe_is_answered),
-		TEST(window_growth_after_idling_starts_from_the_initial_window),
+		TEST(rfc9293_3_8_4_a_peers_keepalive_probe_is_answered),
+		TEST(rfc5681_4_1_window_growth_after_idling_starts_from_the_initial_window),
 		TEST(rfc7323_4_3_timestamps_are_echoed_from_the_segment_that_fills_the_edge),
 	};
 

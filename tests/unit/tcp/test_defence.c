@@ -122,7 +122,7 @@ nonsense_flags_and_options_are_dropped(void **state)
 }
 
 static void
-a_tiny_mss_is_not_obeyed(void **state)
+rfc9293_3_7_1_a_tiny_mss_is_not_obeyed(void **state)
 {
 	harness_start(h);
 	harness_accept(h, "mss 1", 65535);
@@ -262,7 +262,7 @@ main(void)
 		TEST(rfc7323_5_3_old_timestamps_are_refused),
 		TEST(rfc7323_5_5_old_timestamps_are_believed_after_weeks_of_silence),
 		TEST(nonsense_flags_and_options_are_dropped),
-		TEST(a_tiny_mss_is_not_obeyed),
+		TEST(rfc9293_3_7_1_a_tiny_mss_is_not_obeyed),
 		TEST(rfc1191_3_fragmentation_needed_lowers_the_segments_and_sends_again),
 		TEST(rfc5927_4_1_an_icmp_error_about_what_is_not_in_flight_is_ignored),
 		TEST(rfc9293_3_9_2_2_unreachable_ends_an_attempt_but_no_connection),

@@ -34,7 +34,7 @@ connect_ecn(void)
 /* ---- the SYNs ---- */
 
 static void
-section_6_1_1_a_peer_that_asks_is_answered(void **state)
+rfc3168_6_1_1_a_peer_that_asks_is_answered(void **state)
 {
 	accept_ecn();
 	harness_write(h, 1000);
@@ -43,7 +43,7 @@ section_6_1_1_a_peer_that_asks_is_answered(void **state)
 }
 
 static void
-section_6_1_1_only_both_flags_ask(void **state)
+rfc3168_6_1_1_only_both_flags_ask(void **state)
 {
 	harness_start(h);
 	inject(h, "SE 0:0 win 65535 <" OPTIONS ">");
@@ -64,7 +64,7 @@ a_peer_that_asks_is_declined_when_it_is_off(void **state)
 }
 
 static void
-section_6_1_1_our_syn_asks_when_it_is_on(void **state)
+rfc3168_6_1_1_our_syn_asks_when_it_is_on(void **state)
 {
 	connect_ecn();
 	harness_write(h, 1000);
@@ -87,7 +87,7 @@ our_syn_does_not_ask_by_default(void **state)
 
 /* A reflection of our own flags is no agreement. */
 static void
-section_6_1_1_an_answer_with_cwr_declines(void **state)
+rfc3168_6_1_1_an_answer_with_cwr_declines(void **state)
 {
 	h->config.ecn = TCP_ECN_ON;
 	harness_start(h);
@@ -101,7 +101,7 @@ section_6_1_1_an_answer_with_cwr_declines(void **state)
 }
 
 static void
-section_6_1_1_1_a_syn_without_an_answer_goes_again_without(void **state)
+rfc3168_6_1_1_1_a_syn_without_an_answer_goes_again_without(void **state)
 {
 	h->config.ecn = TCP_ECN_ON;
 	harness_start(h);
@@ -118,7 +118,7 @@ section_6_1_1_1_a_syn_without_an_answer_goes_again_without(void **state)
 }
 
 static void
-section_6_1_1_1_a_peer_that_gives_up_asking_is_heard(void **state)
+rfc3168_6_1_1_1_a_peer_that_gives_up_asking_is_heard(void **state)
 {
 	harness_start(h);
 	inject(h, "SEW 0:0 win 65535 <" OPTIONS ">");
@@ -189,7 +189,7 @@ a_cookie_declines_it_without_timestamps(void **state)
 /* ---- the sender ---- */
 
 static void
-section_6_1_2_an_echo_reduces_the_window_once_in_a_round_trip(void **state)
+rfc3168_6_1_2_an_echo_reduces_the_window_once_in_a_round_trip(void **state)
 {
 	accept_ecn();
 	h->c->congestion.window = 20000;
@@ -212,7 +212,7 @@ section_6_1_2_an_echo_reduces_the_window_once_in_a_round_trip(void **state)
 }
 
 static void
-section_6_1_2_a_loss_in_a_window_that_was_marked_does_not_reduce_it_again(void **state)
+rfc3168_6_1_2_a_loss_in_a_window_that_was_marked_does_not_reduce_it_again(void **state)
 {
 	accept_ecn();
 	h->c->congestion.window = 20000;
@@ -225,7 +225,7 @@ section_6_1_2_a_loss_in_a_window_that_was_marked_does_not_reduce_it_again(void *
 }
 
 static void
-section_6_1_2_a_loss_is_told_as_well(void **state)
+rfc3168_6_1_2_a_loss_is_told_as_well(void **state)
 {
 	accept_ecn();
 	h->c->congestion.window = 20000;
@@ -238,7 +238,7 @@ section_6_1_2_a_loss_is_told_as_well(void **state)
 }
 
 static void
-section_6_1_5_what_is_sent_again_cannot_be_marked(void **state)
+rfc3168_6_1_5_what_is_sent_again_cannot_be_marked(void **state)
 {
 	accept_ecn();
 	harness_write(h, 1000);
@@ -248,7 +248,7 @@ section_6_1_5_what_is_sent_again_cannot_be_marked(void **state)
 }
 
 static void
-section_6_1_6_a_window_probe_cannot_be_marked(void **state)
+rfc3168_6_1_6_a_window_probe_cannot_be_marked(void **state)
 {
 	accept_ecn();
 	harness_write(h, 1000);
@@ -262,7 +262,7 @@ section_6_1_6_a_window_probe_cannot_be_marked(void **state)
 /* ---- the receiver ---- */
 
 static void
-section_6_1_3_a_mark_is_echoed_until_the_peer_has_slowed_down(void **state)
+rfc3168_6_1_3_a_mark_is_echoed_until_the_peer_has_slowed_down(void **state)
 {
 	accept_ecn();
 	inject(h, ". 1:1001 ack 1 ecn 3");
@@ -283,7 +283,7 @@ section_6_1_3_a_mark_is_echoed_until_the_peer_has_slowed_down(void **state)
 }
 
 static void
-section_6_1_4_a_mark_on_a_pure_ack_says_nothing(void **state)
+rfc3168_6_1_4_a_mark_on_a_pure_ack_says_nothing(void **state)
 {
 	accept_ecn();
 	inject(h, ". 1:1 ack 1 ecn 3");
@@ -295,7 +295,7 @@ section_6_1_4_a_mark_on_a_pure_ack_says_nothing(void **state)
 }
 
 static void
-section_6_1_5_a_mark_outside_the_window_says_nothing(void **state)
+rfc3168_6_1_5_a_mark_outside_the_window_says_nothing(void **state)
 {
 	accept_ecn();
 	inject(h, ". 1:1001 ack 1 ecn 2");
@@ -352,27 +352,27 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(section_6_1_1_a_peer_that_asks_is_answered),
-		TEST(section_6_1_1_only_both_flags_ask),
+		TEST(rfc3168_6_1_1_a_peer_that_asks_is_answered),
+		TEST(rfc3168_6_1_1_only_both_flags_ask),
 		TEST(a_peer_that_asks_is_declined_when_it_is_off),
-		TEST(section_6_1_1_our_syn_asks_when_it_is_on),
+		TEST(rfc3168_6_1_1_our_syn_asks_when_it_is_on),
 		TEST(our_syn_does_not_ask_by_default),
-		TEST(section_6_1_1_an_answer_with_cwr_declines),
-		TEST(section_6_1_1_1_a_syn_without_an_answer_goes_again_without),
-		TEST(section_6_1_1_1_a_peer_that_gives_up_asking_is_heard),
+		TEST(rfc3168_6_1_1_an_answer_with_cwr_declines),
+		TEST(rfc3168_6_1_1_1_a_syn_without_an_answer_goes_again_without),
+		TEST(rfc3168_6_1_1_1_a_peer_that_gives_up_asking_is_heard),
 		TEST(a_cookie_keeps_it_with_timestamps),
 		TEST(a_cookie_keeps_it_a_millisecond_later_too),
 		TEST(a_cookie_gives_nothing_that_was_not_asked_for),
 		TEST(a_cookie_gives_nothing_that_was_not_asked_for_a_millisecond_later),
 		TEST(a_cookie_declines_it_without_timestamps),
-		TEST(section_6_1_2_an_echo_reduces_the_window_once_in_a_round_trip),
-		TEST(section_6_1_2_a_loss_in_a_window_that_was_marked_does_not_reduce_it_again),
-		TEST(section_6_1_2_a_loss_is_told_as_well),
-		TEST(section_6_1_5_what_is_sent_again_cannot_be_marked),
-		TEST(section_6_1_6_a_window_probe_cannot_be_marked),
-		TEST(section_6_1_3_a_mark_is_echoed_until_the_peer_has_slowed_down),
-		TEST(section_6_1_4_a_mark_on_a_pure_ack_says_nothing),
-		TEST(section_6_1_5_a_mark_outside_the_window_says_nothing),
+		TEST(rfc3168_6_1_2_an_echo_reduces_the_window_once_in_a_round_trip),
+		TEST(rfc3168_6_1_2_a_loss_in_a_window_that_was_marked_does_not_reduce_it_again),
+		TEST(rfc3168_6_1_2_a_loss_is_told_as_well),
+		TEST(rfc3168_6_1_5_what_is_sent_again_cannot_be_marked),
+		TEST(rfc3168_6_1_6_a_window_probe_cannot_be_marked),
+		TEST(rfc3168_6_1_3_a_mark_is_echoed_until_the_peer_has_slowed_down),
+		TEST(rfc3168_6_1_4_a_mark_on_a_pure_ack_says_nothing),
+		TEST(rfc3168_6_1_5_a_mark_outside_the_window_says_nothing),
 		TEST(a_peer_that_has_not_agreed_is_not_echoed),
 		TEST(of_several_that_leave_as_one_none_says_cwr),
 	};

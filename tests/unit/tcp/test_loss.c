@@ -126,7 +126,7 @@ rfc2018_8_a_peer_that_drops_what_it_had_gets_it_again(void **state)
 }
 
 static void
-a_lost_fin_is_sent_again(void **state)
+rfc6675_5_a_lost_fin_is_sent_again(void **state)
 {
 	start(5000);
 	tcp_shutdown(h->c);
@@ -392,7 +392,7 @@ rfc6675_5_1_a_timeout_sends_again_what_is_not_sacked(void **state)
 }
 
 static void
-a_window_that_closes_over_a_hole_is_probed(void **state)
+rfc9293_3_8_6_1_a_window_that_closes_over_a_hole_is_probed(void **state)
 {
 	start(5000);
 	inject(h, ". 1:1 ack 1 win 0 <sack 1001:5001>");
@@ -475,7 +475,7 @@ main(void)
 		TEST(rfc3042_a_sacked_segment_lets_a_new_one_out),
 		TEST(rfc2018_4_blocks_that_make_no_sense_are_not_noted),
 		TEST(rfc2018_8_a_peer_that_drops_what_it_had_gets_it_again),
-		TEST(a_lost_fin_is_sent_again),
+		TEST(rfc6675_5_a_lost_fin_is_sent_again),
 		TEST(rfc8985_6_2_a_lost_retransmission_is_found_by_what_was_sent_later),
 		TEST(rfc8985_6_2_a_lost_retransmission_is_found_by_a_later_one),
 		TEST(rfc8985_6_2_without_three_segments_the_window_for_reordering_passes_first),
@@ -490,7 +490,7 @@ main(void)
 		TEST(rfc9937_6_the_window_falls_in_proportion_to_what_arrives),
 		TEST(rfc9937_6_heavy_loss_is_answered_with_no_more_than_arrives),
 		TEST(rfc6675_5_1_a_timeout_sends_again_what_is_not_sacked),
-		TEST(a_window_that_closes_over_a_hole_is_probed),
+		TEST(rfc9293_3_8_6_1_a_window_that_closes_over_a_hole_is_probed),
 		TEST(a_window_that_closed_after_all_was_acknowledged_is_probed_in_time),
 		TEST(no_connection_has_more_than_its_share_of_ranges),
 		TEST(without_a_scoreboard_everything_is_sent_again),

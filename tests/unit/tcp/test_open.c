@@ -6,7 +6,7 @@
 #include "script.h"
 
 static void
-a_listener_answers_a_syn_and_accepts_after_the_third_segment(void **state)
+rfc9293_3_5_a_listener_answers_a_syn_and_accepts_after_the_third_segment(void **state)
 {
 	harness_start(h);
 	inject(h, "S 0:0 win 65535 <mss 1460>");
@@ -22,7 +22,7 @@ a_listener_answers_a_syn_and_accepts_after_the_third_segment(void **state)
 }
 
 static void
-options_are_used_only_when_both_sides_have_them(void **state)
+rfc7323_2_2_options_are_used_only_when_both_sides_have_them(void **state)
 {
 	h->config.receive_buffer = 262144;
 	harness_start(h);
@@ -39,7 +39,7 @@ options_are_used_only_when_both_sides_have_them(void **state)
 }
 
 static void
-ipv6_opens_alike_with_its_own_mss(void **state)
+rfc9293_3_7_1_ipv6_opens_alike_with_its_own_mss(void **state)
 {
 	assert_int_equal(endpoint_parse(bytes_of_string("[2001:db8::1]:443"), 0, &h->local), 0);
 	assert_int_equal(endpoint_parse(bytes_of_string("[2001:db8::2]:5000"), 0, &h->remote), 0);
@@ -58,7 +58,7 @@ ipv6_opens_alike_with_its_own_mss(void **state)
 }
 
 static void
-an_active_open_offers_everything_and_connects(void **state)
+rfc9293_3_5_an_active_open_offers_everything_and_connects(void **state)
 {
 	harness_start(h);
 	harness_dial(h);
@@ -78,7 +78,7 @@ an_active_open_offers_everything_and_connects(void **state)
 }
 
 static void
-a_syn_is_sent_again_with_backoff_and_given_up_after_six(void **state)
+rfc6298_5_5_a_syn_is_sent_again_with_backoff_and_given_up_after_six(void **state)
 {
 	static const uint32_t waits_ms[] = { 1000, 2000, 4000, 8000, 16000, 32000 };
 
@@ -102,7 +102,7 @@ a_syn_is_sent_again_with_backoff_and_given_up_after_six(void **state)
 }
 
 static void
-a_retransmitted_syn_leaves_one_segment_of_initial_window(void **state)
+rfc6928_2_a_retransmitted_syn_leaves_one_segment_of_initial_window(void **state)
 {
 	harness_start(h);
 	harness_dial(h);
@@ -118,7 +118,7 @@ a_retransmitted_syn_leaves_one_segment_of_initial_window(void **state)
 }
 
 static void
-a_syn_ack_is_sent_again_and_a_half_open_connection_goes_away(void **state)
+rfc6298_5_5_a_syn_ack_is_sent_again_and_a_half_open_connection_goes_away(void **state)
 {
 	struct tcp_usage usage;
 
@@ -142,7 +142,7 @@ a_syn_ack_is_sent_again_and_a_half_open_connection_goes_away(void **state)
 }
 
 static void
-a_refused_syn_says_so(void **state)
+rfc9293_3_10_7_3_a_refused_syn_says_so(void **state)
 {
 	harness_start(h);
 	harness_dial(h);
@@ -160,7 +160,7 @@ a_refused_syn_says_so(void **state)
 }
 
 static void
-a_wrong_ack_in_syn_sent_is_answered_with_rst(void **state)
+rfc9293_3_10_7_3_a_wrong_ack_in_syn_sent_is_answered_with_rst(void **state)
 {
 	harness_start(h);
 	harness_dial(h);
@@ -173,7 +173,7 @@ a_wrong_ack_in_syn_sent_is_answered_with_rst(void **state)
 }
 
 static void
-a_syn_goes_again_soon_once_a_stale_connection_was_reset(void **state)
+rfc9293_3_5_1_a_syn_goes_again_soon_once_a_stale_connection_was_reset(void **state)
 {
 	harness_start(h);
 	harness_dial(h);
@@ -191,7 +191,7 @@ a_syn_goes_again_soon_once_a_stale_connection_was_reset(void **state)
 }
 
 static void
-both_sides_may_open_at_once(void **state)
+rfc9293_3_5_both_sides_may_open_at_once(void **state)
 {
 	harness_start(h);
 	harness_dial(h);
@@ -207,7 +207,7 @@ both_sides_may_open_at_once(void **state)
 }
 
 static void
-both_sides_may_open_at_once_and_a_plain_ack_completes_it(void **state)
+rfc9293_3_5_both_sides_may_open_at_once_and_a_plain_ack_completes_it(void **state)
 {
 	harness_start(h);
 	harness_dial(h);
@@ -264,7 +264,7 @@ closing_during_the_attempt_ends_it_silently(void **state)
 }
 
 static void
-data_with_the_third_segment_is_taken(void **state)
+rfc9293_3_10_7_4_data_with_the_third_segment_is_taken(void **state)
 {
 	harness_start(h);
 	inject(h, "S 0:0 win 65535 <mss 1460>");
@@ -275,7 +275,7 @@ data_with_the_third_segment_is_taken(void **state)
 }
 
 static void
-a_lost_third_segment_is_made_good_by_data(void **state)
+rfc9293_3_10_7_4_a_lost_third_segment_is_made_good_by_data(void **state)
 {
 	harness_start(h);
 	inject(h, "S 0:0 win 65535 <mss 1460>");
@@ -289,7 +289,7 @@ a_lost_third_segment_is_made_good_by_data(void **state)
 }
 
 static void
-a_wrong_ack_of_a_syn_ack_is_answered_with_rst(void **state)
+rfc9293_3_10_7_4_a_wrong_ack_of_a_syn_ack_is_answered_with_rst(void **state)
 {
 	harness_start(h);
 	inject(h, "S 0:0 win 65535 <mss 1460>");
@@ -301,7 +301,7 @@ a_wrong_ack_of_a_syn_ack_is_answered_with_rst(void **state)
 }
 
 static void
-rst_ends_a_half_open_connection_unseen(void **state)
+rfc9293_3_10_7_4_rst_ends_a_half_open_connection_unseen(void **state)
 {
 	struct tcp_usage usage;
 
@@ -315,7 +315,7 @@ rst_ends_a_half_open_connection_unseen(void **state)
 }
 
 static void
-what_belongs_to_nothing_is_refused(void **state)
+rfc9293_3_10_7_1_what_belongs_to_nothing_is_refused(void **state)
 {
 	harness_start(h);
 	h->have_local_isn = true;
@@ -432,7 +432,7 @@ ports_whose_answers_land_on_this_lcore_go_first(void **state)
 }
 
 static void
-ports_are_of_this_lcore_and_run_out(void **state)
+rfc6056_3_3_4_ports_are_of_this_lcore_and_run_out(void **state)
 {
 	struct tcp_connection *c[4];
 	struct endpoint other;
@@ -506,7 +506,7 @@ an_exact_listener_goes_before_a_wildcard_and_one_that_is_gone_accepts_nothing(vo
 }
 
 static void
-initial_sequence_numbers_advance_with_time_and_differ_by_pair(void **state)
+rfc6528_3_initial_sequence_numbers_advance_with_time_and_differ_by_pair(void **state)
 {
 	struct endpoint other;
 	uint64_t secret;
@@ -559,34 +559,34 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(a_listener_answers_a_syn_and_accepts_after_the_third_segment),
-		TEST(options_are_used_only_when_both_sides_have_them),
-		TEST(ipv6_opens_alike_with_its_own_mss),
-		TEST(an_active_open_offers_everything_and_connects),
-		TEST(a_syn_is_sent_again_with_backoff_and_given_up_after_six),
-		TEST(a_retransmitted_syn_leaves_one_segment_of_initial_window),
-		TEST(a_syn_ack_is_sent_again_and_a_half_open_connection_goes_away),
-		TEST(a_refused_syn_says_so),
-		TEST(a_wrong_ack_in_syn_sent_is_answered_with_rst),
-		TEST(a_syn_goes_again_soon_once_a_stale_connection_was_reset),
-		TEST(both_sides_may_open_at_once),
-		TEST(both_sides_may_open_at_once_and_a_plain_ack_completes_it),
+		TEST(rfc9293_3_5_a_listener_answers_a_syn_and_accepts_after_the_third_segment),
+		TEST(rfc7323_2_2_options_are_used_only_when_both_sides_have_them),
+		TEST(rfc9293_3_7_1_ipv6_opens_alike_with_its_own_mss),
+		TEST(rfc9293_3_5_an_active_open_offers_everything_and_connects),
+		TEST(rfc6298_5_5_a_syn_is_sent_again_with_backoff_and_given_up_after_six),
+		TEST(rfc6928_2_a_retransmitted_syn_leaves_one_segment_of_initial_window),
+		TEST(rfc6298_5_5_a_syn_ack_is_sent_again_and_a_half_open_connection_goes_away),
+		TEST(rfc9293_3_10_7_3_a_refused_syn_says_so),
+		TEST(rfc9293_3_10_7_3_a_wrong_ack_in_syn_sent_is_answered_with_rst),
+		TEST(rfc9293_3_5_1_a_syn_goes_again_soon_once_a_stale_connection_was_reset),
+		TEST(rfc9293_3_5_both_sides_may_open_at_once),
+		TEST(rfc9293_3_5_both_sides_may_open_at_once_and_a_plain_ack_completes_it),
 		TEST(data_written_before_the_connection_is_up_follows_the_handshake),
 		TEST(shutdown_before_the_connection_is_up_sends_fin_behind_the_data),
 		TEST(closing_during_the_attempt_ends_it_silently),
-		TEST(data_with_the_third_segment_is_taken),
-		TEST(a_lost_third_segment_is_made_good_by_data),
-		TEST(a_wrong_ack_of_a_syn_ack_is_answered_with_rst),
-		TEST(rst_ends_a_half_open_connection_unseen),
-		TEST(what_belongs_to_nothing_is_refused),
+		TEST(rfc9293_3_10_7_4_data_with_the_third_segment_is_taken),
+		TEST(rfc9293_3_10_7_4_a_lost_third_segment_is_made_good_by_data),
+		TEST(rfc9293_3_10_7_4_a_wrong_ack_of_a_syn_ack_is_answered_with_rst),
+		TEST(rfc9293_3_10_7_4_rst_ends_a_half_open_connection_unseen),
+		TEST(rfc9293_3_10_7_1_what_belongs_to_nothing_is_refused),
 		TEST(refusals_are_limited),
 		TEST(a_full_backlog_gives_up_its_oldest),
 		TEST(a_full_connection_table_drops_a_syn_and_fails_a_connect),
 		TEST(no_route_fails_at_once),
 		TEST(ports_whose_answers_land_on_this_lcore_go_first),
-		TEST(ports_are_of_this_lcore_and_run_out),
+		TEST(rfc6056_3_3_4_ports_are_of_this_lcore_and_run_out),
 		TEST(an_exact_listener_goes_before_a_wildcard_and_one_that_is_gone_accepts_nothing),
-		TEST(initial_sequence_numbers_advance_with_time_and_differ_by_pair),
+		TEST(rfc6528_3_initial_sequence_numbers_advance_with_time_and_differ_by_pair),
 		TEST(a_bad_configuration_is_refused_with_a_reason),
 		TEST(an_idle_connection_takes_less_than_half_a_kilobyte),
 	};

@@ -40,7 +40,7 @@ options_of_a_syn_are_ignored_elsewhere_and_sack_in_a_syn(void **state)
 }
 
 static void
-a_shift_above_fourteen_is_read_as_fourteen(void **state)
+rfc7323_2_3_a_shift_above_fourteen_is_read_as_fourteen(void **state)
 {
 	const uint8_t data[] = { 3, 3, 200, 0 };
 	struct tcp_options options;
@@ -63,7 +63,7 @@ lengths_that_contradict_are_refused(void **state)
 }
 
 static void
-unknown_options_and_known_ones_of_another_length_are_skipped(void **state)
+rfc9293_3_1_unknown_options_and_known_ones_of_another_length_are_skipped(void **state)
 {
 	const uint8_t data[] = { 254, 6, 1, 2, 3, 4, 2, 6, 1, 1, 1, 1, 2, 4, 2, 0, 0, 255, 255, 255 };
 	struct tcp_options options;
@@ -95,7 +95,7 @@ what_is_written_is_read_back(void **state)
 }
 
 static void
-three_sack_blocks_fit_beside_a_timestamp_and_four_alone(void **state)
+rfc2018_3_three_sack_blocks_fit_beside_a_timestamp_and_four_alone(void **state)
 {
 	struct tcp_options options = { .flags = TCP_OPTION_SACK, .sack_count = 4 };
 
@@ -112,11 +112,11 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_option_of_a_syn_is_read),
 		cmocka_unit_test(options_of_a_syn_are_ignored_elsewhere_and_sack_in_a_syn),
-		cmocka_unit_test(a_shift_above_fourteen_is_read_as_fourteen),
+		cmocka_unit_test(rfc7323_2_3_a_shift_above_fourteen_is_read_as_fourteen),
 		cmocka_unit_test(lengths_that_contradict_are_refused),
-		cmocka_unit_test(unknown_options_and_known_ones_of_another_length_are_skipped),
+		cmocka_unit_test(rfc9293_3_1_unknown_options_and_known_ones_of_another_length_are_skipped),
 		cmocka_unit_test(what_is_written_is_read_back),
-		cmocka_unit_test(three_sack_blocks_fit_beside_a_timestamp_and_four_alone),
+		cmocka_unit_test(rfc2018_3_three_sack_blocks_fit_beside_a_timestamp_and_four_alone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

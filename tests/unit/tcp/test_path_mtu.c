@@ -57,7 +57,7 @@ timeouts_of_a_short_segment_are_none(void **state)
 }
 
 static void
-five_timeouts_leave_what_every_host_must_take(void **state)
+rfc2923_2_1_five_timeouts_leave_what_every_host_must_take(void **state)
 {
 	start();
 	harness_write(h, 1460);
@@ -67,7 +67,7 @@ five_timeouts_leave_what_every_host_must_take(void **state)
 }
 
 static void
-it_is_raised_when_a_probe_arrives_after_ten_minutes(void **state)
+rfc8201_4_it_is_raised_when_a_probe_arrives_after_ten_minutes(void **state)
 {
 	fall_into_a_black_hole();
 	advance(h, TEN_MINUTES_MS - 10000);
@@ -90,7 +90,7 @@ it_is_raised_when_a_probe_arrives_after_ten_minutes(void **state)
 }
 
 static void
-a_probe_that_is_lost_goes_again_in_pieces_and_waits_ten_minutes_more(void **state)
+rfc8201_4_a_probe_that_is_lost_goes_again_in_pieces_and_waits_ten_minutes_more(void **state)
 {
 	fall_into_a_black_hole();
 	advance(h, TEN_MINUTES_MS);
@@ -116,7 +116,7 @@ a_probe_that_is_lost_goes_again_in_pieces_and_waits_ten_minutes_more(void **stat
 
 /* RFC 1191 section 6.3. */
 static void
-what_a_router_has_lowered_is_raised_too(void **state)
+rfc8201_4_what_a_router_has_lowered_is_raised_too(void **state)
 {
 	struct packet_quote q = { .icmp_type = ICMP_DEST_UNREACH, .icmp_code = ICMP_FRAG_NEEDED, .mtu = 1400 };
 
@@ -149,10 +149,10 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(rfc2923_2_1_three_timeouts_of_a_full_segment_are_a_black_hole),
 		TEST(timeouts_of_a_short_segment_are_none),
-		TEST(five_timeouts_leave_what_every_host_must_take),
-		TEST(it_is_raised_when_a_probe_arrives_after_ten_minutes),
-		TEST(a_probe_that_is_lost_goes_again_in_pieces_and_waits_ten_minutes_more),
-		TEST(what_a_router_has_lowered_is_raised_too),
+		TEST(rfc2923_2_1_five_timeouts_leave_what_every_host_must_take),
+		TEST(rfc8201_4_it_is_raised_when_a_probe_arrives_after_ten_minutes),
+		TEST(rfc8201_4_a_probe_that_is_lost_goes_again_in_pieces_and_waits_ten_minutes_more),
+		TEST(rfc8201_4_what_a_router_has_lowered_is_raised_too),
 	};
 
 	support_dpdk_init();

@@ -256,7 +256,7 @@ a_lost_last_segment_is_sent_again_with_its_fin(void **state)
 }
 
 static void
-a_window_that_closes_over_lost_data_is_probed(void **state)
+rfc9293_3_8_6_1_a_window_that_closes_over_lost_data_is_probed(void **state)
 {
 	start(5000);
 	inject(h, ". 1:1 ack 1001 win 0");
@@ -333,7 +333,7 @@ main(void)
 		TEST(rfc7323_4_timestamps_measure_even_what_was_sent_twice),
 		TEST(fin_is_sent_again_too),
 		TEST(a_lost_last_segment_is_sent_again_with_its_fin),
-		TEST(a_window_that_closes_over_lost_data_is_probed),
+		TEST(rfc9293_3_8_6_1_a_window_that_closes_over_lost_data_is_probed),
 		TEST(rfc5681_3_1_reno_grows_by_a_segment_per_window_past_the_threshold),
 		TEST(recovery_still_works_after_two_gigabytes_without_loss),
 	};
