@@ -133,10 +133,7 @@ ending(const struct proxy_call *call)
 
 	if (server->tls && server->tls->failed)
 		return tls_problem();
-	return reason == TCP_RESET                            ? "recv() failed (104: Connection reset by peer)"
-	       : reason == TCP_TIMED_OUT                      ? "recv() failed (110: Connection timed out)"
-	       : reason == TCP_OPEN || reason == TCP_FINISHED ? NULL
-							      : "upstream prematurely closed connection";
+	return reason == TCP_OPEN || reason == TCP_FINISHED ? NULL : proxy_receive_error(reason);
 }
 
 /* ---- the end ---- */

@@ -230,12 +230,12 @@ static bool
 break_off(struct proxy_relay *s)
 {
 	bool client = is_broken(&s->session->transport), server = is_broken(&s->link->transport);
+	const struct proxy_transport *broken = client ? &s->session->transport : &s->link->transport;
 
 	if (!client && !server)
 		return false;
-	proxy_relay_log(s, client ? LOG_INFO : LOG_ERR,
-			"recv() failed (104: Connection reset by peer) while proxying and reading from %s",
-			client ? "client" : "upstream");
+	proxy_relay_log(s, client ? LOG_INFO : LOG_ERR, "%s while proxying and reading from %s",
+			proxy_receive_error(proxy_transport_close_reason(broken)), client ? "client" : "upstream");
 	proxy_relay_abort(s, 200);
 	return true;
 }

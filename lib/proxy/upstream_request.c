@@ -457,6 +457,14 @@ proxy_connect_error(enum tcp_close_reason reason)
 					   : "connect() failed (104: Connection reset by peer)";
 }
 
+const char *
+proxy_receive_error(enum tcp_close_reason reason)
+{
+	return reason == TCP_TIMED_OUT     ? "recv() failed (110: Connection timed out)"
+	       : reason == TCP_UNREACHABLE ? "recv() failed (113: No route to host)"
+					   : "recv() failed (104: Connection reset by peer)";
+}
+
 void
 proxy_exchange_unconnected(struct proxy_exchange *x, enum tcp_close_reason reason)
 {

@@ -248,6 +248,8 @@ struct bytes proxy_balance_key(const struct upstream_group *group, void *subject
 			       uint8_t *buffer, size_t size);
 /* nginx's words for a connection that did not come about. */
 const char *proxy_connect_error(enum tcp_close_reason reason);
+/* And for one that has ended without FIN. */
+const char *proxy_receive_error(enum tcp_close_reason reason);
 /* Whether the next server would be asked because of `why`. */
 bool proxy_upstream_may_retry(const struct proxy_exchange *exchange, uint32_t why);
 /* What the server is asked for, as the request line says it, escaped. */

@@ -165,10 +165,11 @@ def test_an_unreachable_answer_of_a_router_ends_the_attempt_at_once(net):
     topology.nginx(2, 3)
     topology.servers[0].run("nft", "add table ip t; add chain ip t i { type filter hook input priority 0; }; "
                             "add rule ip t i tcp dport 80 reject with icmp type admin-prohibited")
-    with topology.balancer(config(location="proxy_connect_timeout 8s;")):
+    with topology.balancer(config(location="proxy_connect_timeout 8s;")) as weir:
         start = time.monotonic()
         assert statuses(topology, 6) == ["200"] * 6
         assert time.monotonic() - start < 4
+        assert weir.logged("connect() failed (113: ")
 
 
 def test_a_server_that_comes_up_late_is_found(net):

@@ -97,6 +97,26 @@ server_that_ends_at_any_byte_gives_502_or_a_truncated_answer(void **state)
 		}
 }
 
+/* Of a kept connection whose server has gone without a word: what our retransmissions have come to. */
+static void
+silence_of_a_server_is_not_called_a_reset(void **state)
+{
+	struct peer *server, *client;
+
+	start("upstream u { server 10.0.0.1; keepalive 8; } server { location / { proxy_pass http://u; "
+	      "proxy_read_timeout 10h; proxy_send_timeout 10h; "
+	      "proxy_next_upstream off; proxy_http_version 1.1; proxy_set_header Connection \"\"; } }");
+	client = asked(GET, &server);
+	peer_say(server, OK);
+	assert_status(client, 200);
+	w.sides[WORLD_SERVERS].cut = true;
+	peer_say(client, GET);
+	world_advance(&w, 3600 * 1000);
+	assert_true(world_logged(
+		&w, "recv() failed (110: Connection timed out) while reading response header from upstream"));
+	w.sides[WORLD_SERVERS].cut = false;
+}
+
 static void
 chunked_answer_that_breaks_off_is_not_ended_properly(void **state)
 {
@@ -628,6 +648,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(server_that_ends_at_any_byte_gives_502_or_a_truncated_answer),
+		cmocka_unit_test(silence_of_a_server_is_not_called_a_reset),
 		cmocka_unit_test(chunked_answer_that_breaks_off_is_not_ended_properly),
 		cmocka_unit_test(reset_ends_no_close_delimited_answer),
 		cmocka_unit_test(silence_of_tcp_ends_no_close_delimited_answer),

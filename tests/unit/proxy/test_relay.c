@@ -3,10 +3,12 @@
  */
 #include "proxy/relay.h"
 
+#include <netinet/ip_icmp.h>
 #include <stdio.h>
 
 #include "refusal.h"
 #include "support/cmocka.h"
+#include "tcp/connection.h"
 
 static struct world w;
 
@@ -134,6 +136,52 @@ test_resets_are_passed_on(void **state)
 	server = world_accept(&w);
 	peer_reset(client);
 	assert_true(peer_sees_reset(server));
+}
+
+/* A router's word about what Weir has sent to the server and the server has not seen. */
+static void
+icmp_unreachable(const struct peer *server)
+{
+	const struct endpoint *weir = tcp_remote(server->tcp), *local = tcp_local(server->tcp);
+	const struct packet_quote quote = {
+		.source = weir->ip,
+		.destination = local->ip,
+		.source_port_be = weir->port_be,
+		.destination_port_be = local->port_be,
+		.tcp_sequence = server->tcp->rcv_nxt,
+		.ip_protocol = IPPROTO_TCP,
+		.icmp_type = ICMP_DEST_UNREACH,
+		.icmp_code = ICMP_HOST_UNREACH,
+	};
+
+	tcp_icmp_error(w.sides[WORLD_WEIR].stack, &quote);
+}
+
+/* What our retransmissions have come to, and an ICMP error on the way. */
+static void
+test_why_a_connection_broke_is_in_the_log(void **state)
+{
+	static const char *const wanted[] = {
+		"recv() failed (110: Connection timed out) while proxying and reading from upstream",
+		"recv() failed (113: No route to host) while proxying and reading from upstream",
+	};
+
+	for (int unreachable = 0; unreachable < 2; unreachable++) {
+		struct peer *client, *server;
+
+		start("server { listen 80; proxy_pass 10.0.0.1:80; proxy_timeout 10h; }");
+		client = world_connect(&w);
+		server = world_accept(&w);
+		w.sides[WORLD_SERVERS].cut = true;
+		peer_say(client, "is anybody there?");
+		if (unreachable)
+			icmp_unreachable(server);
+		world_advance(&w, 3600 * 1000);
+		assert_true(peer_sees_reset(client));
+		assert_true(world_logged(&w, wanted[unreachable]));
+		if (!unreachable)
+			world_stop(&w);
+	}
 }
 
 static void
@@ -301,6 +349,7 @@ main(void)
 		IN_WORLD(test_a_slow_reader_stops_the_sender),
 		IN_WORLD(test_who_still_talks_gets_all_that_was_said),
 		IN_WORLD(test_resets_are_passed_on),
+		IN_WORLD(test_why_a_connection_broke_is_in_the_log),
 		IN_WORLD(test_a_server_that_does_not_answer_is_left_for_the_next),
 		IN_WORLD(test_a_client_that_goes_while_a_server_is_tried),
 		IN_WORLD(test_next_upstream_has_its_bounds),
