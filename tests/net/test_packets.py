@@ -299,3 +299,9 @@ def test_syn_flood_leaves_room_for_others(web):
     start = time.monotonic()
     lives(web)
     assert time.monotonic() - start < 5
+    # And ten forged ones for each that is real.
+    for number in range(100):
+        for forged in range(10):
+            web.wire.send_ip(IP(src=f"10.0.1.{100 + forged}", dst=BALANCER) / tcp(sport=4000 + number, seq=number))
+        with Stream(web.client.connect("10.0.1.1", 80, 2)) as stream:
+            assert stream.get("/").status == 200, number

@@ -125,6 +125,23 @@ rfc4987_3_6_a_cookie_is_good_for_a_minute_and_no_more_than_two(void **state)
 }
 
 static void
+rfc4987_3_6_keys_change_every_64_seconds(void **state)
+{
+	uint64_t before[2];
+
+	harness_start(h);
+	inject(h, "S 0:0 win 65535 <mss 1460,sackOK>");
+	expect(h, "S. 0:0 ack 1");
+	memcpy(before, h->stack->cookies.keys[h->stack->cookies.period & 1], sizeof(before));
+	advance(h, 64000);
+	h->have_local_isn = false;
+	inject(h, "S 0:0 win 65535 <mss 1460,sackOK>");
+	harness_discard(h);
+	assert_memory_equal(h->stack->cookies.keys[(h->stack->cookies.period - 1) & 1], before, sizeof(before));
+	assert_memory_not_equal(h->stack->cookies.keys[h->stack->cookies.period & 1], before, sizeof(before));
+}
+
+static void
 lcores_take_each_others_cookies(void **state)
 {
 	harness_start(h);
@@ -257,6 +274,7 @@ main(void)
 		TEST(rfc4987_3_6_the_next_lower_mss_of_the_table_is_taken),
 		TEST(rfc4987_3_6_a_guess_is_refused),
 		TEST(rfc4987_3_6_a_cookie_is_good_for_a_minute_and_no_more_than_two),
+		TEST(rfc4987_3_6_keys_change_every_64_seconds),
 		TEST(lcores_take_each_others_cookies),
 		TEST(none_is_believed_where_none_was_given),
 		TEST(rfc4987_3_6_only_a_full_backlog_makes_cookies),

@@ -236,6 +236,13 @@ rfc8201_4_packet_too_big_of_ipv6_lowers_the_segments(void **state)
 	q = quote(2, 0, 1, 1280);
 	tcp_icmp_error(h->stack, &q);
 	expect(h, ". 1:1221 ack 1");
+	/* No link of IPv6 bears less (RFC 8200 section 5), so it is not believed. */
+	harness_discard(h);
+	q.mtu = 1279;
+	tcp_icmp_error(h->stack, &q);
+	assert_int_equal(h->c->mtu, 1280);
+	assert_int_equal(harness_count(h, "icmp_ignored"), 1);
+	expect_nothing(h);
 }
 
 static void
