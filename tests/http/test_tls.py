@@ -327,6 +327,49 @@ def test_close_notify_ends_what_ends_with_the_connection(web):
         assert stream.read_to_end().endswith(pattern(1000))
 
 
+# ---- secrets ----
+
+
+def key_log(path):
+    with open(path) as file:
+        return [line.split() for line in file if not line.startswith("#")]
+
+
+@pytest.mark.weir_only
+def test_no_secret_stays_in_memory_or_goes_to_a_log(certificates, tmp_path):
+    """Neither a key as its file has it, nor its password, nor what a connection was protected with that has ended; while it lasts,
+    what it has in memory is found."""
+    certificates.encrypt("secret.key", "a.key", "correct horse battery staple")
+    certificates.write("passwords", "wrong guess of mine\ncorrect horse battery staple\n")
+    config = f"""
+        events {{ }}
+        error_log error.log debug;
+        http {{ server {{ listen 10.0.1.1:443 ssl; {certificates.directives("a_rsa")}
+            ssl_certificate {certificates.path("a.crt")}; ssl_certificate_key {certificates.path("secret.key")};
+            ssl_password_file {certificates.path("passwords")}; return 200 "yes"; }} }}
+    """
+    with Topology(servers=0) as web, web.balancer(config, ready=("10.0.1.1", 443)) as weir:
+        web.certificates = certificates
+        for number, words in enumerate([["-tls1_3"], ["-tls1_2"], ["-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-SHA"]]):
+            text = s_client(web, "-keylogfile", tmp_path / f"{number}", "-ign_eof", *words, send="GET / HTTP/1.0\r\n\r\n")
+            assert "yes" in text
+        open_now = ssl.create_default_context(cafile=certificates.path("ca.crt"))
+        open_now.keylog_filename = str(tmp_path / "open")
+        with Stream(open_now.wrap_socket(web.client.connect("10.0.1.1", 443), server_hostname="a.test"), 10) as stream:
+            assert stream.get("/").text == "yes"
+            memory = weir.memory()
+        secrets = [bytes.fromhex(one[2]) for number in range(3) for one in key_log(tmp_path / f"{number}")]
+        for file in ("a.key", "a_rsa.key"):
+            with open(certificates.path(file)) as key:
+                secrets.append(key.read().splitlines()[2].encode())
+        secrets += [b"correct horse battery", b"wrong guess of mine"]
+        assert len(secrets) > 8 and not [secret for secret in secrets if secret in memory]
+        mine = {one[0]: bytes.fromhex(one[2]) for one in key_log(tmp_path / "open")}
+        assert mine["SERVER_TRAFFIC_SECRET_0"] in memory
+        logs = weir.error_log + weir.read("output")
+        assert not [secret for secret in [*secrets, *mine.values()] if secret.hex() in logs.lower() or secret.decode("latin-1") in logs]
+
+
 # ---- configuration ----
 
 

@@ -147,12 +147,24 @@ def limits_of(pid):
     return limits
 
 
+def owners_of_threads(pid):
+    """Whom /proc says that their files belong to: root where there may be no core dump, or else who they run as (proc(5))."""
+    return {os.stat(f"/proc/{pid}/task/{task}/status").st_uid for task in os.listdir(f"/proc/{pid}/task")}
+
+
+@pytest.mark.weir_only
+def test_there_is_no_core_dump_unless_one_is_asked_for(served):
+    with served.balancer("user nobody nogroup;" + CONFIG) as weir:
+        assert limits_of(weir.pid)["weir-worker-0"][2] == "65534"
+        assert owners_of_threads(weir.pid) == {0}
+
+
 @pytest.mark.weir_only
 @pytest.mark.parametrize("user, uid", [("", "0"), ("user nobody nogroup;", "65534")])
 def test_threads_keep_only_what_they_need(served, user, uid):
     with served.balancer(f"{user} worker_rlimit_core 1m;" + CONFIG) as weir:
         limits = limits_of(weir.pid)
-        assert limits["weir-worker-0"] == (0, "2", uid)
+        assert limits["weir-worker-0"] == (0, "2", uid) and owners_of_threads(weir.pid) == {0, int(uid)}
         for name, (capabilities, filtered, _) in limits.items():
             assert not capabilities >> CAP_SYS_ADMIN & 1 and not capabilities >> CAP_SYS_PTRACE & 1, name
             assert filtered == "2", name

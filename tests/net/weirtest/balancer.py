@@ -194,6 +194,18 @@ class Balancer:
             todo += [int(child) for child in children if child.isdigit()]
         return pids
 
+    def memory(self):
+        """What it has written to heap and stacks; not the large pieces of memory that hold packets, connections and requests."""
+        pieces = []
+        with open(f"/proc/{self.pid}/maps") as maps, open(f"/proc/{self.pid}/mem", "rb", 0) as memory:
+            for line in maps:
+                begin, end, kind = re.match(r"(\w+)-(\w+) (\S+)", line).groups()
+                size = int(end, 16) - int(begin, 16)
+                if kind == "rw-p" and size < 16 << 20:
+                    memory.seek(int(begin, 16))
+                    pieces.append(memory.read(size).strip(b"\0"))
+        return b"\0".join(pieces)
+
     def memory_bytes(self):
         """Memory of the process tree: its share of resident pages, and huge pages."""
         total = 0
