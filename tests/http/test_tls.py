@@ -183,6 +183,46 @@ def test_what_is_neither(web):
     assert web.weir.logged("peer closed connection in SSL handshake")
 
 
+def flight(connection, outgoing):
+    """What a client says next; None when it has nothing to say until it is answered."""
+    try:
+        connection.do_handshake()
+    except ssl.SSLWantReadError:
+        pass
+    return outgoing.read()
+
+
+def cut_off(web, version, flights, cut):
+    """A client that says so many whole flights, and of the next the first `cut` bytes. Returns how long that one is."""
+    context = ssl.create_default_context(cafile=web.certificates.path("ca.crt"))
+    context.minimum_version = context.maximum_version = version
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    connection = context.wrap_bio(incoming, outgoing, server_hostname="a.test")
+    with web.client.connect("10.0.1.1", 443) as socket:
+        for _ in range(flights):
+            socket.sendall(flight(connection, outgoing))
+            while not (said := flight(connection, outgoing)):
+                incoming.write(socket.recv(65536))
+        if not flights:
+            said = flight(connection, outgoing)
+        socket.sendall(said[:cut])
+    return len(said)
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=["1.2", "1.3"])
+def test_a_handshake_may_end_at_every_byte(web, version):
+    ended = "peer closed connection in SSL handshake"
+    before, tried = web.weir.error_log.count(ended), 0
+    for flights in (0, 1):
+        cut, length = 1, 2
+        while cut < length:
+            length = cut_off(web, version, flights, cut)
+            cut, tried = cut + 1, tried + 1
+    assert tried > 200
+    wait_for(lambda: web.weir.error_log.count(ended) >= before + tried, what=f"{tried} lines on handshakes that ended")
+    assert web.weir.error_log.count(ended) == before + tried and curl(web, "https://a.test/say")
+
+
 def test_handshakes_that_are_refused(web):
     assert "unrecognized name" in s_client(web, "-servername", "c.test", port=8443)
     assert web.weir.logged("handshake rejected while SSL handshaking")
