@@ -81,30 +81,89 @@ put_fingerprint(char *out, size_t size, const X509 *certificate)
 	return X509_digest(certificate, EVP_sha1(), digest, &len) ? put_hex(out, size, digest, len) : 0;
 }
 
-/* PEM as a header field can carry it: a tab in front of each line but the first, no newline at the end. */
 static size_t
-put_certificate(char *out, size_t size, X509 *certificate)
+put_time(char *out, size_t size, const ASN1_TIME *when)
+{
+	BIO *bio = BIO_new(BIO_s_mem());
+
+	if (!bio)
+		return 0;
+	ASN1_TIME_print(bio, when);
+	return put_bio(out, size, bio);
+}
+
+static size_t
+put_days_left(char *out, size_t size, const X509 *certificate)
+{
+	int days = 0, seconds = 0, len;
+
+	if (!ASN1_TIME_diff(&days, &seconds, NULL, X509_get0_notAfter(certificate)))
+		return 0;
+	len = snprintf(out, size, "%d", days > 0 ? days : 0);
+	return (size_t)len >= size ? SIZE_MAX : (size_t)len;
+}
+
+/* A tab in front of each line but the first, no newline at the end. */
+static size_t
+put_lines(char *out, size_t size, const char *text, size_t text_len)
+{
+	size_t len = 0;
+
+	while (text_len > 0 && text[text_len - 1] == '\n')
+		text_len--;
+	for (size_t i = 0; i < text_len; i++) {
+		if (size - len < 2)
+			return SIZE_MAX;
+		out[len++] = text[i];
+		if (text[i] == '\n')
+			out[len++] = '\t';
+	}
+	return len;
+}
+
+/* RFC 3986 section 2.3. */
+static bool
+is_unreserved(char c)
+{
+	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+	       (c && strchr("-._~", c) != NULL);
+}
+
+static size_t
+put_escaped(char *out, size_t size, const char *text, size_t text_len)
+{
+	static const char digits[] = "0123456789ABCDEF";
+	size_t len = 0;
+
+	for (size_t i = 0; i < text_len; i++) {
+		uint8_t c = (uint8_t)text[i];
+
+		if (size - len < 3)
+			return SIZE_MAX;
+		if (is_unreserved(text[i])) {
+			out[len++] = text[i];
+			continue;
+		}
+		out[len++] = '%';
+		out[len++] = digits[c >> 4];
+		out[len++] = digits[c & 15];
+	}
+	return len;
+}
+
+static size_t
+put_certificate(char *out, size_t size, X509 *certificate, enum tls_fact how)
 {
 	BIO *bio = BIO_new(BIO_s_mem());
 	size_t len = 0;
-	char *data;
-	long data_len;
+	char *text;
+	long text_len;
 
-	if (!bio || !PEM_write_bio_X509(bio, certificate)) {
-		BIO_free(bio);
-		return 0;
-	}
-	data_len = BIO_get_mem_data(bio, &data);
-	while (data_len > 0 && data[data_len - 1] == '\n')
-		data_len--;
-	for (long i = 0; i < data_len; i++) {
-		if (size - len < 2) {
-			BIO_free(bio);
-			return SIZE_MAX;
-		}
-		out[len++] = data[i];
-		if (data[i] == '\n')
-			out[len++] = '\t';
+	if (bio && PEM_write_bio_X509(bio, certificate)) {
+		text_len = BIO_get_mem_data(bio, &text);
+		len = how == TLS_FACT_CLIENT_CERTIFICATE       ? put_lines(out, size, text, (size_t)text_len)
+		      : how == TLS_FACT_CLIENT_CERTIFICATE_RAW ? put(out, size, text, (size_t)text_len)
+							       : put_escaped(out, size, text, (size_t)text_len);
 	}
 	BIO_free(bio);
 	return len;
@@ -135,8 +194,16 @@ put_of_certificate(X509 *certificate, enum tls_fact fact, char *out, size_t size
 		return put_serial(out, size, certificate);
 	case TLS_FACT_CLIENT_FINGERPRINT:
 		return put_fingerprint(out, size, certificate);
+	case TLS_FACT_CLIENT_START:
+		return put_time(out, size, X509_get0_notBefore(certificate));
+	case TLS_FACT_CLIENT_END:
+		return put_time(out, size, X509_get0_notAfter(certificate));
+	case TLS_FACT_CLIENT_REMAIN:
+		return put_days_left(out, size, certificate);
 	case TLS_FACT_CLIENT_CERTIFICATE:
-		return put_certificate(out, size, certificate);
+	case TLS_FACT_CLIENT_CERTIFICATE_RAW:
+	case TLS_FACT_CLIENT_CERTIFICATE_ESCAPED:
+		return put_certificate(out, size, certificate, fact);
 	default:
 		return 0;
 	}

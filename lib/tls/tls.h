@@ -159,7 +159,12 @@ enum tls_fact {
 	TLS_FACT_CLIENT_ISSUER,
 	TLS_FACT_CLIENT_SERIAL,
 	TLS_FACT_CLIENT_FINGERPRINT,
-	TLS_FACT_CLIENT_CERTIFICATE,
+	TLS_FACT_CLIENT_START, /* from when its certificate is good, until when, and for how many days from now */
+	TLS_FACT_CLIENT_END,
+	TLS_FACT_CLIENT_REMAIN,
+	TLS_FACT_CLIENT_CERTIFICATE, /* PEM: as a header field can carry it, as it is, and escaped for a URI */
+	TLS_FACT_CLIENT_CERTIFICATE_RAW,
+	TLS_FACT_CLIENT_CERTIFICATE_ESCAPED,
 };
 
 /* As nginx prints it. Returns the length; 0 where there is none; SIZE_MAX where it does not fit. */

@@ -17,7 +17,7 @@ NGINX = "/usr/sbin/nginx"
 
 VARIABLES = ("scheme", "https", "ssl_protocol", "ssl_cipher", "ssl_curve", "ssl_server_name", "ssl_session_reused", "ssl_alpn_protocol",
              "ssl_early_data", "ssl_client_verify", "ssl_client_s_dn", "ssl_client_i_dn", "ssl_client_serial", "ssl_client_fingerprint",
-             "ssl_client_cert")
+             "ssl_client_cert", "ssl_client_raw_cert", "ssl_client_escaped_cert", "ssl_client_v_start", "ssl_client_v_end", "ssl_client_v_remain")
 
 CONFIG = """
 {module}
@@ -72,7 +72,7 @@ http {{
     }}
 }}
 stream {{
-    log_format tls "$server_port $status [$ssl_server_name] $ssl_client_verify $ssl_client_s_dn $ssl_client_i_dn $ssl_client_serial $ssl_client_fingerprint";
+    log_format tls "$server_port $status [$ssl_server_name] $ssl_client_verify $ssl_client_s_dn $ssl_client_i_dn $ssl_client_serial $ssl_client_fingerprint $ssl_client_v_start $ssl_client_v_end $ssl_client_v_remain";
     access_log stream.log tls;
     ssl_protocols TLSv1.2 TLSv1.3;
     ssl_client_certificate {ca};
