@@ -2,13 +2,13 @@
 #include "http/h2_client.h"
 #include "http/h2_internal.h"
 
-/* Three digits: nghttp2 has looked. */
+/* nghttp2 takes any three digits for one, and those below 100 for the last head. */
 static enum http1_error
 set_status(struct http_message *message, struct bytes value)
 {
 	uint64_t status;
 
-	if (!bytes_parse_unsigned(value, 999, &status) || value.len != 3)
+	if (!bytes_parse_unsigned(value, 999, &status) || value.len != 3 || status < 100)
 		return HTTP1_BAD_STATUS;
 	message->status = (uint16_t)status;
 	return HTTP1_NONE;

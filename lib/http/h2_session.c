@@ -103,8 +103,8 @@ headers_begin(nghttp2_session *n, const nghttp2_frame *frame, void *user_data)
 	int32_t id = frame->hd.stream_id;
 	void *stream;
 
-	s->in_trailers = frame->headers.cat != NGHTTP2_HCAT_REQUEST;
-	if (s->in_trailers)
+	s->in_trailers = frame->headers.cat == NGHTTP2_HCAT_HEADERS;
+	if (frame->headers.cat != NGHTTP2_HCAT_REQUEST)
 		return 0;
 	stream = s->events->begin(s->user, id);
 	if (!stream) {

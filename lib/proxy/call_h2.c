@@ -278,7 +278,9 @@ field(void *stream, struct bytes name, struct bytes value, bool is_trailer)
 	if (c->problem)
 		return;
 	if (is_trailer) {
-		proxy_trailer_add(x, &x->response_trailers, name, value);
+		/* Behind a head below 200 they are none, which nghttp2 sees at their end; another server may be asked then. */
+		if (c->head_done)
+			proxy_trailer_add(x, &x->response_trailers, name, value);
 		return;
 	}
 	if (!keep_field(x, &name, &value)) {
