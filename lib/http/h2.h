@@ -34,15 +34,21 @@ enum http2_code {
 /*
  * Frames that cost the receiver more than the sender, and do nothing for a request. Each kind has a budget: so many at once,
  * so many more per second, and some for each frame that carries a request or an answer. Beyond that the connection ends with
- * ENHANCE_YOUR_CALM. Continuations are counted by nghttp2, per head.
+ * ENHANCE_YOUR_CALM.
+ *
+ * Resets are those of a client, and ours for what it does wrong: either way a request was begun for nothing ("rapid reset",
+ * CVE-2023-44487; "MadeYouReset", CVE-2025-8671). A frame of an answer that a window makes tiny earns nothing ("data dribble",
+ * CVE-2019-9511). Frames of padding alone are empty, others are those of kinds that mean nothing here. Continuations are
+ * counted by nghttp2, per head.
  */
 #define HTTP2_FLOODS(ROW)                                                                                              \
-	ROW(RESETS, 1000, 33, 0, "reset") /* "rapid reset", CVE-2023-44487; nghttp2's figures */                       \
+	ROW(RESETS, 1000, 33, 0, "reset") /* nghttp2's figures */                                                      \
 	ROW(PINGS, 1000, 33, 1, "ping")                                                                                \
 	ROW(SETTINGS, 100, 1, 0, "settings")                                                                           \
 	ROW(PRIORITIES, 1000, 33, 2, "priority")                                                                       \
 	ROW(WINDOW_UPDATES, 1000, 33, 4, "window_update")                                                              \
 	ROW(EMPTY_FRAMES, 100, 1, 0, "empty_frame")                                                                    \
+	ROW(OTHERS, 100, 1, 1, "other")                                                                                \
 	ROW(CONTINUATIONS, 8, 0, 0, "continuation")
 
 enum http2_flood {

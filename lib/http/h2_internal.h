@@ -37,6 +37,7 @@ struct http2_session {
 	bool is_client;
 	bool in_trailers;  /* of the fields that come: no head has begun with them */
 	bool has_trailers; /* of the stream whose body() is asked */
+	bool is_dribble;   /* what it gave is little, as there is no window for more */
 	enum http2_flood flooded;
 	uint32_t broken;            /* the code of a connection error that nghttp2 lets pass; 0: none */
 	struct http2_frames frames; /* of a client, as the next too */
@@ -50,6 +51,9 @@ struct http2_session {
 struct http2_session *http2_session_make(bool is_client, const struct http2_config *config,
 					 const nghttp2_settings_entry *settings, size_t setting_count,
 					 const struct http2_events *events, void *user, uint64_t now_ns);
+
+/* From a budget. False: there is nothing left in it, and the connection ends. */
+bool http2_charge(struct http2_session *session, enum http2_flood kind);
 
 /* A client's next frame, of which nghttp2 has seen nothing: the error that it is and that nghttp2 will not see, because it reads no
  * priorities, or has forgotten the stream. 0: none. */

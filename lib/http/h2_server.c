@@ -12,12 +12,22 @@ streams_follow(struct http2_streams *streams, const struct http2_frame *frame)
 		http2_streams_ended(streams, frame->stream);
 }
 
+/* nghttp2 passes over the kinds that it does not know, which here are all of later RFCs, without a word. */
+static bool
+is_paid_for(struct http2_session *s, uint8_t type)
+{
+	return type <= NGHTTP2_CONTINUATION ||
+	       http2_charge(s, type == NGHTTP2_PRIORITY_UPDATE ? HTTP2_FLOOD_PRIORITIES : HTTP2_FLOOD_OTHERS);
+}
+
 uint32_t
 http2_server_error_of(struct http2_session *s, const struct http2_frame *frame)
 {
 	bool is_message = frame->type == NGHTTP2_HEADERS || frame->type == NGHTTP2_DATA;
 	uint32_t code = 0;
 
+	if (!is_paid_for(s, frame->type))
+		return NGHTTP2_ENHANCE_YOUR_CALM;
 	if (frame->type == NGHTTP2_PRIORITY && (frame->stream == 0 || frame->stream == frame->depends_on))
 		return NGHTTP2_PROTOCOL_ERROR;
 	/* -1: it is not there. */

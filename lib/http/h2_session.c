@@ -50,12 +50,24 @@ message_frame(struct http2_session *s)
 		budget_add(&s->budgets[i], s->budgets[i].per_message, UINT32_MAX);
 }
 
+bool
+http2_charge(struct http2_session *s, enum http2_flood kind)
+{
+	if (s->budgets[kind].left == 0) {
+		s->flooded = kind;
+		return false;
+	}
+	s->budgets[kind].left--;
+	return true;
+}
+
 /* Which budget a frame is taken from; HTTP2_FLOOD_COUNT: it is of use. */
 static enum http2_flood
 cost_of(const nghttp2_frame_hd *hd)
 {
 	switch (hd->type) {
 	case NGHTTP2_HEADERS:
+	case NGHTTP2_CONTINUATION:
 		return HTTP2_FLOOD_COUNT;
 	case NGHTTP2_DATA:
 		return hd->length || (hd->flags & NGHTTP2_FLAG_END_STREAM) ? HTTP2_FLOOD_COUNT
@@ -67,12 +79,11 @@ cost_of(const nghttp2_frame_hd *hd)
 	case NGHTTP2_SETTINGS:
 		return HTTP2_FLOOD_SETTINGS;
 	case NGHTTP2_PRIORITY:
-	case NGHTTP2_PRIORITY_UPDATE:
 		return HTTP2_FLOOD_PRIORITIES;
 	case NGHTTP2_WINDOW_UPDATE:
 		return HTTP2_FLOOD_WINDOW_UPDATES;
 	default:
-		return HTTP2_FLOOD_COUNT;
+		return HTTP2_FLOOD_OTHERS;
 	}
 }
 
@@ -86,12 +97,7 @@ frame_begins(nghttp2_session *n, const nghttp2_frame_hd *hd, void *user_data)
 		message_frame(s);
 		return 0;
 	}
-	if (s->budgets[kind].left == 0) {
-		s->flooded = kind;
-		return NGHTTP2_ERR_CALLBACK_FAILURE;
-	}
-	s->budgets[kind].left--;
-	return 0;
+	return http2_charge(s, kind) ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
 }
 
 /* ---- what comes ---- */
@@ -152,6 +158,13 @@ frame_invalid(nghttp2_session *n, const nghttp2_frame *frame, int error, void *u
 	return 0;
 }
 
+static bool
+is_padding(const nghttp2_frame *frame)
+{
+	return frame->hd.type == NGHTTP2_DATA && frame->hd.length && frame->hd.length == frame->data.padlen &&
+	       !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM);
+}
+
 static int
 frame_came(nghttp2_session *n, const nghttp2_frame *frame, void *user_data)
 {
@@ -165,6 +178,8 @@ frame_came(nghttp2_session *n, const nghttp2_frame *frame, void *user_data)
 		http2_server_pong(s, frame->ping.opaque_data);
 	if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA)
 		return 0;
+	if (is_padding(frame) && !http2_charge(s, HTTP2_FLOOD_EMPTY_FRAMES))
+		return NGHTTP2_ERR_CALLBACK_FAILURE;
 	stream = nghttp2_session_get_stream_user_data(n, frame->hd.stream_id);
 	if (!stream)
 		return 0;
@@ -188,6 +203,14 @@ content_came(nghttp2_session *n, uint8_t flags, int32_t id, const uint8_t *data,
 	return 0;
 }
 
+/* What a stream is reset with for what the other side has sent. All else has to do with requests. */
+static bool
+is_of_its_making(uint32_t code)
+{
+	return code == NGHTTP2_PROTOCOL_ERROR || code == NGHTTP2_FLOW_CONTROL_ERROR || code == NGHTTP2_STREAM_CLOSED ||
+	       code == NGHTTP2_FRAME_SIZE_ERROR;
+}
+
 static int
 frame_sent(nghttp2_session *n, const nghttp2_frame *frame, void *user_data)
 {
@@ -196,6 +219,8 @@ frame_sent(nghttp2_session *n, const nghttp2_frame *frame, void *user_data)
 
 	if (!s->is_client && is_message && frame->hd.flags & NGHTTP2_FLAG_END_STREAM)
 		http2_server_answered(s, frame->hd.stream_id);
+	if (!s->is_client && frame->hd.type == NGHTTP2_RST_STREAM && is_of_its_making(frame->rst_stream.error_code))
+		http2_charge(s, HTTP2_FLOOD_RESETS); /* http2_receive() sees it */
 	return 0;
 }
 
@@ -267,10 +292,14 @@ bool
 http2_receive(struct http2_session *s, struct bytes data, uint64_t now_ns)
 {
 	budgets_refill(s, now_ns);
+	if (s->flooded < HTTP2_FLOOD_COUNT)
+		return fail(s, 0);
 	return s->is_client ? take(s, data.data, data.len) : take_of_client(s, data);
 }
 
 /* ---- what goes ---- */
+
+#define DRIBBLE 64 /* bytes: who has no more room than this asks for frames, and not for content */
 
 static ssize_t
 write_bytes(nghttp2_session *n, const uint8_t *data, size_t len, int flags, void *user_data)
@@ -296,6 +325,7 @@ body_read(nghttp2_session *n, int32_t id, uint8_t *unused, size_t len, uint32_t 
 	got = s->events->body(stream, (uint32_t)len, &last);
 	if (!got && !last)
 		return NGHTTP2_ERR_DEFERRED;
+	s->is_dribble = got < DRIBBLE && got == len && !last;
 	*flags = NGHTTP2_DATA_FLAG_NO_COPY | (last ? NGHTTP2_DATA_FLAG_EOF : 0u);
 	if (last && s->has_trailers)
 		*flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
@@ -315,7 +345,8 @@ body_send(nghttp2_session *n, nghttp2_frame *frame, const uint8_t *header, size_
 		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 	if (!s->events->body_send(stream, bytes_of(header, HTTP2_FRAME_HEADER_LEN), (uint32_t)len))
 		return NGHTTP2_ERR_WOULDBLOCK;
-	message_frame(s);
+	if (!s->is_dribble)
+		message_frame(s);
 	return 0;
 }
 

@@ -96,6 +96,7 @@ uint32_t proxy_worker_sessions(const struct proxy_worker *worker);
 	ROW(HTTP2_PRIORITY_FLOODS, "http2_priority_floods")                                                            \
 	ROW(HTTP2_WINDOW_UPDATE_FLOODS, "http2_window_update_floods")                                                  \
 	ROW(HTTP2_EMPTY_FRAME_FLOODS, "http2_empty_frame_floods")                                                      \
+	ROW(HTTP2_OTHER_FLOODS, "http2_other_floods")                                                                  \
 	ROW(HTTP2_CONTINUATION_FLOODS, "http2_continuation_floods")                                                    \
 	ROW(BAD_REQUEST, "bad_requests")                                                                               \
 	ROW(HEAD_TOO_LARGE, "request_head_too_large")                                                                  \
