@@ -3,6 +3,8 @@
 #include <openssl/core_dispatch.h>
 #include <openssl/provider.h>
 
+#include "base/process.h"
+
 static const OSSL_ALGORITHM *
 algorithms(void *provider, int operation, int *not_to_be_kept)
 {
@@ -35,6 +37,7 @@ tls_provider_prepare(void)
 {
 	static OSSL_PROVIDER *provider;
 
+	process_id_keep();
 	if (!provider && tls_provider_kdf_prepare() == 0 && OSSL_PROVIDER_add_builtin(NULL, "weir", provider_init) == 1)
 		provider = OSSL_PROVIDER_try_load(NULL, "weir", 1);
 	return provider ? 0 : -1;
