@@ -262,6 +262,14 @@ def test_an_answer_before_the_body_has_come(h2):
     assert h2.answer(3).status == 301
 
 
+def test_what_was_under_way_behind_an_early_answer_ends_the_stream_as_it_should(h2):
+    h2.send(request(1, "/say", "POST", end=False))
+    assert h2.answer().status == 200
+    h2.send(frame(DATA, END_STREAM, 1, b"x"))  # Weir's PING is not answered yet
+    h2.ping()
+    assert h2.answers[1].reset is None
+
+
 def test_a_body_that_is_too_large(h2):
     h2.send(request(1, "/limited", "POST", ("content-length", "1001"), end=False), frame(DATA, 0, 1, b"x" * 1001))
     assert h2.answer().status == 413
@@ -424,19 +432,20 @@ def test_a_client_that_leaves_ends_its_requests(web):
     gate.set()
 
 
-def test_a_reload_keeps_the_connection_and_the_next_stream_follows_it(web):
-    gate = SEEN.gate("reload")
-    with connect(web) as h2:
-        h2.send(request(1, "/gate/reload"))
-        h2.ping()
-        web.weir.write(web.config.replace('$http2 $server_protocol $scheme', 'reloaded $server_protocol $scheme'))
-        web.weir.reload()
-        streams = itertools.count(3, 2)
-        wait_for(lambda: h2.get("/say", next(streams)).text.startswith("reloaded HTTP/2.0"), what="the new configuration")
+def test_a_reload_ends_no_connection_but_where_nothing_listens_any_more(web):
+    """What is under way ends as it began, the next stream follows the new configuration."""
+    gate, streams = SEEN.gate("reload"), itertools.count(3, 2)
+    with connect(web) as kept, connect(web, 8080) as left:
+        kept.send(request(1, "/gate/reload"))
+        kept.ping()
+        assert left.get("/size/1").status == 200
+        web.weir.reload(web.config.replace("$http2 $server", "reloaded $server").replace("10.0.1.1:8080", "10.0.1.1:8089"))
+        wait_for(lambda: kept.get("/say", next(streams)).text.startswith("reloaded HTTP/2.0"), what="the new configuration")
         gate.set()
-        assert h2.answer(1).status == 200 and h2.goaway is None
-    web.weir.write(web.config)
-    web.weir.reload()
+        assert kept.answer(1).status == 200 and kept.goaway is None
+        left.send(request(3, "/size/1"))
+        assert left.answer(3).reset == REFUSED_STREAM and left.read_to_end().goaway == NO_ERROR
+    web.weir.reload(web.config)
 
 
 # ---- floods: each ends with ENHANCE_YOUR_CALM and has a counter ----
