@@ -170,7 +170,15 @@ none_is_believed_where_none_was_given(void **state)
 	harness_start(h);
 	inject(h, ". 1:1 ack 1");
 	expect(h, "R 1:1");
+	/* Nor one whose last cookie is too old to come back. */
+	h->stack->cookies.ready = true;
+	h->stack->cookies.sent_ns = h->now_ns - 128 * NS_PER_SECOND;
+	inject(h, ". 1:1 ack 1");
+	expect(h, "R 1:1");
 	assert_int_equal(harness_events(h), 0);
+	h->stack->cookies.sent_ns++;
+	inject(h, ". 1:1 ack 1");
+	assert_int_equal(harness_events(h), TCP_ACCEPTED);
 }
 
 static void

@@ -58,6 +58,20 @@ rfc9293_3_7_1_ipv6_opens_alike_with_its_own_mss(void **state)
 }
 
 static void
+rfc9293_3_7_1_mss_is_of_the_routes_mtu_in_both_directions(void **state)
+{
+	h->mtu = 1400;
+	harness_start(h);
+	inject(h, "S 0:0 win 65535 <mss 1460>");
+	expect(h, "S. 0:0 ack 1 <mss 1360>");
+	inject(h, ". 1:1 ack 1");
+	assert_int_equal(harness_events(h), TCP_ACCEPTED);
+	assert_int_equal(harness_write(h, 2000), 2000);
+	expect(h, ". 1:1361 ack 1");
+	expect(h, "P. 1361:2001 ack 1");
+}
+
+static void
 rfc9293_3_5_an_active_open_offers_everything_and_connects(void **state)
 {
 	harness_start(h);
@@ -562,6 +576,7 @@ main(void)
 		TEST(rfc9293_3_5_a_listener_answers_a_syn_and_accepts_after_the_third_segment),
 		TEST(rfc7323_2_2_options_are_used_only_when_both_sides_have_them),
 		TEST(rfc9293_3_7_1_ipv6_opens_alike_with_its_own_mss),
+		TEST(rfc9293_3_7_1_mss_is_of_the_routes_mtu_in_both_directions),
 		TEST(rfc9293_3_5_an_active_open_offers_everything_and_connects),
 		TEST(rfc6298_5_5_a_syn_is_sent_again_with_backoff_and_given_up_after_six),
 		TEST(rfc6928_2_a_retransmitted_syn_leaves_one_segment_of_initial_window),
