@@ -209,7 +209,9 @@ exchange_input(struct proxy_session *session, struct proxy_exchange *x)
 	bool was_waiting = x->head_parsed; /* a FIN that comes with the request is no word against the answer */
 
 	proxy_exchange_client_input(x);
-	if (was_waiting && session->client.exchange == x && proxy_transport_at_end(&session->transport))
+	/* Nor is close_notify alone: its sender has said all, and may still read (RFC 8446 section 6.1). */
+	if (was_waiting && session->client.exchange == x && proxy_transport_at_end(&session->transport) &&
+	    tcp_at_end(session->transport.tcp))
 		proxy_exchange_client_closed(x);
 }
 
@@ -277,6 +279,7 @@ void
 proxy_session_events(struct proxy_session *session, uint32_t events)
 {
 	struct proxy_exchange *x = session->client.exchange;
+	uint32_t fin = events & TCP_END_OF_STREAM; /* behind a close_notify the transport does not tell it */
 
 	if (session->expects_origin) {
 		proxy_session_introduce(session, events);
@@ -319,7 +322,7 @@ proxy_session_events(struct proxy_session *session, uint32_t events)
 		if (session->client.exchange != x)
 			return;
 	}
-	if (events & (TCP_READABLE | TCP_END_OF_STREAM))
+	if (fin || events & (TCP_READABLE | TCP_END_OF_STREAM))
 		exchange_input(session, x);
 }
 

@@ -1,5 +1,6 @@
 """HTTPS with real curl and openssl s_client: what nginx does, on Weir's own TCP."""
 
+import contextlib
 import re
 import ssl
 import threading
@@ -73,8 +74,11 @@ http {{
 """
 
 
+asked, told = threading.Event(), threading.Event()
+
+
 def origin(stream):
-    """/size/N gives N bytes, /chunked/N in chunks; what is posted comes back."""
+    """/size/N gives N bytes, /chunked/N in chunks, /late when it is told to; what is posted comes back."""
     while (request := stream.read_request()) is not None:
         verb, _, number = request.target.lstrip("/").partition("/")
         if request.method == "POST":
@@ -82,6 +86,10 @@ def origin(stream):
         elif verb == "early":
             early = request.get("Early-Data") == "1"
             stream.send(b"HTTP/1.1 425 Too Early\r\nContent-Length: 0\r\n\r\n" if early else ok(b"late enough"))
+        elif verb == "late":
+            asked.set()
+            told.wait(10)
+            stream.send(ok(b"late"))
         elif verb == "chunked":
             stream.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunked(pattern(int(number)), 7777))
         else:
@@ -365,6 +373,42 @@ def test_close_notify_ends_what_ends_with_the_connection(web):
     with secure(web) as stream:
         stream.send("GET /chunked/1000 HTTP/1.0\r\nHost: a.test\r\n\r\n")
         assert stream.read_to_end().endswith(pattern(1000))
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=["1.2", "1.3"])
+@pytest.mark.parametrize("leaves", [False, True], ids=["waits", "leaves"])
+def test_who_says_close_notify_may_wait_for_the_answer(web, version, leaves):
+    """But who ends the connection, too, has lost interest."""
+    context = ssl.create_default_context(cafile=web.certificates.path("ca.crt"))
+    context.minimum_version = context.maximum_version = version
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    connection = context.wrap_bio(incoming, outgoing, server_hostname="a.test")
+    asked.clear()
+    told.clear()
+    with web.client.connect("10.0.1.1", 443) as socket:
+        while True:
+            with contextlib.suppress(ssl.SSLWantReadError):
+                connection.do_handshake()
+                break
+            socket.sendall(outgoing.read())
+            incoming.write(socket.recv(65536))
+        connection.write(b"GET /late HTTP/1.1\r\nHost: a.test\r\n\r\n")
+        socket.sendall(outgoing.read())
+        assert asked.wait(10)
+        with pytest.raises(ssl.SSLWantReadError):
+            connection.unwrap()
+        socket.sendall(outgoing.read())
+        if leaves:
+            before = web.weir.read("access.log").count(" 499\n")
+            socket.shutdown(1)
+            wait_for(lambda: web.weir.read("access.log").count(" 499\n") > before)
+            told.set()
+            return
+        assert curl(web, "https://a.test/say")  # so close_notify has been seen
+        told.set()
+        while more := socket.recv(65536):
+            incoming.write(more)
+        assert connection.read(65536).endswith(b"\r\n\r\nlate")
 
 
 # ---- secrets ----
