@@ -87,8 +87,8 @@ def test_a_handshake_that_does_not_go_on(web):
     first = hello()
     cuts = {"silent": b"", "in a record's header": first[:3], "in the hello": first[:-1], "behind it": first}
     slow = [web.connect(port=443) for _ in range(5)]
-    slow += [web.connect(port=81) for _ in range(2)]
-    for stream, said in zip(slow, [*cuts.values(), b"", b"PROXY TCP4 203", b"\r\n\r\n\0\r\nQUIT\n\x21"]):
+    slow += [web.connect(port=81) for _ in range(3)]
+    for stream, said in zip(slow, [*cuts.values(), b"", b"", b"PROXY TCP4 203", b"\r\n\r\n\0\r\nQUIT\n\x21"]):
         stream.send(said)
     dripping, ended = slow[4], False
     for byte in first[:60]:
