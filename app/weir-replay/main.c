@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 
 #include "l4/l4.h"
-#include "proxy/exchange.h"
+#include "proxy/exchange/exchange.h"
 #include "weir-replay/replay.h"
 #include "weir/cmdline.h"
 #include "weir/core.h"

@@ -6,8 +6,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "proxy/error_log.h"
-#include "proxy/settings.h"
+#include "proxy/settings/error_log.h"
+#include "proxy/settings/settings.h"
 #include "stream/stream.h"
 #include "tcp/tcp.h"
 #include "weir/cmdline.h"

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "proxy/exchange.h"
+#include "proxy/exchange/exchange.h"
 #include "weir/control.h"
 #include "weir/core.h"
 #include "weir/daemon.h"

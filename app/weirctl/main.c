@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "control/command.h"
-#include "proxy/exchange.h"
+#include "proxy/exchange/exchange.h"
 #include "weir/cmdline.h"
 #include "weir/core.h"
 #include "weir/modules.h"

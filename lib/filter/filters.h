@@ -4,7 +4,7 @@
 #ifndef FILTER_FILTERS_H
 #define FILTER_FILTERS_H
 
-#include "proxy/phase.h"
+#include "proxy/exchange/phase.h"
 
 /* Ends with NULL. */
 extern const struct proxy_filter *const filters[];

@@ -1,8 +1,8 @@
 #include <stdlib.h>
 
 #include "base/random.h"
-#include "proxy/call_h2.h"
-#include "proxy/virtual_host.h"
+#include "proxy/server/call_h2.h"
+#include "proxy/settings/virtual_host.h"
 #include "proxy/worker.h"
 #include "tls/sessions.h"
 

@@ -2,7 +2,7 @@
 #ifndef PROXY_PRINT_H
 #define PROXY_PRINT_H
 
-#include "proxy/exchange.h"
+#include "proxy/exchange/exchange.h"
 
 bool proxy_print(uint8_t *out, size_t size, struct bytes *value, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));

@@ -12,7 +12,7 @@
 #define PROXY_PROXY_H
 
 #include "config/config.h"
-#include "proxy/phase.h"
+#include "proxy/exchange/phase.h"
 #include "tcp/tcp.h"
 #include "upstream/weights.h"
 

@@ -1,7 +1,7 @@
 #include <stdlib.h>
 
-#include "proxy/call_h2.h"
-#include "proxy/stream.h"
+#include "proxy/client/stream.h"
+#include "proxy/server/call_h2.h"
 #include "proxy/worker.h"
 
 #define TIMER_TICK_NS (10 * NS_PER_MS) /* nginx's timers are in milliseconds; its timeouts are seconds */

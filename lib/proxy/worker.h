@@ -9,11 +9,11 @@
 #include "base/random.h"
 #include "base/slab.h"
 #include "packet/proxy_protocol.h"
-#include "proxy/call.h"
-#include "proxy/client.h"
-#include "proxy/exchange.h"
-#include "proxy/relay.h"
-#include "proxy/transport.h"
+#include "proxy/client/client.h"
+#include "proxy/exchange/exchange.h"
+#include "proxy/relay/relay.h"
+#include "proxy/server/call.h"
+#include "proxy/transport/transport.h"
 #include "run/timer.h"
 
 /* What tcp_user() points at: both kinds of connection begin with it. */
@@ -115,9 +115,9 @@ struct proxy_worker {
 	struct list link_handshakes;                             /* links likewise */
 	unsigned int postponed;                                  /* rounds in which both have waited */
 	struct list gone;                                        /* sessions that have ended in this step */
-	struct list http2_sessions, http2_writing, streams_gone; /* see stream.h */
-	struct list links_writing, calls_gone;                   /* see call_h2.h */
-	struct list tls_writing, tls_waking, tls_starved;        /* see transport.h */
+	struct list http2_sessions, http2_writing, streams_gone; /* see client/stream.h */
+	struct list links_writing, calls_gone;                   /* see server/call_h2.h */
+	struct list tls_writing, tls_waking, tls_starved;        /* see transport/transport.h */
 	uint64_t tls_fed_ns;                                     /* when those that starve look again */
 	struct random random;
 	uint64_t counters[PROXY_COUNTER_COUNT];

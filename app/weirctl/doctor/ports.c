@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "proxy/settings.h"
+#include "proxy/settings/settings.h"
 #include "stream/stream.h"
 #include "weir/core.h"
 #include "weirctl/doctor/doctor.h"

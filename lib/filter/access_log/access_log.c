@@ -4,8 +4,8 @@
 #include "base/log.h"
 #include "filter/access_log/access_log.h"
 #include "filter/access_log/escape.h"
-#include "proxy/exchange.h"
-#include "proxy/relay.h"
+#include "proxy/exchange/exchange.h"
+#include "proxy/relay/relay.h"
 
 struct log_format {
 	struct bytes name;

@@ -5,7 +5,7 @@
 #ifndef FILTER_ACCESS_LOG_ACCESS_LOG_H
 #define FILTER_ACCESS_LOG_ACCESS_LOG_H
 
-#include "proxy/phase.h"
+#include "proxy/exchange/phase.h"
 
 extern const struct proxy_filter access_log_filter;
 

@@ -1,7 +1,7 @@
 #include <errno.h>
 
 #include "filter/headers/headers.h"
-#include "proxy/exchange.h"
+#include "proxy/exchange/exchange.h"
 
 struct added_header {
 	struct bytes name;

@@ -5,7 +5,7 @@
 #ifndef FILTER_HEADERS_HEADERS_H
 #define FILTER_HEADERS_HEADERS_H
 
-#include "proxy/phase.h"
+#include "proxy/exchange/phase.h"
 
 extern const struct proxy_filter headers_filter;
 

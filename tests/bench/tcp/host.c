@@ -7,8 +7,8 @@
 #include "filter/filters.h"
 #include "packet/parse.h"
 #include "packet/view.h"
-#include "proxy/real_ip.h"
-#include "proxy/settings.h"
+#include "proxy/settings/real_ip.h"
+#include "proxy/settings/settings.h"
 #include "tls/settings.h"
 
 #define BUFFER_BYTES 262144

@@ -4,10 +4,10 @@
 #include <string.h>
 
 #include "l4/l4.h"
-#include "proxy/map.h"
 #include "proxy/proxy.h"
-#include "proxy/relay.h"
-#include "proxy/settings.h"
+#include "proxy/relay/relay.h"
+#include "proxy/settings/map.h"
+#include "proxy/settings/settings.h"
 #include "stream/stream.h"
 #include "tcp/tcp.h"
 #include "weir/core.h"

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "proxy/head_writer.h"
+#include "proxy/exchange/head_writer.h"
 
 static void
 a_number_is_written_in_full(void **state)

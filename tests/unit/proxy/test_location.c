@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "proxy/location.h"
+#include "proxy/settings/location.h"
 #include "world.h"
 
 static struct world w;

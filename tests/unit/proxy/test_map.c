@@ -1,7 +1,7 @@
 /*
  * Maps: what is looked up how, in http and in stream, and what nginx refuses.
  */
-#include "proxy/map.h"
+#include "proxy/settings/map.h"
 
 #include <openssl/ssl.h>
 #include <stdio.h>

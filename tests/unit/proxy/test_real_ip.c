@@ -1,7 +1,7 @@
 /*
  * Who the client is: the PROXY protocol in front of requests, and addresses that trusted senders name.
  */
-#include "proxy/real_ip.h"
+#include "proxy/settings/real_ip.h"
 
 #include <stdio.h>
 

@@ -1,7 +1,7 @@
 /*
  * Terminated TCP between clients and servers in memory: what becomes of it when things go wrong on the way.
  */
-#include "proxy/relay.h"
+#include "proxy/relay/relay.h"
 
 #include <netinet/ip_icmp.h>
 #include <stdio.h>

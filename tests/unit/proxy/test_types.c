@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "proxy/types.h"
+#include "proxy/settings/types.h"
 
 static void
 assert_type(const struct proxy_types *types, const char *path, const char *wanted)

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "proxy/virtual_host.h"
+#include "proxy/settings/virtual_host.h"
 #include "world.h"
 
 static struct world w;

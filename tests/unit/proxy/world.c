@@ -13,8 +13,8 @@
 #include "packet/build.h"
 #include "packet/checksum.h"
 #include "packet/parse.h"
-#include "proxy/map.h"
-#include "proxy/real_ip.h"
+#include "proxy/settings/map.h"
+#include "proxy/settings/real_ip.h"
 #include "proxy/worker.h"
 #include "support/dpdk.h"
 
