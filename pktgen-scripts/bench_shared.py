@@ -1,5 +1,6 @@
 """What the benchmarks that put balancers between a client and nginx have in common."""
 
+import contextlib
 import itertools
 import json
 import os
@@ -14,7 +15,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
 sys.path.insert(0, f"{ROOT}/tests/net")
 
-from weirtest import core_seconds, run, wait_for  # noqa: E402  (found through the line above)
+from weirtest import Balancer, core_seconds, run, wait_for  # noqa: E402  (found through the line above)
 
 BINARIES = {"weir": f"{ROOT}/build/app/weir/weir", "nginx": "/usr/sbin/nginx", "haproxy": "/usr/sbin/haproxy"}
 
@@ -121,6 +122,27 @@ def receive_on_own_cores(topology):
         run("ip", "netns", "exec", namespace.name, "sh", "-c", f"echo 1 > /sys/class/net/{device}/threaded")
         [thread] = receiving_threads(device) - before
         run("taskset", "-cp", core, thread)
+
+
+@contextlib.contextmanager
+def small_server(topology, binary, ports, prefix=()):
+    """A Weir on core 1 that makes small answers by itself; yields its endpoints. nginx on the kernel's TCP takes four times as long
+    for one, and core 1 is full before the balancer is."""
+    listens = " ".join(f"listen 10.0.2.11:{port};" for port in ports)
+    config = f"""
+worker_processes 1;
+worker_cpu_affinity 10;
+events {{ worker_connections 4096; }}
+http {{
+    access_log off;
+    keepalive_requests 1000000000;
+    keepalive_timeout 600s;
+    server {{ {listens} return 200 "{'x' * 127}\\n"; }}
+}}
+"""
+    with Balancer(topology.servers[0], config, ready=None, binary=binary, prefix=[*prefix, "taskset", "-c", "1"]) as server:
+        wait_for(lambda: "serves with" in server.error_log, 60, "the start of the server")
+        yield (f"10.0.2.11:{port}" for port in ports)
 
 
 def prepared(topology, sizes):
