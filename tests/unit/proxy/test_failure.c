@@ -115,6 +115,7 @@ silence_of_a_server_is_not_called_a_reset(void **state)
 	assert_true(world_logged(
 		&w, "recv() failed (110: Connection timed out) while reading response header from upstream"));
 	w.sides[WORLD_SERVERS].cut = false;
+	world_stop(&w);
 }
 
 static void
