@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "proxy/exchange/exchange.h"
+#include "tls/tls.h"
 #include "weir/control.h"
 #include "weir/core.h"
 #include "weir/daemon.h"
@@ -185,6 +186,8 @@ main(int argc, char **argv)
 	int result;
 
 	log_error_echo("weir");
+	if (tls_memory_prepare() < 0)
+		log_error(LOG_WARN, "what OpenSSL frees is not cleansed");
 	if (cmdline_parse(&cmdline, argc, argv) < 0) {
 		fprintf(stderr, "weir: %s\n", cmdline.error);
 		result = EXIT_FAILURE;

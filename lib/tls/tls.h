@@ -36,6 +36,10 @@
 #include "base/bytes.h"
 #include "tls/settings.h"
 
+/* Of a program, before all else that has to do with OpenSSL: what it frees is cleansed, as it leaves secrets of connections and
+ * sessions there. 0, or -1: OpenSSL has begun already, and frees as it likes. */
+int tls_memory_prepare(void);
+
 struct tls_session;
 struct tls_sessions;
 

@@ -498,9 +498,11 @@ def test_the_command_line_alone(web, certificates):
 
 
 def test_a_reload_takes_a_renewed_certificate_and_keeps_sessions(tmp_path):
-    """Under traffic: open connections go on, new ones see the new certificate; sessions go on where it is the same."""
+    """Under traffic: open connections go on, new ones see the new certificate; sessions go on where it is the same. And the renewed
+    key is one that workers may not read."""
     certificates = Certificates()
     config = """
+        user nobody nogroup;
         events {{ }}
         worker_processes 2;
         http {{ access_log off; server {{ listen 10.0.1.1:443 ssl; {a}

@@ -61,10 +61,10 @@ static bool
 is_of_no_protocol(const struct proxy_exchange *x)
 {
 	const struct proxy_session *session = x->session;
-	const struct proxy_address *address = session->transport.tls ? NULL : proxy_session_address(session);
+	const struct proxy_address *address = proxy_session_address(session);
 	struct bytes line = x->request.start_line;
 
-	return address && address->http2 && session->requests == 1 &&
+	return address && address->http2 && !address->ssl && session->requests == 1 &&
 	       (!line.len || !memmem(line.data, line.len, " HTTP/", 6));
 }
 
