@@ -180,6 +180,14 @@ def test_plain_http_to_the_tls_port(web):
     assert web.weir.logged("client sent plain HTTP request to HTTPS port while reading client request headers")
 
 
+@pytest.mark.parametrize("port", [443, 445])
+def test_what_is_not_even_http_gets_a_page_there_too(web, port):
+    """Also where HTTP/2 is spoken, which begins behind TLS alone."""
+    with web.connect(port=port) as stream:
+        stream.send(b"NONSENSE\r\n\r\n")
+        assert stream.response().status == 400 and stream.closed()
+
+
 def test_what_is_neither(web):
     with web.connect(port=443) as stream:
         stream.send(b"\x16\x03\x01\x00\x05nonsense")
