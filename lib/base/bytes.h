@@ -85,6 +85,18 @@ bytes_index(struct bytes a, uint8_t c)
 	return found ? found - a.data : -1;
 }
 
+/* "%XX" (RFC 3986 section 2.1) into three bytes; returns what is behind them. */
+static inline uint8_t *
+byte_escape(uint8_t *out, uint8_t c)
+{
+	static const uint8_t digits[] = "0123456789ABCDEF";
+
+	*out++ = '%';
+	*out++ = digits[c >> 4];
+	*out++ = digits[c & 15];
+	return out;
+}
+
 /* Decimal digits only, whole input; false when empty, not a number, or above `max`. */
 bool bytes_parse_unsigned(struct bytes text, uint64_t max, uint64_t *value);
 

@@ -154,7 +154,6 @@ needs_escape(uint8_t c)
 size_t
 http_uri_escape(uint8_t *out, size_t size, struct bytes text)
 {
-	static const uint8_t digits[] = "0123456789ABCDEF";
 	size_t len = text.len;
 
 	for (size_t i = 0; i < text.len; i++)
@@ -163,13 +162,11 @@ http_uri_escape(uint8_t *out, size_t size, struct bytes text)
 		return len;
 	for (size_t i = 0; i < text.len; i++) {
 		uint8_t c = text.data[i];
-		if (!needs_escape(c)) {
+
+		if (needs_escape(c))
+			out = byte_escape(out, c);
+		else
 			*out++ = c;
-			continue;
-		}
-		*out++ = '%';
-		*out++ = digits[c >> 4];
-		*out++ = digits[c & 15];
 	}
 	return len;
 }

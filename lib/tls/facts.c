@@ -132,21 +132,17 @@ is_unreserved(char c)
 static size_t
 put_escaped(char *out, size_t size, const char *text, size_t text_len)
 {
-	static const char digits[] = "0123456789ABCDEF";
 	size_t len = 0;
 
 	for (size_t i = 0; i < text_len; i++) {
-		uint8_t c = (uint8_t)text[i];
-
 		if (size - len < 3)
 			return SIZE_MAX;
 		if (is_unreserved(text[i])) {
 			out[len++] = text[i];
-			continue;
+		} else {
+			byte_escape((uint8_t *)out + len, (uint8_t)text[i]);
+			len += 3;
 		}
-		out[len++] = '%';
-		out[len++] = digits[c >> 4];
-		out[len++] = digits[c & 15];
 	}
 	return len;
 }

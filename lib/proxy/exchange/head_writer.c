@@ -37,7 +37,6 @@ proxy_head_field(struct proxy_head_writer *head, struct bytes name, struct bytes
 static size_t
 escape(uint8_t *out, size_t size, struct bytes in, uint8_t least)
 {
-	static const char hex[] = "0123456789ABCDEF";
 	size_t len = 0;
 
 	for (size_t i = 0; i < in.len; i++) {
@@ -46,13 +45,10 @@ escape(uint8_t *out, size_t size, struct bytes in, uint8_t least)
 
 		if (size - len < (plain ? 1 : 3))
 			return SIZE_MAX;
-		if (plain) {
+		if (plain)
 			out[len++] = c;
-			continue;
-		}
-		out[len++] = '%';
-		out[len++] = (uint8_t)hex[c >> 4];
-		out[len++] = (uint8_t)hex[c & 15];
+		else
+			len = (size_t)(byte_escape(out + len, c) - out);
 	}
 	return len;
 }

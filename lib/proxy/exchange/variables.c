@@ -400,41 +400,45 @@ capture(void *subject, unsigned int number, struct bytes *value)
 
 #define SLICE(member) (const void *)offsetof(struct proxy_exchange, member)
 #define FIELD(id) (const void *)(size_t)HTTP_FIELD_##id
-#define SESSION(fact) (const void *)(size_t)SESSION_##fact
-#define TLS_FACT(fact) (const void *)(size_t)TLS_FACT_##fact
-#define PART(part) (const void *)(size_t)ATTEMPT_##part
+
+#define FACT(fact) (const void *)(size_t)(fact)
+#define SESSION_ROW(name, fact)                                                                                        \
+	{                                                                                                              \
+		name, get_of_session, FACT(fact)                                                                       \
+	}
+#define TLS_ROW(name, fact)                                                                                            \
+	{                                                                                                              \
+		name, get_tls, FACT(fact)                                                                              \
+	}
+#define UPSTREAM_ROW(name, part)                                                                                       \
+	{                                                                                                              \
+		name, get_upstream, FACT(part)                                                                         \
+	}
 
 static const struct config_variable variables[] = {
+	PROXY_SESSION_VARIABLES(SESSION_ROW),
+	PROXY_TLS_VARIABLES(TLS_ROW),
+	PROXY_ATTEMPT_VARIABLES(UPSTREAM_ROW),
 	{ "arg_", get_argument },
 	{ "args", get_args },
 	{ "binary_remote_addr", get_binary_remote_addr },
 	{ "body_bytes_sent", get_body_bytes_sent },
 	{ "bytes_sent", get_bytes_sent },
-	{ "connection", get_of_session, SESSION(NUMBER) },
 	{ "connection_requests", get_connection_requests },
 	{ "content_length", get_known_field, FIELD(CONTENT_LENGTH) },
 	{ "content_type", get_known_field, FIELD(CONTENT_TYPE) },
 	{ "cookie_", get_cookie },
 	{ "document_uri", get_slice, SLICE(uri) },
 	{ "host", get_host },
-	{ "hostname", get_of_session, SESSION(HOSTNAME) },
 	{ "http2", get_http2 },
 	{ "http_", get_http },
 	{ "https", get_https },
 	{ "is_args", get_is_args },
-	{ "msec", get_of_session, SESSION(MSEC) },
-	{ "pid", get_of_session, SESSION(PID) },
 	{ "pipe", get_constant, "." },
 	{ "proxy_add_x_forwarded_for", get_forwarded_for },
 	{ "proxy_host", get_proxy_host },
 	{ "proxy_port", get_proxy_port },
-	{ "proxy_protocol_addr", get_of_session, SESSION(ORIGIN_ADDR) },
-	{ "proxy_protocol_port", get_of_session, SESSION(ORIGIN_PORT) },
-	{ "proxy_protocol_server_addr", get_of_session, SESSION(ORIGIN_SERVER_ADDR) },
-	{ "proxy_protocol_server_port", get_of_session, SESSION(ORIGIN_SERVER_PORT) },
 	{ "query_string", get_args },
-	{ "realip_remote_addr", get_of_session, SESSION(PEER_ADDR) },
-	{ "realip_remote_port", get_of_session, SESSION(PEER_PORT) },
 	{ "remote_addr", get_remote_addr },
 	{ "remote_port", get_remote_port },
 	{ "remote_user", get_remote_user },
@@ -444,41 +448,18 @@ static const struct config_variable variables[] = {
 	{ "request_time", get_request_time },
 	{ "request_uri", get_slice, SLICE(request.target) },
 	{ "scheme", get_scheme },
-	{ "server_addr", get_of_session, SESSION(SERVER_ADDR) },
 	{ "server_name", get_server_name },
-	{ "server_port", get_of_session, SESSION(SERVER_PORT) },
 	{ "server_protocol", get_protocol },
-	{ "ssl_alpn_protocol", get_tls, TLS_FACT(ALPN) },
-	{ "ssl_cipher", get_tls, TLS_FACT(CIPHER) },
-	{ "ssl_client_cert", get_tls, TLS_FACT(CLIENT_CERTIFICATE) },
-	{ "ssl_client_escaped_cert", get_tls, TLS_FACT(CLIENT_CERTIFICATE_ESCAPED) },
-	{ "ssl_client_fingerprint", get_tls, TLS_FACT(CLIENT_FINGERPRINT) },
-	{ "ssl_client_i_dn", get_tls, TLS_FACT(CLIENT_ISSUER) },
-	{ "ssl_client_raw_cert", get_tls, TLS_FACT(CLIENT_CERTIFICATE_RAW) },
-	{ "ssl_client_s_dn", get_tls, TLS_FACT(CLIENT_SUBJECT) },
-	{ "ssl_client_serial", get_tls, TLS_FACT(CLIENT_SERIAL) },
-	{ "ssl_client_v_end", get_tls, TLS_FACT(CLIENT_END) },
-	{ "ssl_client_v_remain", get_tls, TLS_FACT(CLIENT_REMAIN) },
-	{ "ssl_client_v_start", get_tls, TLS_FACT(CLIENT_START) },
-	{ "ssl_client_verify", get_tls, TLS_FACT(CLIENT_VERIFY) },
-	{ "ssl_curve", get_tls, TLS_FACT(CURVE) },
-	{ "ssl_protocol", get_tls, TLS_FACT(PROTOCOL) },
-	{ "ssl_server_name", get_tls, TLS_FACT(SERVER_NAME) },
-	{ "ssl_early_data", get_tls, TLS_FACT(EARLY_DATA) },
-	{ "ssl_session_id", get_tls, TLS_FACT(SESSION_ID) },
-	{ "ssl_session_reused", get_tls, TLS_FACT(SESSION_REUSED) },
+	{ "ssl_client_cert", get_tls, FACT(TLS_FACT_CLIENT_CERTIFICATE) },
+	{ "ssl_client_escaped_cert", get_tls, FACT(TLS_FACT_CLIENT_CERTIFICATE_ESCAPED) },
+	{ "ssl_client_raw_cert", get_tls, FACT(TLS_FACT_CLIENT_CERTIFICATE_RAW) },
+	{ "ssl_early_data", get_tls, FACT(TLS_FACT_EARLY_DATA) },
 	{ "status", get_status },
 	{ "tcpinfo_rtt", get_rtt },
-	{ "time_iso8601", get_of_session, SESSION(TIME_ISO8601) },
-	{ "time_local", get_of_session, SESSION(TIME_LOCAL) },
-	{ "upstream_addr", get_upstream, PART(ADDRESS) },
-	{ "upstream_bytes_received", get_upstream, PART(RECEIVED) },
-	{ "upstream_bytes_sent", get_upstream, PART(SENT) },
-	{ "upstream_connect_time", get_upstream, PART(CONNECT) },
-	{ "upstream_header_time", get_upstream, PART(HEADER) },
+	{ "upstream_header_time", get_upstream, FACT(ATTEMPT_HEADER) },
 	{ "upstream_http_", get_upstream_http },
-	{ "upstream_response_time", get_upstream, PART(RESPONSE) },
-	{ "upstream_status", get_upstream, PART(STATUS) },
+	{ "upstream_response_time", get_upstream, FACT(ATTEMPT_RESPONSE) },
+	{ "upstream_status", get_upstream, FACT(ATTEMPT_STATUS) },
 	{ "uri", get_slice, SLICE(uri) },
 	{ 0 },
 };

@@ -4,11 +4,8 @@
 #include <stdio.h>
 
 #include "proxy/settings/real_ip.h"
+#include "proxy/settings/settings.h"
 #include "proxy/worker.h"
-
-/* As `lingering_timeout` and `lingering_time` are in http. */
-#define LINGER_SILENCE_MS 5000
-#define LINGER_MS 30000
 
 static void timed_out(struct proxy_client *client);
 
@@ -97,7 +94,7 @@ proxy_relay_end(struct proxy_relay *s, unsigned int status)
 
 	leave_server(s, status, false);
 	if (s->bytes_sent) {
-		proxy_session_linger(s->session, LINGER_SILENCE_MS, LINGER_MS);
+		proxy_session_linger(s->session, PROXY_LINGERING_TIMEOUT_MS, PROXY_LINGERING_TIME_MS);
 		return;
 	}
 	if (s->state != PROXY_RELAY_TUNNEL)

@@ -136,57 +136,37 @@ GETTER(get_upstream)
 				    (enum proxy_attempt_part)(size_t)variable->data, OUT);
 }
 
-#define TLS_FACT(fact) (const void *)(size_t)TLS_FACT_##fact
-#define PART(part) (const void *)(size_t)ATTEMPT_##part
-#define SESSION(fact) (const void *)(size_t)SESSION_##fact
+#define FACT(fact) (const void *)(size_t)(fact)
+#define SESSION_ROW(name, fact)                                                                                        \
+	{                                                                                                              \
+		name, get_of_session, FACT(fact)                                                                       \
+	}
+#define TLS_ROW(name, fact)                                                                                            \
+	{                                                                                                              \
+		name, get_tls, FACT(fact)                                                                              \
+	}
+#define UPSTREAM_ROW(name, part)                                                                                       \
+	{                                                                                                              \
+		name, get_upstream, FACT(part)                                                                         \
+	}
 
 static const struct config_variable variables[] = {
+	PROXY_SESSION_VARIABLES(SESSION_ROW),
+	PROXY_TLS_VARIABLES(TLS_ROW),
+	PROXY_ATTEMPT_VARIABLES(UPSTREAM_ROW),
 	{ "binary_remote_addr", get_binary_remote_addr },
 	{ "bytes_received", get_bytes_received },
 	{ "bytes_sent", get_bytes_sent },
-	{ "connection", get_of_session, SESSION(NUMBER) },
-	{ "hostname", get_of_session, SESSION(HOSTNAME) },
-	{ "msec", get_of_session, SESSION(MSEC) },
-	{ "pid", get_of_session, SESSION(PID) },
 	{ "protocol", get_constant, "TCP" },
-	{ "proxy_protocol_addr", get_of_session, SESSION(ORIGIN_ADDR) },
-	{ "proxy_protocol_port", get_of_session, SESSION(ORIGIN_PORT) },
-	{ "proxy_protocol_server_addr", get_of_session, SESSION(ORIGIN_SERVER_ADDR) },
-	{ "proxy_protocol_server_port", get_of_session, SESSION(ORIGIN_SERVER_PORT) },
-	{ "realip_remote_addr", get_of_session, SESSION(PEER_ADDR) },
-	{ "realip_remote_port", get_of_session, SESSION(PEER_PORT) },
 	{ "remote_addr", get_remote_addr },
 	{ "remote_port", get_remote_port },
-	{ "server_addr", get_of_session, SESSION(SERVER_ADDR) },
-	{ "server_port", get_of_session, SESSION(SERVER_PORT) },
 	{ "session_time", get_session_time },
-	{ "ssl_alpn_protocol", get_tls, TLS_FACT(ALPN) },
-	{ "ssl_cipher", get_tls, TLS_FACT(CIPHER) },
-	{ "ssl_client_fingerprint", get_tls, TLS_FACT(CLIENT_FINGERPRINT) },
-	{ "ssl_client_i_dn", get_tls, TLS_FACT(CLIENT_ISSUER) },
-	{ "ssl_client_s_dn", get_tls, TLS_FACT(CLIENT_SUBJECT) },
-	{ "ssl_client_serial", get_tls, TLS_FACT(CLIENT_SERIAL) },
-	{ "ssl_client_v_end", get_tls, TLS_FACT(CLIENT_END) },
-	{ "ssl_client_v_remain", get_tls, TLS_FACT(CLIENT_REMAIN) },
-	{ "ssl_client_v_start", get_tls, TLS_FACT(CLIENT_START) },
-	{ "ssl_client_verify", get_tls, TLS_FACT(CLIENT_VERIFY) },
-	{ "ssl_curve", get_tls, TLS_FACT(CURVE) },
 	{ "ssl_preread_alpn_protocols", get_preread_protocols },
 	{ "ssl_preread_protocol", get_preread_protocol },
 	{ "ssl_preread_server_name", get_preread_name },
-	{ "ssl_protocol", get_tls, TLS_FACT(PROTOCOL) },
-	{ "ssl_server_name", get_tls, TLS_FACT(SERVER_NAME) },
-	{ "ssl_session_id", get_tls, TLS_FACT(SESSION_ID) },
-	{ "ssl_session_reused", get_tls, TLS_FACT(SESSION_REUSED) },
 	{ "status", get_status },
-	{ "time_iso8601", get_of_session, SESSION(TIME_ISO8601) },
-	{ "time_local", get_of_session, SESSION(TIME_LOCAL) },
-	{ "upstream_addr", get_upstream, PART(ADDRESS) },
-	{ "upstream_bytes_received", get_upstream, PART(RECEIVED) },
-	{ "upstream_bytes_sent", get_upstream, PART(SENT) },
-	{ "upstream_connect_time", get_upstream, PART(CONNECT) },
-	{ "upstream_first_byte_time", get_upstream, PART(HEADER) },
-	{ "upstream_session_time", get_upstream, PART(RESPONSE) },
+	{ "upstream_first_byte_time", get_upstream, FACT(ATTEMPT_HEADER) },
+	{ "upstream_session_time", get_upstream, FACT(ATTEMPT_RESPONSE) },
 	{ 0 },
 };
 

@@ -239,8 +239,9 @@ location_merge(struct config *config, struct config_scope *scope, const void *pa
 	config_merge(location->keepalive_time_ms, parent->keepalive_time_ms, CONFIG_UNSET, 3600000);
 	config_merge(location->client_body_timeout_ms, parent->client_body_timeout_ms, CONFIG_UNSET, 60000);
 	config_merge(location->send_timeout_ms, parent->send_timeout_ms, CONFIG_UNSET, 60000);
-	config_merge(location->lingering_time_ms, parent->lingering_time_ms, CONFIG_UNSET, 30000);
-	config_merge(location->lingering_timeout_ms, parent->lingering_timeout_ms, CONFIG_UNSET, 5000);
+	config_merge(location->lingering_time_ms, parent->lingering_time_ms, CONFIG_UNSET, PROXY_LINGERING_TIME_MS);
+	config_merge(location->lingering_timeout_ms, parent->lingering_timeout_ms, CONFIG_UNSET,
+		     PROXY_LINGERING_TIMEOUT_MS);
 	config_merge(location->http2_chunk_size, parent->http2_chunk_size, CONFIG_UNSET_SIZE, 8192);
 	config_merge(location->client_max_body_size, parent->client_max_body_size, CONFIG_UNSET_SIZE, 1 << 20);
 	config_merge(location->server_tokens, parent->server_tokens, CONFIG_UNSET, 1);

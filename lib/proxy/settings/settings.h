@@ -117,6 +117,10 @@ struct proxy_pass {
 	struct proxy_name_list hidden, passed; /* ..._hide_header, ..._pass_header */
 };
 
+/* Where `lingering_*` say nothing, and in stream, which has no such words. */
+#define PROXY_LINGERING_TIME_MS 30000
+#define PROXY_LINGERING_TIMEOUT_MS 5000
+
 /* Settings of a location, of a server outside all locations, and of http. */
 struct proxy_location {
 	struct config_scope *scope;
