@@ -5,9 +5,9 @@
 #include "http/h2.h"
 
 void
-http2_frames_init(struct http2_frames *frames)
+http2_frames_init(struct http2_frames *frames, bool is_client)
 {
-	*frames = (struct http2_frames){ .left = sizeof(HTTP2_PREFACE) - 1 };
+	*frames = (struct http2_frames){ .left = is_client ? sizeof(HTTP2_PREFACE) - 1 : 0 };
 }
 
 static uint32_t
@@ -22,42 +22,47 @@ stream_at(const uint8_t *data)
 	return (int32_t)((uint32_t)(data[0] & 0x7f) << 24 | (uint32_t)data[1] << 16 | (uint32_t)data[2] << 8 | data[3]);
 }
 
+#define PRIORITY_LEN 5 /* what has another is no PRIORITY, and nghttp2 says so */
+
 static bool
 is_complete(const struct http2_frames *frames)
 {
 	bool tells_more = frames->have >= HTTP2_FRAME_HEADER_LEN && frames->start[3] == NGHTTP2_PRIORITY &&
-			  length_of(frames) >= 4;
+			  length_of(frames) == PRIORITY_LEN;
 
 	return frames->have == (tells_more ? sizeof(frames->start) : HTTP2_FRAME_HEADER_LEN);
 }
 
-size_t
-http2_frames_next(struct http2_frames *frames, struct bytes data, struct http2_frame *frame, bool *found)
+static struct http2_frame
+frame_of(const struct http2_frames *frames)
 {
-	size_t at = 0;
+	bool tells_more = frames->have > HTTP2_FRAME_HEADER_LEN;
 
-	*found = false;
-	while (at < data.len && !*found) {
-		size_t passed = data.len - at < frames->left ? data.len - at : frames->left;
-
-		frames->left -= (uint32_t)passed;
-		at += passed;
-		if (at == data.len)
-			break;
-		frames->start[frames->have++] = data.data[at++];
-		*found = is_complete(frames);
-	}
-	if (!*found)
-		return at;
-	*frame = (struct http2_frame){
+	return (struct http2_frame){
 		.length = length_of(frames),
 		.type = frames->start[3],
 		.flags = frames->start[4],
 		.stream = stream_at(frames->start + 5),
-		.depends_on =
-			frames->have > HTTP2_FRAME_HEADER_LEN ? stream_at(frames->start + HTTP2_FRAME_HEADER_LEN) : -1,
+		.depends_on = tells_more ? stream_at(frames->start + HTTP2_FRAME_HEADER_LEN) : -1,
 	};
-	frames->left = frame->length - (frames->have - HTTP2_FRAME_HEADER_LEN);
-	frames->have = 0;
-	return at;
+}
+
+size_t
+http2_frames_next(struct http2_frames *frames, struct bytes *data, struct http2_frame *frame, bool *found)
+{
+	size_t passed, at;
+
+	if (is_complete(frames)) {
+		frames->left = length_of(frames) - (frames->have - HTTP2_FRAME_HEADER_LEN);
+		frames->have = 0;
+	}
+	passed = data->len < frames->left ? data->len : frames->left;
+	frames->left -= (uint32_t)passed;
+	for (at = passed; at < data->len && !is_complete(frames); at++)
+		frames->start[frames->have++] = data->data[at];
+	*data = bytes_from(*data, at);
+	*found = is_complete(frames);
+	if (*found)
+		*frame = frame_of(frames);
+	return passed;
 }

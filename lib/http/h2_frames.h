@@ -1,6 +1,6 @@
 /*
- * Where frames begin in what a client sends, and what their headers say (RFC 9113 section 4.1): for who must look at a frame
- * before nghttp2 does.
+ * Where frames begin in what the other side sends, and what their headers say (RFC 9113 section 4.1): for who must look at a frame
+ * before nghttp2 does, and give it the header as a whole.
  */
 #ifndef HTTP_H2_FRAMES_H
 #define HTTP_H2_FRAMES_H
@@ -18,15 +18,18 @@ struct http2_frame {
 
 struct http2_frames {
 	uint8_t start[HTTP2_FRAME_HEADER_LEN + 4]; /* of the frame that begins */
-	uint8_t have;
-	uint32_t left; /* of the payload that is passed over */
+	uint8_t have;                              /* of it, so far */
+	uint32_t left;                             /* of what comes before it, to be passed over */
 };
 
-/* The connection's preface comes first. */
-void http2_frames_init(struct http2_frames *frames);
+/* `is_client`: of a client, whose connection preface comes first. */
+void http2_frames_init(struct http2_frames *frames, bool is_client);
 
-/* Up to the byte with which all of `frame` is known: returns how many bytes of `data` that are, and true in *found. Else all of
- * `data` has been passed over. */
-size_t http2_frames_next(struct http2_frames *frames, struct bytes data, struct http2_frame *frame, bool *found);
+/*
+ * Passes over what is in `data` up to the next frame and reads its start, of which a part may have come before. Returns how many
+ * bytes were passed over. True in *found: frames->start has all frames->have bytes that tell of `frame`, and *data is what follows
+ * them. Else *data has been taken in whole.
+ */
+size_t http2_frames_next(struct http2_frames *frames, struct bytes *data, struct http2_frame *frame, bool *found);
 
 #endif

@@ -39,9 +39,9 @@ struct http2_session {
 	bool has_trailers; /* of the stream whose body() is asked */
 	bool is_dribble;   /* what it gave is little, as there is no window for more */
 	enum http2_flood flooded;
-	uint32_t broken;            /* the code of a connection error that nghttp2 lets pass; 0: none */
-	struct http2_frames frames; /* of a client, as the next too */
-	struct http2_streams streams;
+	uint32_t broken; /* the code of a connection error that nghttp2 lets pass; 0: none */
+	struct http2_frames frames;
+	struct http2_streams streams; /* of a client, as the next too */
 	struct http2_early early;
 	uint64_t refilled_ns; /* budgets, last */
 	struct http2_budget budgets[HTTP2_FLOOD_COUNT];

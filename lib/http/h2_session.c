@@ -263,27 +263,30 @@ fail(struct http2_session *s, int error)
 static bool
 take(struct http2_session *s, const uint8_t *data, size_t len)
 {
-	ssize_t taken = nghttp2_session_mem_recv(s->nghttp2, data, len);
+	ssize_t taken = len ? nghttp2_session_mem_recv(s->nghttp2, data, len) : 0;
 
 	return taken >= 0 || fail(s, (int)taken);
 }
 
-/* Each frame is looked at when nghttp2 has had all before it, and not the last byte that tells of it. */
+/* A frame is looked at when nghttp2 has had all before it. It is given the header as a whole: of a CONTINUATION's it would count
+ * each piece as a frame of its own. */
 static bool
-take_of_client(struct http2_session *s, struct bytes data)
+take_frames(struct http2_session *s, struct bytes data)
 {
-	struct http2_frame frame;
-	size_t seen = 0, given = 0;
 	bool found = true;
 
 	while (found) {
-		seen += http2_frames_next(&s->frames, bytes_from(data, seen), &frame, &found);
-		if (!take(s, data.data + given, seen - found - given))
+		const uint8_t *before = data.data;
+		struct http2_frame frame;
+		size_t len = http2_frames_next(&s->frames, &data, &frame, &found);
+
+		if (!take(s, before, len))
 			return false;
-		given = seen - found;
-		s->broken = found ? http2_server_error_of(s, &frame) : 0;
+		s->broken = found && !s->is_client ? http2_server_error_of(s, &frame) : 0;
 		if (s->broken)
 			return fail(s, 0);
+		if (found && !take(s, s->frames.start, s->frames.have))
+			return false;
 	}
 	return true;
 }
@@ -294,7 +297,7 @@ http2_receive(struct http2_session *s, struct bytes data, uint64_t now_ns)
 	budgets_refill(s, now_ns);
 	if (s->flooded < HTTP2_FLOOD_COUNT)
 		return fail(s, 0);
-	return s->is_client ? take(s, data.data, data.len) : take_of_client(s, data);
+	return take_frames(s, data);
 }
 
 /* ---- what goes ---- */
@@ -497,7 +500,7 @@ http2_session_make(bool is_client, const struct http2_config *config, const nght
 	s->user = user;
 	s->refilled_ns = now_ns;
 	budgets_init(s);
-	http2_frames_init(&s->frames);
+	http2_frames_init(&s->frames, !is_client);
 	s->nghttp2 = session_new(s);
 	if (s->nghttp2 && greet(s, config, settings, setting_count) == 0)
 		return s;

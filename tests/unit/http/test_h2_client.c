@@ -338,6 +338,49 @@ resets_of_what_was_asked_are_no_flood(void **state)
 	assert_int_equal(http2_flooded(client.session), HTTP2_FLOOD_COUNT);
 }
 
+/* A head in HEADERS and CONTINUATION frames of one byte each, behind SETTINGS. */
+static size_t
+head_of_many_frames(uint8_t *wire, struct bytes block)
+{
+	uint8_t *at = wire;
+
+	*at++ = 0, *at++ = 0, *at++ = 0, *at++ = 4; /* SETTINGS: the rest is zero, too */
+	at += 5;
+	for (size_t i = 0; i < block.len; i++) {
+		const uint8_t header[9] = { 0, 0, 1, i ? 9 : 1, i == block.len - 1 ? 4 : 0, 0, 0, 0, 1 };
+
+		memcpy(at, header, sizeof(header));
+		at[9] = block.data[i];
+		at += 10;
+	}
+	wire[9 + 4] |= 1; /* END_STREAM */
+	return (size_t)(at - wire);
+}
+
+static void
+receive_byte_by_byte(struct end *end, struct bytes bytes)
+{
+	for (size_t i = 0; i < bytes.len; i++)
+		assert_true(http2_receive(end->session, bytes_of(bytes.data + i, 1), 0));
+}
+
+/* nghttp2 bounds the CONTINUATIONs of a head to 8; so many pieces has the header of each one here. */
+static void
+pieces_of_a_continuation_are_no_flood(void **state)
+{
+	uint8_t wire[128] = { 0 };
+	struct stream *stream = ask(GET, NULL);
+
+	http2_send(client.session);
+	receive_byte_by_byte(&server, bytes_of_string(HTTP2_PREFACE));
+	receive_byte_by_byte(&server,
+			     bytes_of(wire, head_of_many_frames(wire, bytes_of_string("\x82\x86\x84\x41\1a"))));
+	assert_string_equal(server.streams[0].said, ":method=GET :scheme=http :path=/ :authority=a head-and-end ");
+	memset(wire, 0, sizeof(wire));
+	receive_byte_by_byte(&client, bytes_of(wire, head_of_many_frames(wire, bytes_of_string("\x88\x40\1x\1y"))));
+	assert_string_equal(stream->said, ":status=200 x=y head-and-end closed:0 ");
+}
+
 static void
 a_head_as_a_message(void **state)
 {
@@ -379,6 +422,7 @@ main(void)
 		TEST(of_what_is_forgotten_nothing_is_told),
 		TEST(content_waits_for_the_window),
 		TEST(resets_of_what_was_asked_are_no_flood),
+		TEST(pieces_of_a_continuation_are_no_flood),
 		cmocka_unit_test(a_head_as_a_message),
 	};
 

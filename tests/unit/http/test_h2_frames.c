@@ -14,48 +14,74 @@
 static const uint8_t wire[] = HTTP2_PREFACE "\0\0\0\4\0\0\0\0\0"
 					    "\0\0\3\0\1\0\0\1\5\0\0\7"
 					    "\0\0\5\2\0\x80\0\0\3\x80\0\0\7\x10"
-					    "\0\0\3\2\0\0\0\0\3\0\0\7"
+					    "\0\0\4\2\0\0\0\0\3\0\0\0\3"
 					    "\0\0\0\0\1\0\0\0\7";
 static const struct http2_frame wanted[] = {
 	{ 0, NGHTTP2_SETTINGS, 0, 0, -1 }, { 3, NGHTTP2_DATA, 1, 261, -1 }, { 5, NGHTTP2_PRIORITY, 0, 3, 7 },
-	{ 3, NGHTTP2_PRIORITY, 0, 3, -1 }, { 0, NGHTTP2_DATA, 1, 7, -1 },
+	{ 4, NGHTTP2_PRIORITY, 0, 3, -1 }, { 0, NGHTTP2_DATA, 1, 7, -1 },
 };
 #define WANTED (sizeof(wanted) / sizeof(wanted[0]))
 
-static size_t
-look(struct http2_frames *frames, struct bytes data, size_t count)
+struct reader {
+	struct http2_frames frames;
+	size_t count; /* of frames */
+	size_t at;    /* in wire[]: all before it has been passed over, or given as a header */
+};
+
+static void
+assert_next(const struct reader *reader, const struct http2_frame *frame)
+{
+	const struct http2_frame *next = &wanted[reader->count];
+
+	assert_true(reader->count < WANTED);
+	assert_int_equal(frame->length, next->length);
+	assert_int_equal(frame->type, next->type);
+	assert_int_equal(frame->flags, next->flags);
+	assert_int_equal(frame->stream, next->stream);
+	assert_int_equal(frame->depends_on, next->depends_on);
+	assert_memory_equal(reader->frames.start, wire + reader->at, reader->frames.have);
+}
+
+static void
+look(struct reader *reader, struct bytes data)
 {
 	struct http2_frame frame;
-	size_t at = 0;
 	bool found = true;
 
 	while (found) {
-		at += http2_frames_next(frames, bytes_from(data, at), &frame, &found);
+		const uint8_t *before = data.data;
+		size_t len = http2_frames_next(&reader->frames, &data, &frame, &found);
+
+		assert_memory_equal(before, wire + reader->at, len);
+		reader->at += len;
 		if (!found)
 			break;
-		assert_true(count < WANTED);
-		assert_int_equal(frame.length, wanted[count].length);
-		assert_int_equal(frame.type, wanted[count].type);
-		assert_int_equal(frame.flags, wanted[count].flags);
-		assert_int_equal(frame.stream, wanted[count].stream);
-		assert_int_equal(frame.depends_on, wanted[count].depends_on);
-		count++;
+		assert_next(reader, &frame);
+		reader->at += reader->frames.have;
+		reader->count++;
 	}
-	assert_int_equal(at, data.len);
-	return count;
+	assert_int_equal(data.len, 0);
+}
+
+static void
+look_at_all(bool is_client, size_t size)
+{
+	struct reader reader = { .at = is_client ? 0 : sizeof(HTTP2_PREFACE) - 1 };
+	size_t end = sizeof(wire) - 1;
+
+	http2_frames_init(&reader.frames, is_client);
+	for (size_t at = reader.at; at < end; at += size)
+		look(&reader, bytes_of(wire + at, size < end - at ? size : end - at));
+	assert_int_equal(reader.count, WANTED);
+	assert_int_equal(reader.at, end);
 }
 
 static void
 frames_are_found_in_pieces_of_any_size(void **state)
 {
 	for (size_t size = 1; size < sizeof(wire); size++) {
-		struct http2_frames frames;
-		size_t count = 0, len = sizeof(wire) - 1;
-
-		http2_frames_init(&frames);
-		for (size_t at = 0; at < len; at += size)
-			count = look(&frames, bytes_of(wire + at, size < len - at ? size : len - at), count);
-		assert_int_equal(count, WANTED);
+		look_at_all(true, size);
+		look_at_all(false, size);
 	}
 }
 
