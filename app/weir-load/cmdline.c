@@ -11,6 +11,9 @@
 
 #define CONNECTIONS_MAX 1000000
 #define BODY_MAX (64 << 20)
+#define ANSWER_SIZE 128
+/* What proxies have towards a server beyond one connection for each of a client: kept ones, and those that are closing. */
+#define ANSWER_CONNECTIONS_MORE 1024
 
 static int __attribute__((format(printf, 2, 3))) fail(struct cmdline *cmdline, const char *format, ...)
 {
@@ -45,8 +48,11 @@ cmdline_print_usage(FILE *out)
 	      "  --warmup TIME      : load before it counts, and until the first answer (default: 0s)\n"
 	      "  --latency          : print the distribution of latencies\n"
 	      "  --json FILE        : write everything, with the histogram; \"-\" is standard output\n"
+	      "  --answer PORT      : be the server behind what is loaded, too: answer requests to that port\n"
+	      "  --answer-size BYTES: of each such answer's body (default: 128)\n"
 	      "  --interface NAME   : a kernel interface (AF_XDP), vdev:NAME,ARGUMENTS or a PCI address (DPDK);\n"
-	      "                       default: the interface that Linux routes to the server by\n"
+	      "                       default: the interface that Linux routes to the server by (may be repeated,\n"
+	      "                       each with what follows)\n"
 	      "  --address A/PREFIX : of a DPDK interface, put on its TAP twin (may be repeated)\n"
 	      "  --twin NAME        : of its TAP twin\n"
 	      "  --cpus LIST        : a CPU for each lcore: 1,3\n"
@@ -167,11 +173,57 @@ parse_server_name(struct cmdline *cmdline, const char *text)
 }
 
 static int
+parse_answer(struct cmdline *cmdline, const char *text)
+{
+	uint64_t port;
+	int result = parse_number(cmdline, "--answer", text, 1, 65535, &port);
+
+	cmdline->answer_port = result < 0 ? 0 : (uint16_t)port;
+	return result;
+}
+
+/* ---- interfaces ---- */
+
+static int
+add_interface(struct cmdline *cmdline, const char *name)
+{
+	if (cmdline->interface_count == CMDLINE_INTERFACES_MAX)
+		return fail(cmdline, "more than %d interfaces", CMDLINE_INTERFACES_MAX);
+	cmdline->interfaces[cmdline->interface_count++].name = name;
+	return 0;
+}
+
+/* The one that --address and --twin belong to. NULL: there is none, which is said. */
+static struct cmdline_interface *
+last_interface(struct cmdline *cmdline)
+{
+	if (cmdline->interface_count)
+		return &cmdline->interfaces[cmdline->interface_count - 1];
+	fail(cmdline, "--address and --twin belong behind an --interface");
+	return NULL;
+}
+
+static int
 parse_address(struct cmdline *cmdline, const char *text)
 {
-	if (cmdline->address_count == CMDLINE_ADDRESSES_MAX)
+	struct cmdline_interface *interface = last_interface(cmdline);
+
+	if (!interface)
+		return -EINVAL;
+	if (interface->address_count == CMDLINE_ADDRESSES_MAX)
 		return fail(cmdline, "more than %d addresses", CMDLINE_ADDRESSES_MAX);
-	cmdline->addresses[cmdline->address_count++] = text;
+	interface->addresses[interface->address_count++] = text;
+	return 0;
+}
+
+static int
+parse_twin(struct cmdline *cmdline, const char *text)
+{
+	struct cmdline_interface *interface = last_interface(cmdline);
+
+	if (!interface)
+		return -EINVAL;
+	interface->twin = text;
 	return 0;
 }
 
@@ -233,6 +285,8 @@ enum {
 	OPTION_WARMUP,
 	OPTION_LATENCY,
 	OPTION_JSON,
+	OPTION_ANSWER,
+	OPTION_ANSWER_SIZE,
 	OPTION_INTERFACE,
 	OPTION_ADDRESS,
 	OPTION_TWIN,
@@ -252,6 +306,8 @@ static const struct option long_options[] = {
 	{ "warmup", required_argument, NULL, OPTION_WARMUP },
 	{ "latency", no_argument, NULL, OPTION_LATENCY },
 	{ "json", required_argument, NULL, OPTION_JSON },
+	{ "answer", required_argument, NULL, OPTION_ANSWER },
+	{ "answer-size", required_argument, NULL, OPTION_ANSWER_SIZE },
 	{ "interface", required_argument, NULL, OPTION_INTERFACE },
 	{ "address", required_argument, NULL, OPTION_ADDRESS },
 	{ "twin", required_argument, NULL, OPTION_TWIN },
@@ -292,6 +348,14 @@ take_option(struct cmdline *cmdline, int option, char *argument)
 		return parse_time(cmdline, "--timeout", argument, &cmdline->timeout_ms);
 	case OPTION_WARMUP:
 		return parse_time(cmdline, "--warmup", argument, &cmdline->warmup_ms);
+	case OPTION_ANSWER:
+		return parse_answer(cmdline, argument);
+	case OPTION_ANSWER_SIZE:
+		return parse_number(cmdline, "--answer-size", argument, 0, BODY_MAX, &cmdline->answer_size);
+	case OPTION_INTERFACE:
+		return add_interface(cmdline, argument);
+	case OPTION_TWIN:
+		return parse_twin(cmdline, argument);
 	case OPTION_ADDRESS:
 		return parse_address(cmdline, argument);
 	case OPTION_CPUS:
@@ -318,12 +382,6 @@ take_option(struct cmdline *cmdline, int option, char *argument)
 	case OPTION_JSON:
 		cmdline->json = argument;
 		return 0;
-	case OPTION_INTERFACE:
-		cmdline->interface = argument;
-		return 0;
-	case OPTION_TWIN:
-		cmdline->twin = argument;
-		return 0;
 	case 'h':
 		cmdline->help = true;
 		return 0;
@@ -346,8 +404,8 @@ check(struct cmdline *cmdline)
 		return fail(cmdline, "--cpus names %zu CPUs for %u lcores", cmdline->cpu_count, cmdline->lcores);
 	if (!cmdline->duration_ms || !cmdline->timeout_ms)
 		return fail(cmdline, "a time of 0 for option \"%s\"", cmdline->duration_ms ? "--timeout" : "-d");
-	if ((cmdline->address_count || cmdline->twin) && !cmdline->interface)
-		return fail(cmdline, "--address and --twin belong to --interface");
+	if (cmdline->answer_size != ANSWER_SIZE && !cmdline->answer_port)
+		return fail(cmdline, "--answer-size belongs to --answer");
 	if ((cmdline->resume || cmdline->tls_version || cmdline->server_name) && !cmdline->secure)
 		return fail(cmdline, "--resume, --tls-version and --server-name belong to https://");
 	if (!cmdline->server_name)
@@ -372,7 +430,12 @@ cmdline_parse(struct cmdline *cmdline, int argc, char **argv)
 	int option, eal = argc;
 
 	*cmdline = (struct cmdline){
-		.connections = 10, .lcores = 1, .duration_ms = 10000, .timeout_ms = 2000, .size = UINT64_MAX
+		.connections = 10,
+		.lcores = 1,
+		.duration_ms = 10000,
+		.timeout_ms = 2000,
+		.size = UINT64_MAX,
+		.answer_size = ANSWER_SIZE,
 	};
 	for (int i = 1; i < argc; i++)
 		if (strcmp(argv[i], "--") == 0) {
@@ -434,6 +497,33 @@ print_tls(FILE *out, const struct cmdline *cmdline)
 	fputs("}\n", out);
 }
 
+static void
+print_interface(FILE *out, const struct cmdline_interface *interface)
+{
+	fputs("interface ", out);
+	print_quoted(out, interface->name);
+	fputs(" {\n", out);
+	for (size_t i = 0; i < interface->address_count; i++) {
+		fputs("\taddress ", out);
+		print_quoted(out, interface->addresses[i]);
+		fputs(";\n", out);
+	}
+	if (interface->twin) {
+		fputs("\ttwin ", out);
+		print_quoted(out, interface->twin);
+		fputs(";\n", out);
+	}
+	fputs("}\n", out);
+}
+
+uint32_t
+cmdline_connections_max(const struct cmdline *cmdline)
+{
+	uint32_t own = cmdline->connections / cmdline->lcores + 1;
+
+	return cmdline->answer_port ? 2 * own + ANSWER_CONNECTIONS_MORE : own;
+}
+
 size_t
 cmdline_configuration(const struct cmdline *cmdline, char *out, size_t size)
 {
@@ -445,23 +535,9 @@ cmdline_configuration(const struct cmdline *cmdline, char *out, size_t size)
 	fprintf(file, "worker_processes %u;\nworker_poll %s;\n", cmdline->lcores, cmdline->busy ? "busy" : "adaptive");
 	if (cmdline->cpu_count)
 		print_cpus(file, cmdline);
-	fprintf(file, "events {\n\tworker_connections %u;\n}\n", cmdline->connections / cmdline->lcores + 1);
-	if (cmdline->interface) {
-		fputs("interface ", file);
-		print_quoted(file, cmdline->interface);
-		fputs(" {\n", file);
-		for (size_t i = 0; i < cmdline->address_count; i++) {
-			fputs("\taddress ", file);
-			print_quoted(file, cmdline->addresses[i]);
-			fputs(";\n", file);
-		}
-		if (cmdline->twin) {
-			fputs("\ttwin ", file);
-			print_quoted(file, cmdline->twin);
-			fputs(";\n", file);
-		}
-		fputs("}\n", file);
-	}
+	fprintf(file, "events {\n\tworker_connections %u;\n}\n", cmdline_connections_max(cmdline));
+	for (size_t i = 0; i < cmdline->interface_count; i++)
+		print_interface(file, &cmdline->interfaces[i]);
 	if (cmdline->secure)
 		print_tls(file, cmdline);
 	fflush(file);
@@ -502,6 +578,13 @@ print_request(FILE *out, const struct cmdline *cmdline)
 	fputs("\r\n", out);
 }
 
+static void
+print_body(FILE *out, uint64_t len)
+{
+	for (uint64_t i = 0; i < len; i++)
+		fputc('a' + (int)(i % 26), out);
+}
+
 uint8_t *
 cmdline_request(struct cmdline *cmdline, size_t *len)
 {
@@ -520,10 +603,25 @@ cmdline_request(struct cmdline *cmdline, size_t *len)
 		free(text);
 		return NULL;
 	}
-	for (uint64_t i = 0; i < cmdline->body_bytes; i++)
-		fputc('a' + (int)(i % 26), out);
+	print_body(out, cmdline->body_bytes);
 	if (fclose(out) == 0)
 		return (uint8_t *)text;
+	fail(cmdline, "out of memory");
+	free(text);
+	return NULL;
+}
+
+uint8_t *
+cmdline_answer(struct cmdline *cmdline, size_t *len)
+{
+	char *text = NULL;
+	FILE *out = open_memstream(&text, len);
+
+	if (out) {
+		print_body(out, cmdline->answer_size);
+		if (fclose(out) == 0)
+			return (uint8_t *)text;
+	}
 	fail(cmdline, "out of memory");
 	free(text);
 	return NULL;

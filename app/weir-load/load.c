@@ -367,11 +367,12 @@ over(struct load *load, struct connection *c, bool closed)
 	set_closed(load, c, 0);
 }
 
-static void
-handle(struct load *load, struct tcp_connection *tcp, uint32_t events)
+void
+load_handle(struct load *load, struct tcp_connection *tcp, uint32_t events, uint64_t now_ns)
 {
 	struct connection *c = tcp_user(tcp);
 
+	load->now_ns = now_ns;
 	if (c->state == CONNECTING && (events & TCP_CONNECTED || c->wire.tls))
 		connect_further(load, c);
 	if (events & TCP_WRITABLE && c->state == HEAD)
@@ -449,16 +450,10 @@ issue(struct load *load)
 unsigned int
 load_run(struct load *load, uint64_t now_ns)
 {
-	struct tcp_connection *tcp;
-	unsigned int done = 0;
-	uint32_t events;
-
 	load->now_ns = now_ns;
-	for (; (tcp = tcp_ready(load->config.tcp, &events)); done++)
-		handle(load, tcp, events);
 	if (!load->begun || load->ended)
-		return done;
-	return done + expire(load) + reopen(load) + issue(load);
+		return 0;
+	return expire(load) + reopen(load) + issue(load);
 }
 
 uint64_t

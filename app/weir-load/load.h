@@ -7,7 +7,7 @@
  * and its time runs from when it was due. So a server that stalls is seen by all that would have come meanwhile, and not by
  * those alone that were under way (no coordinated omission).
  *
- * Control makes and frees; load_run() and load_next_ns() belong to the lcore; load_begin() and load_end() are for messages to
+ * Control makes and frees; load_handle(), load_run() and load_next_ns() belong to the lcore; load_begin() and load_end() are for messages to
  * it. What is counted can be read by control once the lcore has stopped.
  */
 #ifndef WEIR_LOAD_LOAD_H
@@ -67,8 +67,10 @@ struct load *load_new(const struct load_config *config, uint64_t now_ns);
 /* NULL is fine. */
 void load_free(struct load *load);
 
-/* See worker_user. */
+/* What tcp_ready() tells of a connection of the load's, and then, in each round, what is due. Returns how much was done. */
+void load_handle(struct load *load, struct tcp_connection *tcp, uint32_t events, uint64_t now_ns);
 unsigned int load_run(struct load *load, uint64_t now_ns);
+/* See worker_user. */
 uint64_t load_next_ns(const struct load *load);
 
 /* The first call starts it. From now on it counts: what was counted is forgotten, and what was due is not caught up with. */

@@ -12,8 +12,8 @@
 #include "run/qsbr.h"
 #include "tls/settings.h"
 #include "weir-load/cmdline.h"
-#include "weir-load/load.h"
 #include "weir-load/report.h"
+#include "weir-load/user.h"
 #include "weir/core.h"
 #include "weir/eal.h"
 #include "weir/workers.h"
@@ -35,6 +35,9 @@ struct program {
 	struct steering *steering;
 	struct endpoint server;
 	struct bytes request;
+	struct bytes answer;              /* the body of ours */
+	struct tcp_listener listeners[2]; /* for them, of both IP versions */
+	uint32_t listener_count;
 	FILE *json;
 	bool interrupted;
 };
@@ -51,34 +54,14 @@ static int __attribute__((format(printf, 1, 2))) complain(const char *format, ..
 	return EXIT_FAILURE;
 }
 
-/* ---- the load as the user of a worker's stack ---- */
-
-static unsigned int
-user_run(void *context, uint64_t now_ns, uint64_t real_ns, bool packets_wait)
-{
-	return load_run(context, now_ns);
-}
-
-static uint64_t
-user_next_ns(const void *context)
-{
-	return load_next_ns(context);
-}
-
-static void
-user_free(void *context)
-{
-	load_free(context);
-}
-
-static const struct worker_user load_user = { user_run, user_next_ns, user_free };
+/* ---- workers ---- */
 
 static int
 user_new(struct worker *worker, uint64_t now_ns)
 {
 	const struct program *program = worker->shared->user_new_context;
 	const struct cmdline *cmdline = &program->cmdline;
-	struct load_config config = {
+	struct load_config load = {
 		.tcp = worker->tcp,
 		.server = program->server,
 		.tls = program->tls,
@@ -92,29 +75,15 @@ user_new(struct worker *worker, uint64_t now_ns)
 		.timeout_ns = cmdline->timeout_ms * NS_PER_MS,
 		.expected_size = cmdline->size,
 	};
-	struct load *load = load_new(&config, now_ns);
+	struct answers_config answers = {
+		.tcp = worker->tcp,
+		.listeners = program->listeners,
+		.listener_count = program->listener_count,
+		.connections_max = cmdline_connections_max(cmdline),
+		.body = program->answer,
+	};
 
-	if (!load)
-		return -ENOMEM;
-	worker->user = &load_user;
-	worker->user_context = load;
-	return 0;
-}
-
-static void
-begin(void *argument)
-{
-	struct worker *worker = argument;
-
-	load_begin(worker->user_context, loop_now_ns(worker->loop));
-}
-
-static void
-end(void *argument)
-{
-	struct worker *worker = argument;
-
-	load_end(worker->user_context, loop_now_ns(worker->loop));
+	return user_bind(worker, &load, program->listener_count ? &answers : NULL, now_ns);
 }
 
 static void
@@ -165,7 +134,7 @@ attach(struct program *p, uint16_t first, uint16_t last)
 	struct topology *t = &p->topology;
 	int result;
 
-	p->steering = steering_new(p->shared.roles, p->shared.hash_seed, first, last, NULL, 0);
+	p->steering = steering_new(p->shared.roles, p->shared.hash_seed, first, last, p->listeners, p->listener_count);
 	if (!p->steering || steering_add_server(p->steering, &p->server) < 0) {
 		snprintf(t->error, sizeof(t->error), "out of memory");
 		return -ENOMEM;
@@ -181,6 +150,25 @@ attach(struct program *p, uint16_t first, uint16_t last)
 	return result < 0 ? result : topology_ports_start(t, 0);
 }
 
+/* Requests leave from the local ports `first` to `last`. */
+static int
+listen_for_requests(struct program *p, uint16_t first, uint16_t last)
+{
+	uint16_t port = p->cmdline.answer_port;
+
+	if (!port)
+		return 0;
+	if (port >= first && port <= last) {
+		snprintf(p->topology.error, sizeof(p->topology.error),
+			 "port %u cannot answer: requests leave from %u to %u", port, first, last);
+		return -EADDRINUSE;
+	}
+	p->listeners[0].local = (struct endpoint){ .ip = ip_address_from_v4(0), .port_be = htons(port) };
+	p->listeners[1].local = (struct endpoint){ .port_be = htons(port) };
+	p->listener_count = 2;
+	return 0;
+}
+
 static int
 start(struct program *p)
 {
@@ -188,11 +176,13 @@ start(struct program *p)
 	uint16_t first, last;
 	int result = qsbr_init(p->cmdline.lcores);
 
+	topology_local_ports(&first, &last);
 	if (result == 0)
 		result = topology_init(t, p->config, p->cmdline.lcores);
+	if (result == 0)
+		result = listen_for_requests(p, first, last);
 	if (result < 0)
 		return result;
-	topology_local_ports(&first, &last);
 	p->shared.user_new = user_new;
 	p->shared.user_new_context = p;
 	result = workers_new(&p->shared, t, p->config, first, last);
@@ -267,7 +257,7 @@ answers(const struct program *p)
 	uint64_t sum = 0;
 
 	for (unsigned int i = 0; i < p->shared.roles.count; i++)
-		sum += load_answers(p->shared.workers[i].user_context);
+		sum += load_answers(user_load(&p->shared.workers[i]));
 	return sum;
 }
 
@@ -284,14 +274,14 @@ static void
 run(struct program *p)
 {
 	report_print_heading(&p->cmdline, stdout);
-	tell(p, begin);
+	tell(p, user_begin);
 	if (p->cmdline.warmup_ms) {
 		warm_up(p);
-		tell(p, begin);
+		tell(p, user_begin);
 	}
 	if (!p->interrupted)
 		p->interrupted = wait_for_signal(p, p->cmdline.duration_ms);
-	tell(p, end);
+	tell(p, user_end);
 	usleep(END_MS * 1000);
 	workers_stop(&p->shared);
 }
@@ -337,7 +327,7 @@ report_all(struct program *p)
 		return EXIT_FAILURE;
 	report_clear(report);
 	for (unsigned int i = 0; i < p->shared.roles.count; i++)
-		report_add(report, load_result(p->shared.workers[i].user_context));
+		report_add(report, load_result(user_load(&p->shared.workers[i])), user_answered(&p->shared.workers[i]));
 	report->interrupted = p->interrupted;
 	report_print(report, &p->cmdline, stdout);
 	fflush(stdout);
@@ -384,13 +374,13 @@ open_json(const char *path)
 }
 
 static int
-prepare(struct program *p, uint8_t **request)
+prepare(struct program *p)
 {
 	struct cmdline *cmdline = &p->cmdline;
 
-	*request = cmdline_request(cmdline, &p->request.len);
-	p->request.data = *request;
-	if (!*request || cmdline_resolve(cmdline, &p->server) < 0) {
+	p->request.data = cmdline_request(cmdline, &p->request.len);
+	p->answer.data = cmdline_answer(cmdline, &p->answer.len);
+	if (!p->request.data || !p->answer.data || cmdline_resolve(cmdline, &p->server) < 0) {
 		complain("%s", cmdline->error);
 		return -EINVAL;
 	}
@@ -406,7 +396,6 @@ main(int argc, char **argv)
 	struct cmdline *cmdline = &program.cmdline;
 	static struct log_target quiet = { .level = LOG_WARN };
 	sigset_t set = ending_signals();
-	uint8_t *request = NULL;
 	int result = EXIT_FAILURE;
 
 	if (cmdline_parse(cmdline, argc, argv) < 0) {
@@ -423,11 +412,12 @@ main(int argc, char **argv)
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	if (!cmdline->verbose && log_file_get("stderr", &quiet.file) == 0)
 		log_error_set(&quiet);
-	if (prepare(&program, &request) == 0)
+	if (prepare(&program) == 0)
 		result = act(&program);
 	if (program.json && program.json != stdout && fclose(program.json) != 0)
 		result = EXIT_FAILURE;
 	config_free(program.config);
-	free(request);
+	free((void *)(uintptr_t)program.request.data);
+	free((void *)(uintptr_t)program.answer.data);
 	return result;
 }

@@ -51,13 +51,14 @@ report_clear(struct report *report)
 }
 
 void
-report_add(struct report *report, const struct load_result *result)
+report_add(struct report *report, const struct load_result *result, uint64_t answered)
 {
 	double seconds = (double)(result->end_ns - result->begin_ns) / 1e9;
 
 	for (size_t i = 0; i < LOAD_COUNTER_COUNT; i++)
 		report->counters[i] += result->counters[i];
 	histogram_merge(&report->latency, &result->latency);
+	report->answered += answered;
 	if (seconds > report->seconds)
 		report->seconds = seconds;
 	if (!report->problem[0])
@@ -154,6 +155,9 @@ report_print(const struct report *report, const struct cmdline *cmdline, FILE *o
 		fprintf(out, "  Due and not answered in time: %lu of %lu\n",
 			(unsigned long)(counters[LOAD_DUE] - counters[LOAD_ANSWERS]),
 			(unsigned long)counters[LOAD_DUE]);
+	if (cmdline->answer_port)
+		fprintf(out, "  %lu requests answered at port %u\n", (unsigned long)report->answered,
+			cmdline->answer_port);
 	print_errors(report, out);
 	if (report->interrupted)
 		fprintf(out, "  Interrupted\n");
@@ -196,12 +200,13 @@ report_write_json(const struct report *report, const struct cmdline *cmdline, FI
 
 	for (size_t i = 0; i < LOAD_COUNTER_COUNT; i++)
 		json_object_set_new(counters, load_counter_names[i], json_integer((json_int_t)report->counters[i]));
-	root = json_pack("{s:s, s:i, s:i, s:f, s:b, s:f, s:b, s:f, s:f, s:f, s:o, s:o}", "url", cmdline->url, "lcores",
-			 (int)cmdline->lcores, "connections", (int)cmdline->connections, "rate", cmdline->rate, "close",
-			 cmdline->close, "seconds", report->seconds, "interrupted", report->interrupted,
-			 "requests_per_second", per_second(report, LOAD_ANSWERS), "connections_per_second",
-			 per_second(report, LOAD_CONNECTED), "bytes_per_second", per_second(report, LOAD_BYTES),
-			 "counters", counters, "latency_ns", latency_json(&report->latency));
+	root = json_pack("{s:s, s:i, s:i, s:f, s:b, s:f, s:b, s:f, s:f, s:f, s:I, s:o, s:o}", "url", cmdline->url,
+			 "lcores", (int)cmdline->lcores, "connections", (int)cmdline->connections, "rate",
+			 cmdline->rate, "close", cmdline->close, "seconds", report->seconds, "interrupted",
+			 report->interrupted, "requests_per_second", per_second(report, LOAD_ANSWERS),
+			 "connections_per_second", per_second(report, LOAD_CONNECTED), "bytes_per_second",
+			 per_second(report, LOAD_BYTES), "answered", (json_int_t)report->answered, "counters", counters,
+			 "latency_ns", latency_json(&report->latency));
 	if (!root)
 		return -ENOMEM;
 	if (json_dumpf(root, out, JSON_INDENT(1)) < 0 || fputc('\n', out) == EOF)

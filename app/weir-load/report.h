@@ -13,13 +13,14 @@
 struct report {
 	uint64_t counters[LOAD_COUNTER_COUNT];
 	struct histogram latency;
+	uint64_t answered; /* by us as the server */
 	double seconds;
 	bool interrupted;
 	char problem[256]; /* see load_result */
 };
 
 void report_clear(struct report *report);
-void report_add(struct report *report, const struct load_result *result);
+void report_add(struct report *report, const struct load_result *result, uint64_t answered);
 
 /* What is printed before the load begins. */
 void report_print_heading(const struct cmdline *cmdline, FILE *out);

@@ -4,11 +4,13 @@ import json
 import os
 import re
 import signal
+import socket
+import string
 import subprocess
 import time
 
 import pytest
-from weirtest import BINARY, Certificates, Origin, Topology, chunked, serving, wait_for
+from weirtest import BINARY, Certificates, Origin, Stream, Topology, chunked, pattern, serving, wait_for
 from weirtest.balancer import sanitizer_environment
 
 PROGRAM = os.path.join(os.path.dirname(os.path.dirname(BINARY)), "weir-load", "weir-load")
@@ -219,3 +221,43 @@ def test_what_tls_refuses_is_said(load):
     assert "10.0.2.11:80: TLS fails: SSL_do_handshake() failed (SSL: error:" in done.errors
     done = load("-c", "1", "-d", "200ms", "--resume", f"{URL}/")
     assert done.code == 1 and "belong to https://" in done.errors
+
+
+def test_it_is_the_server_too(wire, tmp_path):
+    """What a proxy may send to it: bodies, requests behind each other, HEAD, HTTP/1.0, nonsense, FIN behind half a request."""
+    size = 200000  # more than windows have room for
+    running = Load(wire.balancer_namespace, tmp_path, "-c", "1", "-R", "20", "-d", "60s", "--answer", "8081", "--answer-size", size, f"{URL}/")
+    body = (string.ascii_lowercase * (size // 26 + 1))[:size].encode()
+    try:
+        wait_for(lambda: running.process.stdout.readline().startswith("Running"), 15, "the start")
+        with Stream(wire.servers[0].connect("10.0.2.1", 8081)) as stream:
+            stream.send("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n")
+            answer = stream.response("HEAD")
+            assert (answer.status, answer.get("Content-Length"), answer.get("Connection")) == (200, str(size), None)
+            stream.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n" + "x" * 100000 + "GET /2 HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert stream.response().body == stream.response().body == body
+            stream.send(b"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + chunked(pattern(5000), 700))
+            assert stream.response().body == body
+            stream.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            answer = stream.response()
+            assert (answer.body, answer.get("Connection")) == (body, "close") and stream.closed()
+        for sent, status in (("GET / HTTP/1.0\r\n\r\n", 200), ("nonsense\r\n\r\n", 400), ("GET / HTTP/1.1\r\n\r\n", 400)):
+            with Stream(wire.servers[0].connect("10.0.2.1", 8081)) as stream:
+                stream.send(sent)
+                answer = stream.response()
+                assert (answer.status, answer.get("Connection")) == (status, "close") and stream.closed(), sent
+        with Stream(wire.servers[0].connect("10.0.2.1", 8081)) as stream:
+            stream.send("GET / HTT")
+            stream.socket.shutdown(socket.SHUT_WR)
+            assert stream.closed()
+    finally:
+        running.process.send_signal(signal.SIGINT)
+        done = running.wait()
+    assert done.code == 0 and done.counters["answers"] > 0, done.errors
+    assert done.json["answered"] == 8 and "8 requests answered at port 8081" in done.output
+
+
+def test_a_port_that_requests_leave_from_cannot_answer(wire, load):
+    first = int(wire.balancer_namespace.run("sysctl", "-n", "net.ipv4.ip_local_port_range").stdout.split()[0])
+    done = load("--answer", str(first - 1), f"{URL}/")
+    assert done.code == 1 and f"port {first - 1} cannot answer: requests leave from" in done.errors

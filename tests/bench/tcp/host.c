@@ -189,6 +189,17 @@ host_fini(struct host *host)
 
 /* ---- rounds ---- */
 
+static void
+run_load(struct host *host, uint64_t now_ns)
+{
+	struct tcp_connection *tcp;
+	uint32_t events;
+
+	while ((tcp = tcp_ready(host->tcp, &events)))
+		load_handle(host->load, tcp, events, now_ns);
+	load_run(host->load, now_ns);
+}
+
 static inline __attribute__((always_inline)) void
 round_of(struct host *host, uint64_t now_ns)
 {
@@ -210,7 +221,7 @@ round_of(struct host *host, uint64_t now_ns)
 	if (host->proxy)
 		proxy_worker_run(host->proxy, now_ns, now_ns, false);
 	else if (host->load)
-		load_run(host->load, now_ns);
+		run_load(host, now_ns);
 	else if (host->blob)
 		blob_run(host->blob);
 	else

@@ -66,7 +66,8 @@ test_what_is_not_said_is_as_with_wrk(void **state)
 	assert_string_equal(cmdline.host, "10.0.0.1");
 	assert_true(cmdline.rate == 0);
 	assert_true(cmdline.size == UINT64_MAX);
-	assert_null(cmdline.interface);
+	assert_int_equal(cmdline.interface_count, 0);
+	assert_int_equal(cmdline.answer_port, 0);
 }
 
 static void
@@ -86,7 +87,7 @@ test_options(void **state)
 	assert_int_equal(cmdline.size, 0);
 	assert_true(cmdline.close && cmdline.latency && cmdline.busy);
 	assert_string_equal(cmdline.json, "-");
-	assert_int_equal(cmdline.address_count, 2);
+	assert_int_equal(cmdline.interfaces[0].address_count, 2);
 	assert_int_equal(cmdline.cpus[0], 1);
 	assert_string_equal(cmdline.host, "fd00::1");
 	assert_int_equal(cmdline.port, 8080);
@@ -131,7 +132,12 @@ test_bad_options_are_refused_with_a_reason(void **state)
 	assert_refused("-H connection:~close http://a/", "weir-load's own");
 	assert_refused("--cpus 0, http://a/", "numbers of CPUs");
 	assert_refused("--cpus 0,1 http://a/", "2 CPUs for 1 lcores");
-	assert_refused("--address 10.0.0.1/24 http://a/", "belong to --interface");
+	assert_refused("--address 10.0.0.1/24 http://a/", "belong behind an --interface");
+	assert_refused("--twin w --interface i http://a/", "belong behind an --interface");
+	assert_refused("--interface a --interface b --interface c --interface d --interface e http://a/",
+		       "more than 4 interfaces");
+	assert_refused("--answer 0 http://a/", "invalid value \"0\" of option \"--answer\"");
+	assert_refused("--answer-size 1 http://a/", "belongs to --answer");
 	assert_refused("--resume http://a/", "belong to https://");
 	assert_refused("--tls-version 1.1 https://a/", "it must be 1.2 or 1.3");
 	assert_refused("--server-name= https://a/", "it must be a name");
@@ -167,6 +173,25 @@ test_the_configuration_that_it_stands_for(void **state)
 				  "events {\n\tworker_connections 5;\n}\ninterface \"vdev:a\\\"b\" {\n"
 				  "\taddress \"10.0.0.2/24\";\n\ttwin \"w\";\n}\n");
 	assert_int_equal(cmdline_configuration(&cmdline, text, 20), 20);
+}
+
+static void
+test_a_server_of_its_own_has_connections_and_interfaces_too(void **state)
+{
+	char text[1024];
+
+	assert_int_equal(
+		parse("-c 8 --answer 80 --answer-size 0 --interface a --address 10.0.0.2/24 --interface b --twin w "
+		      "--address 10.0.1.2/24 --address fd00::2/64 http://a/"),
+		0);
+	assert_int_equal(cmdline.answer_port, 80);
+	assert_int_equal(cmdline.answer_size, 0);
+	cmdline_configuration(&cmdline, text, sizeof(text));
+	assert_string_equal(text,
+			    "worker_processes 1;\nworker_poll adaptive;\nevents {\n\tworker_connections 1042;\n}\n"
+			    "interface \"a\" {\n\taddress \"10.0.0.2/24\";\n}\n"
+			    "interface \"b\" {\n\taddress \"10.0.1.2/24\";\n\taddress \"fd00::2/64\";\n"
+			    "\ttwin \"w\";\n}\n");
 }
 
 static void
@@ -207,6 +232,7 @@ main(void)
 		cmocka_unit_test(test_bad_options_are_refused_with_a_reason),
 		cmocka_unit_test(test_the_request),
 		cmocka_unit_test(test_the_configuration_that_it_stands_for),
+		cmocka_unit_test(test_a_server_of_its_own_has_connections_and_interfaces_too),
 		cmocka_unit_test(test_tls_is_as_towards_a_server_of_the_proxy),
 		cmocka_unit_test(test_addresses_need_no_resolver),
 	};

@@ -22,7 +22,7 @@ fill(void)
 		histogram_add(&result.latency, i * 1000);
 	result.counters[LOAD_ANSWERS] = 100;
 	result.counters[LOAD_BYTES] = 3 << 20;
-	report_add(&report, &result);
+	report_add(&report, &result, 7);
 }
 
 static char *
@@ -107,7 +107,7 @@ test_results_of_several_lcores_add_up(void **state)
 {
 	fill();
 	result.end_ns += 500000000;
-	report_add(&report, &result);
+	report_add(&report, &result, 0);
 	assert_int_equal(report.counters[LOAD_ANSWERS], 200);
 	assert_int_equal(report.latency.count, 200);
 	assert_true(report.seconds == 2.5);
