@@ -123,7 +123,7 @@ enum http2_flood http2_flooded(const struct http2_session *session);
 
 /* `len` bytes of content have left, of a stream that may be closed already. */
 void http2_consumed(struct http2_session *session, int32_t id, uint32_t len);
-/* How much content the client would take now. */
+/* How much content the other side would take now; of a request before its head has gone, as the server's SETTINGS say. */
 uint32_t http2_window(const struct http2_session *session, int32_t id);
 
 /*

@@ -90,21 +90,6 @@ http2_requests_max(const struct http2_session *s)
 	return nghttp2_session_get_remote_settings(s->nghttp2, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
 }
 
-uint32_t
-http2_request_window(const struct http2_session *s, int32_t id)
-{
-	int32_t all;
-
-	if (nghttp2_session_find_stream(s->nghttp2, id))
-		return http2_window(s, id);
-	all = nghttp2_session_get_remote_window_size(s->nghttp2);
-	if (all <= 0)
-		return 0;
-	return (uint32_t)all < nghttp2_session_get_remote_settings(s->nghttp2, NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE)
-		       ? (uint32_t)all
-		       : nghttp2_session_get_remote_settings(s->nghttp2, NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE);
-}
-
 bool
 http2_request_went(const struct http2_session *s, int32_t id)
 {

@@ -30,9 +30,6 @@ int32_t http2_request(struct http2_session *session, void *stream, struct bytes 
 bool http2_may_request(const struct http2_session *session);
 /* How many the server takes at once; before its SETTINGS have come, a guess. */
 uint32_t http2_requests_max(const struct http2_session *session);
-/* What content of the request could go now, as http2_window(); before its head has gone, as its SETTINGS say. */
-uint32_t http2_request_window(const struct http2_session *session, int32_t id);
-
 /* All of the request has gone. */
 bool http2_request_went(const struct http2_session *session, int32_t id);
 

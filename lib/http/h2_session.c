@@ -395,11 +395,20 @@ http2_consumed(struct http2_session *s, int32_t id, uint32_t len)
 	nghttp2_session_consume_stream(s->nghttp2, id, len);
 }
 
+/* A request whose head has not gone is no stream yet. */
+static int32_t
+stream_window(const struct http2_session *s, int32_t id)
+{
+	if (s->is_client && !nghttp2_session_find_stream(s->nghttp2, id))
+		return (int32_t)nghttp2_session_get_remote_settings(s->nghttp2, NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE);
+	return nghttp2_session_get_stream_remote_window_size(s->nghttp2, id);
+}
+
 uint32_t
 http2_window(const struct http2_session *s, int32_t id)
 {
 	int32_t all = nghttp2_session_get_remote_window_size(s->nghttp2);
-	int32_t own = nghttp2_session_get_stream_remote_window_size(s->nghttp2, id);
+	int32_t own = stream_window(s, id);
 	int32_t least = all < own ? all : own;
 
 	return least > 0 ? (uint32_t)least : 0;

@@ -52,7 +52,7 @@ proxy_worker_new(const struct proxy_worker_config *config, uint64_t now_ns)
 	list_init(&worker->link_handshakes);
 	list_init(&worker->gone);
 	list_init(&worker->http2_sessions);
-	list_init(&worker->http2_writing);
+	list_init(&worker->sessions_writing);
 	list_init(&worker->streams_gone);
 	list_init(&worker->links_writing);
 	list_init(&worker->calls_gone);
@@ -67,7 +67,7 @@ proxy_worker_new(const struct proxy_worker_config *config, uint64_t now_ns)
 	worker->relays = slab_new(sizeof(struct proxy_relay), 64, n);
 	worker->hellos = slab_new(sizeof(struct tls_hello), 16, n);
 	worker->origins = slab_new(sizeof(struct packet_proxy), 16, n);
-	worker->http2 = slab_new(sizeof(struct proxy_http2), 64, n);
+	worker->sessions_http2 = slab_new(sizeof(struct proxy_session_http2), 64, n);
 	/* Some are only sending, their exchange having ended. */
 	worker->streams = slab_new(sizeof(struct proxy_stream), 64, 2 * n);
 	worker->links_http2 = slab_new(sizeof(struct proxy_link_http2), 64, n);
@@ -76,7 +76,7 @@ proxy_worker_new(const struct proxy_worker_config *config, uint64_t now_ns)
 	worker->client_timers = timer_wheel_new(TIMER_TICK_NS, now_ns, client_expired, worker);
 	worker->call_timers = timer_wheel_new(TIMER_TICK_NS, now_ns, call_expired, worker);
 	if (worker->sessions && worker->links && worker->exchanges && worker->large && worker->tls && worker->origins &&
-	    worker->relays && worker->hellos && worker->http2 && worker->streams && worker->links_http2 &&
+	    worker->relays && worker->hellos && worker->sessions_http2 && worker->streams && worker->links_http2 &&
 	    worker->calls && worker->client_timers && worker->call_timers)
 		return worker;
 	proxy_worker_free(worker);
@@ -94,7 +94,7 @@ proxy_worker_free(struct proxy_worker *worker)
 	slab_free(worker->large);
 	slab_free(worker->tls);
 	slab_free(worker->origins);
-	slab_free(worker->http2);
+	slab_free(worker->sessions_http2);
 	slab_free(worker->streams);
 	slab_free(worker->links_http2);
 	slab_free(worker->calls);
@@ -162,9 +162,9 @@ static void
 http2_flush(struct proxy_worker *worker)
 {
 	do {
-		proxy_http2_flush(worker);
+		proxy_sessions_flush(worker);
 		proxy_links_flush(worker);
-	} while (!list_empty(&worker->http2_writing));
+	} while (!list_empty(&worker->sessions_writing));
 }
 
 unsigned int
@@ -228,7 +228,7 @@ proxy_worker_drain(struct proxy_worker *worker)
 	/* Pipelined requests have been received: they are answered, with Connection: close. */
 	while ((node = list_first(&worker->idle)) != NULL || (node = list_first(&worker->handshakes)) != NULL)
 		proxy_session_free(container_of(node, struct proxy_session, node));
-	proxy_http2_drain(worker);
+	proxy_sessions_go_away(worker);
 	proxy_sessions_reap(worker);
 	if (worker->share)
 		proxy_pools_close(worker->share);

@@ -38,7 +38,7 @@ struct proxy_session {
 	struct proxy_worker *worker;
 	struct proxy_transport transport;
 	struct proxy_client client; /* of HTTP/1; of HTTP/2, the connection's time */
-	struct proxy_http2 *http2;
+	struct proxy_session_http2 *http2;
 	struct proxy_relay *relay;   /* what it is for where the address is one of stream; NULL: HTTP */
 	struct packet_proxy *origin; /* what the PROXY protocol has said; NULL: nothing */
 	struct list node;            /* in one of the worker's lists, while idle */
@@ -105,20 +105,20 @@ struct proxy_worker {
 	struct proxy_share *share; /* of the generation in force */
 	bool draining;
 	uint64_t now_ns, real_ns, sessions_made;
-	struct slab *sessions, *links, *exchanges, *large, *tls, *origins, *relays, *hellos, *http2, *streams,
+	struct slab *sessions, *links, *exchanges, *large, *tls, *origins, *relays, *hellos, *sessions_http2, *streams,
 		*links_http2, *calls;
 	uint32_t connections_max;
 	struct timer_wheel *client_timers, *call_timers;
-	struct list idle;                                        /* sessions between requests */
-	struct list pipelined;                                   /* sessions whose next request is already here */
-	struct list handshakes;                                  /* sessions whose peer has said something more */
-	struct list link_handshakes;                             /* links likewise */
-	unsigned int postponed;                                  /* rounds in which both have waited */
-	struct list gone;                                        /* sessions that have ended in this step */
-	struct list http2_sessions, http2_writing, streams_gone; /* see client/stream.h */
-	struct list links_writing, calls_gone;                   /* see server/call_h2.h */
-	struct list tls_writing, tls_waking, tls_starved;        /* see transport/transport.h */
-	uint64_t tls_fed_ns;                                     /* when those that starve look again */
+	struct list idle;                                           /* sessions between requests */
+	struct list pipelined;                                      /* sessions whose next request is already here */
+	struct list handshakes;                                     /* sessions whose peer has said something more */
+	struct list link_handshakes;                                /* links likewise */
+	unsigned int postponed;                                     /* rounds in which both have waited */
+	struct list gone;                                           /* sessions that have ended in this step */
+	struct list http2_sessions, sessions_writing, streams_gone; /* see client/stream.h */
+	struct list links_writing, calls_gone;                      /* see server/call_h2.h */
+	struct list tls_writing, tls_waking, tls_starved;           /* see transport/transport.h */
+	uint64_t tls_fed_ns;                                        /* when those that starve look again */
 	struct random random;
 	uint64_t counters[PROXY_COUNTER_COUNT];
 };
@@ -175,11 +175,12 @@ void proxy_sessions_reap(struct proxy_worker *worker);
 void proxy_session_introduce(struct proxy_session *session, uint32_t events);
 /* ---- session_h2.c ---- */
 
-bool proxy_http2_begin(struct proxy_session *session);
-void proxy_http2_events(struct proxy_session *session, uint32_t events);
+bool proxy_session_http2_begin(struct proxy_session *session);
+void proxy_session_http2_events(struct proxy_session *session, uint32_t events);
 /* What has been gathered in this round. */
-void proxy_http2_flush(struct proxy_worker *worker);
-void proxy_http2_drain(struct proxy_worker *worker);
+void proxy_sessions_flush(struct proxy_worker *worker);
+/* All are told that there will be no more streams. */
+void proxy_sessions_go_away(struct proxy_worker *worker);
 
 /* ---- session_tls.c: before the first request, where the address is one of TLS ---- */
 

@@ -272,7 +272,7 @@ listen_to(struct client *client, struct bytes said, size_t half, size_t step)
 	http2_send(client->session);
 	for (int i = 0; i < client->count; i++)
 		if (!client->calls[i].closed)
-			http2_request_window(client->session, client->calls[i].id);
+			http2_window(client->session, client->calls[i].id);
 	http2_session_free(client->session);
 }
 

@@ -262,13 +262,13 @@ session_speak(struct proxy_session *session)
 	if (preface == PREFACE_NONE || (preface == PREFACE_PART && session->client.input_ended))
 		session_begin(session);
 	else if (preface == PREFACE_WHOLE && proxy_session_begin_http2(session))
-		proxy_http2_events(session, 0);
+		proxy_session_http2_events(session, 0);
 }
 
 bool
 proxy_session_begin_http2(struct proxy_session *session)
 {
-	if (proxy_http2_begin(session))
+	if (proxy_session_http2_begin(session))
 		return true;
 	PROXY_COUNT(session->worker, OUT_OF_MEMORY);
 	proxy_session_close(session, true, false);
@@ -301,7 +301,7 @@ proxy_session_events(struct proxy_session *session, uint32_t events)
 		session_discard(session, events);
 		return;
 	case PROXY_SESSION_HTTP2:
-		proxy_http2_events(session, events);
+		proxy_session_http2_events(session, events);
 		return;
 	case PROXY_SESSION_IDLE:
 		if (!(events & TCP_CLOSED) && proxy_transport_readable(&session->transport))

@@ -13,18 +13,12 @@ stream_of(const struct proxy_client *client)
 	return container_of(client, struct proxy_stream, client);
 }
 
-static struct rte_mempool *
-pool_of(const struct proxy_stream *stream)
-{
-	return tcp_pool(stream->client.session->transport.tcp);
-}
-
 /* ---- life ---- */
 
 static void *
 begin(void *user, int32_t id)
 {
-	struct proxy_http2 *h = user;
+	struct proxy_session_http2 *h = user;
 	struct proxy_worker *worker = h->session->worker;
 	struct proxy_stream *stream = h->going_away ? NULL : slab_get(worker->streams);
 	struct proxy_exchange *x;
@@ -33,22 +27,18 @@ begin(void *user, int32_t id)
 		PROXY_COUNT(worker, HTTP2_REFUSED);
 		return NULL;
 	}
-	*stream = (struct proxy_stream){
-		.client = { .ops = &http2, .session = h->session },
-		.http2 = h,
-		.id = id,
-	};
+	*stream = (struct proxy_stream){ .client = { .ops = &http2, .session = h->session } };
+	proxy_http2_stream_init(&stream->base, &h->base, id);
 	x = proxy_exchange_new(&stream->client);
 	if (!x) {
 		slab_put(worker->streams, stream);
 		PROXY_COUNT(worker, HTTP2_REFUSED);
 		if (!proxy_session_address(h->session))
-			proxy_http2_go_away(h); /* nothing listens there any more */
+			proxy_session_http2_go_away(h); /* nothing listens there any more */
 		return NULL;
 	}
 	memset(&x->request, 0, offsetof(struct http_message, fields));
 	timer_deadline_init(&stream->client.timeout);
-	list_init(&stream->output_wanted);
 	list_init(&stream->node);
 	list_append(&h->streams, &stream->node);
 	if (h->stream_count++ == 0)
@@ -57,35 +47,24 @@ begin(void *user, int32_t id)
 	return stream;
 }
 
-/* Content that nobody wants any more gives its window back. */
-static void
-input_drop(struct proxy_stream *stream)
-{
-	uint32_t len = stream->in.bytes;
-
-	tcp_queue_free(&stream->in);
-	if (len)
-		http2_consumed(stream->http2->codec, stream->id, len);
-}
-
 void
 proxy_stream_end(struct proxy_stream *stream)
 {
-	struct proxy_http2 *h = stream->http2;
-	struct proxy_worker *worker = h->session->worker;
+	struct proxy_session *session = stream->client.session;
+	struct proxy_worker *worker = session->worker;
 
-	stream->closed = true;
+	stream->base.closed = true;
 	if (stream->client.exchange)
 		proxy_exchange_client_gone(stream->client.exchange);
-	input_drop(stream);
-	tcp_queue_free(&stream->out);
-	free((void *)(uintptr_t)stream->trailers.data);
+	proxy_http2_drop_input(&stream->base);
+	tcp_queue_free(&stream->base.out);
+	free((void *)(uintptr_t)stream->base.trailers.data);
 	timer_deadline_cancel(worker->client_timers, &stream->client.timeout);
-	list_remove(&stream->output_wanted);
+	list_remove(&stream->base.output_wanted);
 	list_remove(&stream->node);
 	list_append(&worker->streams_gone, &stream->node);
-	if (--h->stream_count == 0)
-		proxy_http2_wake(h); /* to see what becomes of the connection */
+	if (--session->http2->stream_count == 0)
+		proxy_http2_wake(&session->http2->base); /* to see what becomes of the connection */
 }
 
 static void
@@ -106,8 +85,8 @@ proxy_streams_reap(struct proxy_worker *worker)
 static void
 reset(struct proxy_stream *stream, enum http2_code code)
 {
-	http2_reset(stream->http2->codec, stream->id, code);
-	proxy_http2_wake(stream->http2);
+	http2_reset(stream->base.connection->codec, stream->base.id, code);
+	proxy_http2_wake(stream->base.connection);
 }
 
 /* ---- the request's head ---- */
@@ -189,7 +168,7 @@ malformed(void *user, void *stream)
 	struct proxy_http2 *h = user;
 	struct proxy_exchange *x = stream ? ((struct proxy_stream *)stream)->client.exchange : NULL;
 
-	PROXY_COUNT(h->session->worker, BAD_REQUEST);
+	PROXY_COUNT(h->worker, BAD_REQUEST);
 	if (x)
 		proxy_exchange_log(x, LOG_INFO, "client sent invalid request (%s) while processing HTTP/2 connection",
 				   "malformed");
@@ -204,10 +183,10 @@ content(void *user, struct bytes data)
 	struct proxy_exchange *x = stream->client.exchange;
 
 	if (!x) {
-		http2_consumed(stream->http2->codec, stream->id, (uint32_t)data.len);
+		proxy_http2_consumed(&stream->base, (uint32_t)data.len);
 		return;
 	}
-	if (tcp_queue_write(&stream->in, pool_of(stream), data.data, (uint32_t)data.len) < data.len) {
+	if (tcp_queue_write(&stream->base.in, stream->base.pool, data.data, (uint32_t)data.len) < data.len) {
 		PROXY_COUNT(x->worker, OUT_OF_MEMORY);
 		x->closed_by_rule = true;
 		proxy_exchange_end(x);
@@ -229,13 +208,13 @@ end(void *user)
 static uint32_t
 readable(const struct proxy_client *client)
 {
-	return stream_of(client)->in.bytes;
+	return stream_of(client)->base.in.bytes;
 }
 
 static struct bytes
 peek(const struct proxy_client *client)
 {
-	return tcp_queue_peek(&stream_of(client)->in);
+	return tcp_queue_peek(&stream_of(client)->base.in);
 }
 
 static void
@@ -243,29 +222,27 @@ consume(struct proxy_client *client, uint32_t len)
 {
 	struct proxy_stream *stream = stream_of(client);
 
-	tcp_queue_drop(&stream->in, len);
-	http2_consumed(stream->http2->codec, stream->id, len);
-	proxy_http2_wake(stream->http2);
+	tcp_queue_drop(&stream->base.in, len);
+	proxy_http2_consumed(&stream->base, len);
 }
 
 static uint32_t
 give(struct proxy_client *client, struct proxy_place to, uint32_t len)
 {
 	struct proxy_stream *stream = stream_of(client);
-	uint32_t moved = proxy_place_move(to, (struct proxy_place){ .queue = &stream->in }, len);
+	uint32_t moved = proxy_place_move(to, proxy_http2_place(&stream->base, &stream->base.in), len);
 
-	http2_consumed(stream->http2->codec, stream->id, moved);
-	proxy_http2_wake(stream->http2);
+	proxy_http2_consumed(&stream->base, moved);
 	return moved;
 }
 
 static void
 go_on(struct proxy_client *client)
 {
-	struct proxy_stream *stream = stream_of(client);
+	struct proxy_http2_stream *stream = &stream_of(client)->base;
 
-	http2_answer(stream->http2->codec, stream->id, 100, (struct bytes){ 0 }, false);
-	proxy_http2_wake(stream->http2);
+	http2_answer(stream->connection->codec, stream->id, 100, (struct bytes){ 0 }, false);
+	proxy_http2_wake(stream->connection);
 }
 
 /* ---- the answer ---- */
@@ -273,50 +250,29 @@ go_on(struct proxy_client *client)
 static uint32_t
 writable(const struct proxy_client *client)
 {
-	const struct proxy_stream *stream = stream_of(client);
-	uint32_t room = http2_window(stream->http2->codec, stream->id);
-
-	room = room < PROXY_STREAM_OUTPUT ? room : PROXY_STREAM_OUTPUT;
-	return room > stream->out.bytes ? room - stream->out.bytes : 0;
+	return proxy_http2_writable(&stream_of(client)->base);
 }
 
 static void
 want_writable(struct proxy_client *client)
 {
-	struct proxy_stream *stream = stream_of(client);
-
-	if (list_empty(&stream->output_wanted))
-		list_append(&stream->http2->output_wanted, &stream->output_wanted);
-	proxy_http2_wake(stream->http2);
-}
-
-static void
-body_ready(struct proxy_stream *stream)
-{
-	http2_body_ready(stream->http2->codec, stream->id);
-	proxy_http2_wake(stream->http2);
+	proxy_http2_want_writable(&stream_of(client)->base);
 }
 
 static uint32_t
 write_bytes(struct proxy_client *client, const void *data, uint32_t len)
 {
-	struct proxy_stream *stream = stream_of(client);
-	uint32_t room = writable(client);
-	uint32_t moved = tcp_queue_write(&stream->out, pool_of(stream), data, len < room ? len : room);
-
-	body_ready(stream);
-	return moved;
+	return proxy_http2_stream_write(&stream_of(client)->base, data, len);
 }
 
 static uint32_t
 take(struct proxy_client *client, struct proxy_place from, uint32_t len)
 {
-	struct proxy_stream *stream = stream_of(client);
-	struct proxy_place out = { .queue = &stream->out, .pool = pool_of(stream) };
-	uint32_t room = writable(client);
-	uint32_t moved = proxy_place_move(out, from, len < room ? len : room);
+	struct proxy_http2_stream *stream = &stream_of(client)->base;
+	uint32_t room = proxy_http2_writable(stream);
+	uint32_t moved = proxy_place_move(proxy_http2_place(stream, &stream->out), from, len < room ? len : room);
 
-	body_ready(stream);
+	proxy_http2_body_ready(stream);
 	return moved;
 }
 
@@ -329,22 +285,19 @@ head(struct proxy_client *client, struct proxy_exchange *x, struct bytes *messag
 	stream->chunk_size = (uint32_t)x->location->http2_chunk_size;
 	stream->send_timeout_ms = x->location->send_timeout_ms;
 	*message = bytes_from(*message, x->head_bytes);
-	proxy_http2_wake(stream->http2);
-	return http2_answer(stream->http2->codec, stream->id, http_status_on_wire(x->status), text, has_body);
+	proxy_http2_wake(stream->base.connection);
+	return http2_answer(stream->base.connection->codec, stream->base.id, http_status_on_wire(x->status), text,
+			    has_body);
 }
 
 static void
 finish(struct proxy_client *client, struct bytes trailers)
 {
-	struct proxy_stream *stream = stream_of(client);
 	uint8_t *copy = trailers.len ? malloc(trailers.len) : NULL;
 
-	if (copy) {
+	if (copy)
 		memcpy(copy, trailers.data, trailers.len);
-		stream->trailers = bytes_of(copy, trailers.len);
-	}
-	stream->finished = true;
-	body_ready(stream);
+	proxy_http2_finish(&stream_of(client)->base, bytes_of(copy, copy ? trailers.len : 0));
 }
 
 /* The rest of the answer goes without it. */
@@ -352,20 +305,20 @@ static void
 ended(struct proxy_client *client, const struct proxy_exchange *x)
 {
 	struct proxy_stream *stream = stream_of(client);
-	bool whole = stream->finished && !x->failed_under_way && !x->closed_by_rule;
+	bool whole = stream->base.finished && !x->failed_under_way && !x->closed_by_rule;
 
-	list_remove(&stream->output_wanted);
-	if (stream->closed)
+	list_remove(&stream->base.output_wanted);
+	if (stream->base.closed)
 		return;
-	input_drop(stream);
-	if (!whole && !x->closed_by_rule && stream->out.bytes)
+	proxy_http2_drop_input(&stream->base);
+	if (!whole && !x->closed_by_rule && stream->base.out.bytes)
 		stream->reset_behind = HTTP2_INTERNAL_ERROR; /* what has come is the client's, as with HTTP/1 */
 	else if (!whole)
 		reset(stream, x->failed_under_way ? HTTP2_INTERNAL_ERROR : HTTP2_CANCEL);
-	if (proxy_session_is_spent(stream->client.session, x->location))
-		proxy_http2_go_away(stream->http2);
+	if (proxy_session_is_spent(client->session, x->location))
+		proxy_session_http2_go_away(client->session->http2);
 	proxy_client_arm(client, x->location->send_timeout_ms);
-	proxy_http2_wake(stream->http2);
+	proxy_http2_wake(stream->base.connection);
 }
 
 static void
@@ -376,30 +329,7 @@ timed_out(struct proxy_client *client)
 	if (client->exchange)
 		proxy_exchange_client_timeout(client->exchange);
 	else /* who has all of the answer is only told to stop */
-		reset(stream, stream->finished && !stream->out.bytes ? HTTP2_NO_ERROR : HTTP2_CANCEL);
-}
-
-bool
-proxy_streams_wake(struct proxy_http2 *h)
-{
-	struct list ready;
-	struct list *node;
-	bool progress = false;
-
-	/* Who waits again goes behind the others. */
-	list_take_all(&ready, &h->output_wanted);
-	while ((node = list_take_first(&ready)) != NULL) {
-		struct proxy_stream *stream = container_of(node, struct proxy_stream, output_wanted);
-		uint32_t before = stream->out.bytes;
-
-		if (!writable(&stream->client)) {
-			list_append(&h->output_wanted, node);
-			continue;
-		}
-		proxy_exchange_client_output(stream->client.exchange);
-		progress |= list_empty(&stream->output_wanted) || stream->out.bytes != before;
-	}
-	return progress;
+		reset(stream, stream->base.finished && !stream->base.out.bytes ? HTTP2_NO_ERROR : HTTP2_CANCEL);
 }
 
 /* ---- frames of it ---- */
@@ -408,45 +338,22 @@ static uint32_t
 body(void *user, uint32_t len, bool *last)
 {
 	struct proxy_stream *stream = user;
-	uint32_t there = stream->out.bytes;
 
-	len = len < stream->chunk_size ? len : stream->chunk_size;
-	len = len < there ? len : there;
-	*last = stream->finished && len == there;
-	if (*last && stream->trailers.len)
-		http2_trailers(stream->http2->codec, stream->id, stream->trailers);
-	return len;
+	return proxy_http2_body(&stream->base, len < stream->chunk_size ? len : stream->chunk_size, last);
 }
 
 static bool
 body_send(void *user, struct bytes header, uint32_t len)
 {
 	struct proxy_stream *stream = user;
-	struct proxy_transport *transport = &stream->client.session->transport;
 
-	if (stream->http2->broken || proxy_transport_writable(transport) < header.len + len)
+	if (!proxy_http2_body_send(&stream->base, header, len))
 		return false;
-	if (!proxy_transport_write_frame(transport, header, &stream->out, len)) {
-		PROXY_COUNT(stream->client.session->worker, OUT_OF_MEMORY);
-		stream->http2->broken = true;
-	}
-	stream->http2->moved = true;
-	if (stream->reset_behind && !stream->out.bytes)
+	if (stream->reset_behind && !stream->base.out.bytes)
 		reset(stream, stream->reset_behind);
 	if (!stream->client.exchange)
 		proxy_client_arm(&stream->client, stream->send_timeout_ms);
 	return true;
-}
-
-static uint32_t
-write_frames(void *user, struct bytes data)
-{
-	struct proxy_http2 *h = user;
-
-	uint32_t taken = h->broken ? 0 : proxy_transport_write(&h->session->transport, data.data, (uint32_t)data.len);
-
-	h->moved |= taken > 0;
-	return taken;
 }
 
 const struct http2_events proxy_stream_events = {
@@ -456,7 +363,7 @@ const struct http2_events proxy_stream_events = {
 	.content = content,
 	.end = end,
 	.malformed = malformed,
-	.write = write_frames,
+	.write = proxy_http2_write,
 	.body = body,
 	.body_send = body_send,
 	.closed = closed,

@@ -315,8 +315,10 @@ proxy_request_body(struct proxy_exchange *x)
 		proxy_exchange_end(x);
 		return;
 	}
-	if (!x->discard_body && x->call->ops->finish && !x->call->finished)
+	if (!x->discard_body && x->call->ops->finish && !x->call->finished) {
+		x->call->finished = true;
 		x->call->ops->finish(x->call, x->request_trailers);
+	}
 	if (!x->client_blocked)
 		proxy_client_disarm(x->client);
 	proxy_upstream_watch(x, moved);

@@ -5,12 +5,6 @@
 
 #include "proxy/worker.h"
 
-static struct proxy_place
-place(struct proxy_call_http2 *c, struct tcp_queue *queue)
-{
-	return (struct proxy_place){ .queue = queue, .pool = c->pool };
-}
-
 /* ---- life ---- */
 
 struct proxy_call *
@@ -35,7 +29,6 @@ proxy_call_open_http2(struct proxy_exchange *x, const struct upstream_group *gro
 	timer_deadline_init(&c->call.timeout);
 	list_init(&c->node);
 	list_init(&c->waiting);
-	list_init(&c->output_wanted);
 	memset(&x->response, 0, offsetof(struct http_message, fields));
 	if (proxy_link_http2_join(c, x->share, group, server_index, client, name, error))
 		return &c->call;
@@ -43,30 +36,21 @@ proxy_call_open_http2(struct proxy_exchange *x, const struct upstream_group *gro
 	return NULL;
 }
 
-static void
-input_drop(struct proxy_call_http2 *c)
-{
-	uint32_t len = c->in.bytes;
-
-	tcp_queue_free(&c->in);
-	if (len && c->http2)
-		http2_consumed(c->http2->codec, c->id, len);
-}
-
 /* RFC 9113 section 8.1: behind a whole answer NO_ERROR says that the rest of the request is not needed. */
 static void
 stop(struct proxy_call_http2 *c)
 {
-	struct proxy_link_http2 *h = c->http2;
+	struct http2_session *codec = c->base.connection->codec;
+	int32_t id = c->base.id;
 
-	if (c->closed || !c->call.connected)
+	if (c->base.closed || !c->call.connected)
 		return;
-	if (c->id) {
-		http2_forget(h->codec, c->id);
-		if (!c->ended || !http2_request_went(h->codec, c->id))
-			http2_reset(h->codec, c->id, c->ended ? HTTP2_NO_ERROR : HTTP2_CANCEL);
+	if (id) {
+		http2_forget(codec, id);
+		if (!c->ended || !http2_request_went(codec, id))
+			http2_reset(codec, id, c->ended ? HTTP2_NO_ERROR : HTTP2_CANCEL);
 	}
-	proxy_link_http2_closed(h);
+	proxy_link_http2_closed(proxy_call_http2_link(c));
 }
 
 static void
@@ -74,9 +58,9 @@ release(struct proxy_call *call, bool reusable)
 {
 	struct proxy_call_http2 *c = proxy_call_http2_of(call);
 
-	input_drop(c);
-	tcp_queue_free(&c->out);
-	if (c->http2) {
+	proxy_http2_drop_input(&c->base);
+	tcp_queue_free(&c->base.out);
+	if (c->base.connection) {
 		stop(c);
 		proxy_link_http2_leave(c);
 	}
@@ -97,8 +81,8 @@ proxy_calls_reap(struct proxy_worker *worker)
 void
 proxy_call_lost(struct proxy_call_http2 *c)
 {
-	c->call.unprocessed = !c->id;
-	c->closed = true;
+	c->call.unprocessed = !c->base.id;
+	c->base.closed = true;
 	if (!c->ended)
 		proxy_exchange_call_events(c->call.exchange, TCP_CLOSED);
 }
@@ -108,8 +92,8 @@ closed(void *stream, uint32_t code)
 {
 	struct proxy_call_http2 *c = stream;
 
-	c->closed = true;
-	proxy_link_http2_closed(c->http2);
+	c->base.closed = true;
+	proxy_link_http2_closed(proxy_call_http2_link(c));
 	if (c->ended)
 		return;
 	c->code = code;
@@ -122,8 +106,8 @@ timed_out(struct proxy_call *call)
 {
 	struct proxy_call_http2 *c = proxy_call_http2_of(call);
 
-	if (c->http2 && c->id)
-		proxy_link_http2_retire(c->http2);
+	if (c->base.connection && c->base.id)
+		proxy_link_http2_retire(proxy_call_http2_link(c));
 	proxy_exchange_call_timeout(call->exchange);
 }
 
@@ -141,109 +125,51 @@ head(struct proxy_call *call, struct proxy_exchange *x)
 {
 	struct proxy_call_http2 *c = proxy_call_http2_of(call);
 	struct bytes scheme = bytes_of_string(x->location->pass_secure ? "https" : "http");
-	int32_t id = http2_request(c->http2->codec, c, scheme, x->request_pending, has_body(x));
+	int32_t id = http2_request(c->base.connection->codec, c, scheme, x->request_pending, has_body(x));
 
 	if (id <= 0)
 		return false;
-	c->id = id;
+	c->base.id = id;
 	proxy_attempt_now(x)->bytes_sent += x->request_pending.len;
 	x->request_pending = (struct bytes){ 0 };
-	proxy_link_http2_wake(c->http2);
+	proxy_http2_wake(c->base.connection);
 	return true;
 }
 
 static uint32_t
 writable(const struct proxy_call *call)
 {
-	const struct proxy_call_http2 *c = proxy_call_http2_of(call);
-	uint32_t room;
-
-	if (c->closed || !c->http2)
-		return 0;
-	room = http2_request_window(c->http2->codec, c->id);
-	room = room < PROXY_CALL_OUTPUT ? room : PROXY_CALL_OUTPUT;
-	return room > c->out.bytes ? room - c->out.bytes : 0;
+	return proxy_http2_writable(&proxy_call_http2_of(call)->base);
 }
 
 static void
 want_writable(struct proxy_call *call)
 {
-	struct proxy_call_http2 *c = proxy_call_http2_of(call);
-
-	if (c->closed || !c->http2)
-		return;
-	if (list_empty(&c->output_wanted))
-		list_append(&c->http2->output_wanted, &c->output_wanted);
-	proxy_link_http2_wake(c->http2);
-}
-
-static void
-body_ready(struct proxy_call_http2 *c)
-{
-	if (c->closed || !c->http2)
-		return;
-	http2_body_ready(c->http2->codec, c->id);
-	proxy_link_http2_wake(c->http2);
+	proxy_http2_want_writable(&proxy_call_http2_of(call)->base);
 }
 
 static uint32_t
 write_bytes(struct proxy_call *call, const void *data, uint32_t len)
 {
-	struct proxy_call_http2 *c = proxy_call_http2_of(call);
-	uint32_t room = writable(call);
-	uint32_t moved = tcp_queue_write(&c->out, c->pool, data, len < room ? len : room);
-
-	body_ready(c);
-	return moved;
+	return proxy_http2_stream_write(&proxy_call_http2_of(call)->base, data, len);
 }
 
 static uint32_t
 give(struct proxy_call *call, struct proxy_client *client, uint32_t len)
 {
-	struct proxy_call_http2 *c = proxy_call_http2_of(call);
-	uint32_t room = writable(call), before = c->out.bytes;
-	uint32_t moved = client->ops->give(client, place(c, &c->out), len < room ? len : room);
+	struct proxy_http2_stream *stream = &proxy_call_http2_of(call)->base;
+	uint32_t room = proxy_http2_writable(stream), before = stream->out.bytes;
+	uint32_t moved = client->ops->give(client, proxy_http2_place(stream, &stream->out), len < room ? len : room);
 
-	proxy_body_keep(call->exchange, &c->out, before, moved);
-	body_ready(c);
+	proxy_body_keep(call->exchange, &stream->out, before, moved);
+	proxy_http2_body_ready(stream);
 	return moved;
 }
 
 static void
 finish(struct proxy_call *call, struct bytes trailers)
 {
-	struct proxy_call_http2 *c = proxy_call_http2_of(call);
-
-	call->finished = true;
-	c->trailers = trailers;
-	body_ready(c);
-}
-
-static uint32_t
-body(void *stream, uint32_t len, bool *last)
-{
-	struct proxy_call_http2 *c = stream;
-
-	len = len < c->out.bytes ? len : c->out.bytes;
-	*last = c->call.finished && len == c->out.bytes;
-	if (*last && c->trailers.len)
-		http2_trailers(c->http2->codec, c->id, c->trailers);
-	return len;
-}
-
-static bool
-body_send(void *stream, struct bytes header, uint32_t len)
-{
-	struct proxy_call_http2 *c = stream;
-	struct proxy_transport *transport = &c->http2->link->transport;
-
-	if (c->http2->broken || proxy_transport_writable(transport) < header.len + len)
-		return false;
-	if (!proxy_transport_write_frame(transport, header, &c->out, len)) {
-		PROXY_COUNT(c->call.worker, OUT_OF_MEMORY);
-		c->http2->broken = true;
-	}
-	return true;
+	proxy_http2_finish(&proxy_call_http2_of(call)->base, trailers);
 }
 
 /* ---- the answer's head ---- */
@@ -341,11 +267,11 @@ content(void *stream, struct bytes data)
 {
 	struct proxy_call_http2 *c = stream;
 
-	if (tcp_queue_write(&c->in, c->pool, data.data, (uint32_t)data.len) < data.len) {
+	if (tcp_queue_write(&c->base.in, c->base.pool, data.data, (uint32_t)data.len) < data.len) {
 		PROXY_COUNT(c->call.worker, OUT_OF_MEMORY);
 		c->problem = "no memory for what upstream sent";
 		stop(c);
-		c->closed = true;
+		c->base.closed = true;
 		proxy_exchange_call_events(c->call.exchange, TCP_CLOSED);
 		return;
 	}
@@ -364,40 +290,31 @@ end(void *stream)
 static uint32_t
 readable(const struct proxy_call *call)
 {
-	return proxy_call_http2_of(call)->in.bytes;
+	return proxy_call_http2_of(call)->base.in.bytes;
 }
 
 static struct bytes
 peek(const struct proxy_call *call)
 {
-	return tcp_queue_peek(&proxy_call_http2_of(call)->in);
-}
-
-static void
-consumed(struct proxy_call_http2 *c, uint32_t len)
-{
-	if (!c->http2)
-		return;
-	http2_consumed(c->http2->codec, c->id, len);
-	proxy_link_http2_wake(c->http2);
+	return tcp_queue_peek(&proxy_call_http2_of(call)->base.in);
 }
 
 static void
 consume(struct proxy_call *call, uint32_t len)
 {
-	struct proxy_call_http2 *c = proxy_call_http2_of(call);
+	struct proxy_http2_stream *stream = &proxy_call_http2_of(call)->base;
 
-	tcp_queue_drop(&c->in, len);
-	consumed(c, len);
+	tcp_queue_drop(&stream->in, len);
+	proxy_http2_consumed(stream, len);
 }
 
 static uint32_t
 take(struct proxy_call *call, struct proxy_client *client, uint32_t len)
 {
-	struct proxy_call_http2 *c = proxy_call_http2_of(call);
-	uint32_t moved = client->ops->take(client, place(c, &c->in), len);
+	struct proxy_http2_stream *stream = &proxy_call_http2_of(call)->base;
+	uint32_t moved = client->ops->take(client, proxy_http2_place(stream, &stream->in), len);
 
-	consumed(c, moved);
+	proxy_http2_consumed(stream, moved);
 	return moved;
 }
 
@@ -411,7 +328,7 @@ ending(const struct proxy_call *call)
 		return NULL;
 	if (c->problem)
 		return c->problem;
-	if (!c->http2)
+	if (!c->base.connection)
 		return "upstream prematurely closed connection";
 	snprintf(text, sizeof(text), "upstream rejected request with error %u", c->code);
 	return text;
@@ -423,9 +340,9 @@ const struct http2_events proxy_call_events = {
 	.content = content,
 	.end = end,
 	.malformed = malformed,
-	.write = proxy_link_http2_write,
-	.body = body,
-	.body_send = body_send,
+	.write = proxy_http2_write,
+	.body = proxy_http2_body,
+	.body_send = proxy_http2_body_send,
 	.closed = closed,
 	.settings = proxy_link_http2_settings,
 };

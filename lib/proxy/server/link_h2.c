@@ -18,13 +18,6 @@ is_retired(const struct proxy_link_http2 *h)
 }
 
 void
-proxy_link_http2_wake(struct proxy_link_http2 *h)
-{
-	if (list_empty(&h->writing))
-		list_append(&h->link->worker->links_writing, &h->writing);
-}
-
-void
 proxy_link_http2_retire(struct proxy_link_http2 *h)
 {
 	list_remove(&h->shared);
@@ -70,7 +63,7 @@ find(struct proxy_servers *server, const struct tls_client *client, struct bytes
 		struct proxy_link_http2 *h = container_of(node, struct proxy_link_http2, shared);
 
 		next = node->next;
-		if (h->codec && (is_worn(h->link) || !http2_may_request(h->codec)))
+		if (h->base.codec && (is_worn(h->link) || !http2_may_request(h->base.codec)))
 			proxy_link_http2_retire(h);
 		else if (h->call_count < calls_max(h) && serves(h, client, name))
 			return h;
@@ -95,13 +88,12 @@ make(struct proxy_worker *worker, struct proxy_share *share, const struct upstre
 	list_init(&h->shared);
 	list_init(&h->calls);
 	list_init(&h->waiting);
-	list_init(&h->output_wanted);
-	list_init(&h->writing);
 	h->link = proxy_link_new(worker, share, group, server_index, error);
 	if (!h->link) {
 		slab_put(worker->links_http2, h);
 		return NULL;
 	}
+	proxy_http2_init(&h->base, worker, &h->link->transport, &worker->links_writing);
 	h->link->http2 = h;
 	h->link->client = client;
 	list_append(&h->server->links, &h->shared);
@@ -112,7 +104,7 @@ make(struct proxy_worker *worker, struct proxy_share *share, const struct upstre
 static bool
 may_begin(const struct proxy_link_http2 *h)
 {
-	return h->codec && !h->failed && h->open_count < (h->settled ? http2_requests_max(h->codec) : 1);
+	return h->base.codec && !h->base.failed && h->open_count < (h->settled ? http2_requests_max(h->base.codec) : 1);
 }
 
 bool
@@ -122,7 +114,7 @@ proxy_link_http2_join(struct proxy_call_http2 *call, struct proxy_share *share, 
 	struct proxy_worker *worker = call->call.worker;
 	struct proxy_link_http2 *h = find(&share->pools[group->index].servers[server_index], client, name);
 
-	if (h && h->codec) {
+	if (h && h->base.codec) {
 		PROXY_COUNT(worker, UPSTREAM_REUSED);
 		call->call.reused = !h->call_count;
 		call->call.shared = h->call_count;
@@ -134,8 +126,7 @@ proxy_link_http2_join(struct proxy_call_http2 *call, struct proxy_share *share, 
 	proxy_link_unpark(h->link);
 	h->link->requests++;
 	h->call_count++;
-	call->http2 = h;
-	call->pool = tcp_pool(h->link->transport.tcp);
+	proxy_http2_stream_init(&call->base, &h->base, 0);
 	list_append(&h->calls, &call->node);
 	call->call.connected = may_begin(h) && list_empty(&h->waiting);
 	if (call->call.connected)
@@ -148,14 +139,14 @@ proxy_link_http2_join(struct proxy_call_http2 *call, struct proxy_share *share, 
 void
 proxy_link_http2_leave(struct proxy_call_http2 *call)
 {
-	struct proxy_link_http2 *h = call->http2;
+	struct proxy_link_http2 *h = proxy_call_http2_link(call);
 
 	list_remove(&call->node);
 	list_remove(&call->waiting);
-	list_remove(&call->output_wanted);
-	call->http2 = NULL;
+	list_remove(&call->base.output_wanted);
+	call->base.connection = NULL;
 	h->call_count--;
-	proxy_link_http2_wake(h);
+	proxy_http2_wake(&h->base);
 }
 
 /* ---- beginning ---- */
@@ -176,7 +167,7 @@ void
 proxy_link_http2_closed(struct proxy_link_http2 *h)
 {
 	h->open_count--;
-	proxy_link_http2_wake(h); /* and admits the next */
+	proxy_http2_wake(&h->base); /* and admits the next */
 }
 
 /* The server takes fewer at once than have gathered here. */
@@ -204,8 +195,8 @@ proxy_link_http2_settings(void *user)
 	struct proxy_link_http2 *h = user;
 
 	h->settled = true;
-	h->server->calls_max = http2_requests_max(h->codec);
-	proxy_link_http2_wake(h);
+	h->server->calls_max = http2_requests_max(h->base.codec);
+	proxy_http2_wake(&h->base);
 }
 
 bool
@@ -218,13 +209,13 @@ proxy_link_http2_connected(struct proxy_link_http2 *h)
 	struct proxy_worker *worker = h->link->worker;
 
 	h->link->call.connected = true;
-	h->codec = http2_client_new(&config, &proxy_call_events, h, worker->now_ns);
-	if (!h->codec) {
+	h->base.codec = http2_client_new(&config, &proxy_call_events, h, worker->now_ns);
+	if (!h->base.codec) {
 		PROXY_COUNT(worker, OUT_OF_MEMORY);
 		proxy_link_http2_end(h);
 		return false;
 	}
-	proxy_link_http2_wake(h);
+	proxy_http2_wake(&h->base);
 	admit(h);
 	return true;
 }
@@ -235,8 +226,8 @@ void
 proxy_link_http2_free(struct proxy_link_http2 *h)
 {
 	list_remove(&h->shared);
-	list_remove(&h->writing);
-	http2_session_free(h->codec);
+	list_remove(&h->base.writing);
+	http2_session_free(h->base.codec);
 	h->link->http2 = NULL;
 	slab_put(h->link->worker->links_http2, h);
 }
@@ -252,13 +243,6 @@ proxy_link_http2_unconnected(struct proxy_link_http2 *h, proxy_link_tell_fn *tel
 	proxy_link_close(h->link);
 }
 
-/* All is said; nghttp2 says GOAWAY to most that it does not understand, and then wants nothing more. */
-static bool
-is_over(const struct proxy_link_http2 *h)
-{
-	return http2_is_over(h->codec) || (h->failed && !http2_wants_to_send(h->codec));
-}
-
 void
 proxy_link_http2_end(struct proxy_link_http2 *h)
 {
@@ -272,7 +256,7 @@ proxy_link_http2_end(struct proxy_link_http2 *h)
 		proxy_link_http2_leave(call);
 		proxy_call_lost(call);
 	}
-	if (h->codec && !h->broken && is_over(h)) {
+	if (h->base.codec && !h->base.broken && proxy_http2_is_over(&h->base)) {
 		/* The server is to know why. */
 		proxy_transport_discard(&link->transport);
 		proxy_link_finish(link);
@@ -284,11 +268,10 @@ proxy_link_http2_end(struct proxy_link_http2 *h)
 /* ---- what comes ---- */
 
 static void
-fail(struct proxy_link_http2 *h)
+report_failure(struct proxy_link_http2 *h)
 {
-	h->failed = true;
 	h->problem = "upstream sent invalid frames";
-	if (http2_flooded(h->codec) < HTTP2_FLOOD_COUNT)
+	if (http2_flooded(h->base.codec) < HTTP2_FLOOD_COUNT)
 		h->problem = "upstream sent a flood of frames";
 	PROXY_COUNT(h->link->worker, UPSTREAM_BAD_RESPONSE);
 	proxy_link_http2_retire(h);
@@ -297,19 +280,15 @@ fail(struct proxy_link_http2 *h)
 static void
 receive(struct proxy_link_http2 *h)
 {
-	struct proxy_transport *transport = &h->link->transport;
-	struct bytes run;
-
-	while (!h->failed && (run = proxy_transport_peek(transport)).len) {
-		if (!http2_receive(h->codec, run, h->link->worker->now_ns))
-			fail(h);
-		proxy_transport_consume(transport, (uint32_t)run.len);
+	while (!h->base.failed && proxy_http2_receive(&h->base)) {
+		if (h->base.failed)
+			report_failure(h);
 	}
-	if (!h->problem && http2_problem(h->codec)[0])
+	if (!h->problem && http2_problem(h->base.codec)[0])
 		h->problem = "upstream sent invalid frames";
-	if (!http2_may_request(h->codec))
+	if (!http2_may_request(h->base.codec))
 		proxy_link_http2_retire(h);
-	proxy_link_http2_wake(h);
+	proxy_http2_wake(&h->base);
 }
 
 void
@@ -326,35 +305,19 @@ proxy_link_http2_events(struct proxy_link_http2 *h, uint32_t events)
 
 /* ---- what goes ---- */
 
-/* Those that wait go on where there is room. True when one of them has. */
-static bool
-wake_calls(struct proxy_link_http2 *h)
+static void
+output(struct proxy_http2_stream *stream)
 {
-	struct list ready;
-	struct list *node;
-	bool progress = false;
+	struct proxy_call_http2 *call = container_of(stream, struct proxy_call_http2, base);
 
-	list_take_all(&ready, &h->output_wanted);
-	while ((node = list_take_first(&ready)) != NULL) {
-		struct proxy_call_http2 *call = container_of(node, struct proxy_call_http2, output_wanted);
-		uint32_t before = call->out.bytes;
-
-		if (!proxy_call_writable(&call->call)) {
-			list_append(&h->output_wanted, node);
-			continue;
-		}
-		proxy_exchange_call_events(call->call.exchange, TCP_WRITABLE);
-		/* Without packet buffers it waits again, and nothing has changed. */
-		progress |= list_empty(&call->output_wanted) || call->out.bytes != before;
-	}
-	return progress;
+	proxy_exchange_call_events(call->call.exchange, TCP_WRITABLE);
 }
 
 /* Into the pool, if it can be used again and there is one. */
 static void
 rest(struct proxy_link_http2 *h)
 {
-	if (is_retired(h) || !h->codec || http2_wants_to_send(h->codec))
+	if (is_retired(h) || !h->base.codec || http2_wants_to_send(h->base.codec))
 		proxy_link_close(h->link);
 	else if (!h->link->idle)
 		proxy_link_park(h->link);
@@ -363,23 +326,23 @@ rest(struct proxy_link_http2 *h)
 static void
 flush(struct proxy_link_http2 *h)
 {
-	list_remove(&h->writing);
-	if (!h->codec) {
+	list_remove(&h->base.writing);
+	if (!h->base.codec) {
 		if (!h->call_count)
 			rest(h); /* nobody waits for it any more */
 		return;
 	}
 	do {
 		admit(h);
-		if (!http2_send(h->codec))
-			h->broken = true;
-	} while (!h->broken && (wake_calls(h) || (!list_empty(&h->waiting) && may_begin(h))));
-	list_remove(&h->writing);
-	if (h->broken || is_over(h)) {
+		proxy_http2_send(&h->base);
+	} while (!h->base.broken &&
+		 (proxy_http2_output(&h->base, output) || (!list_empty(&h->waiting) && may_begin(h))));
+	list_remove(&h->base.writing);
+	if (h->base.broken || proxy_http2_is_over(&h->base)) {
 		proxy_link_http2_end(h);
 		return;
 	}
-	if (http2_wants_to_send(h->codec))
+	if (http2_wants_to_send(h->base.codec))
 		proxy_transport_want_writable(&h->link->transport);
 	if (!h->call_count)
 		rest(h);
@@ -391,15 +354,7 @@ proxy_links_flush(struct proxy_worker *worker)
 	struct list *node;
 
 	while ((node = list_first(&worker->links_writing)) != NULL) {
-		flush(container_of(node, struct proxy_link_http2, writing));
+		flush(container_of(node, struct proxy_link_http2, base.writing));
 		proxy_sessions_reap(worker);
 	}
-}
-
-uint32_t
-proxy_link_http2_write(void *user, struct bytes data)
-{
-	struct proxy_link_http2 *h = user;
-
-	return h->broken ? 0 : proxy_transport_write(&h->link->transport, data.data, (uint32_t)data.len);
 }

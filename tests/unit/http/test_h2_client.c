@@ -320,10 +320,10 @@ content_waits_for_the_window(void **state)
 	memset(large, 'x', sizeof(large) - 1);
 	exchange();
 	stream = ask(POST, large);
-	assert_int_equal(http2_request_window(client.session, stream->id), 1000);
+	assert_int_equal(http2_window(client.session, stream->id), 1000);
 	exchange();
 	assert_int_equal(stream->content_sent, 2000); /* given back as it was taken */
-	assert_int_equal(http2_request_window(client.session, stream->id), 1000);
+	assert_int_equal(http2_window(client.session, stream->id), 1000);
 }
 
 static void
