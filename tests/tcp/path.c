@@ -19,20 +19,20 @@
 
 #define WRITE_PIECE 20000u
 
-static uint32_t
-chance(struct path *path)
+uint32_t
+path_chance(struct path *path, uint32_t of)
 {
 	/* xorshift64* (Vigna) */
 	path->random ^= path->random >> 12;
 	path->random ^= path->random << 25;
 	path->random ^= path->random >> 27;
-	return (uint32_t)((path->random * 2685821657736338717ull) >> 33);
+	return (uint32_t)((path->random * 2685821657736338717ull) >> 33) % of;
 }
 
 static bool
 happens(struct path *path, uint32_t of_1000)
 {
-	return of_1000 > 0 && chance(path) % 1000 < of_1000;
+	return of_1000 > 0 && path_chance(path, 1000) < of_1000;
 }
 
 /* ---- the path ---- */
@@ -107,15 +107,15 @@ segment_sent(void *context, struct rte_mbuf *m)
 	packet_checksum_fill(m, 0);
 	assert_true(packet_build_ethernet(m, mac, mac, PACKET_VLAN_NONE));
 	if (happens(path, path->config.corruption)) {
-		uint8_t *byte = rte_pktmbuf_mtod_offset(m, uint8_t *, 14 + 20 + chance(path) % (m->data_len - 34));
+		uint8_t *byte = rte_pktmbuf_mtod_offset(m, uint8_t *, 14 + 20 + path_chance(path, m->data_len - 34u));
 
-		*byte ^= (uint8_t)(1 << chance(path) % 8);
+		*byte ^= (uint8_t)(1 << path_chance(path, 8));
 	}
 	if (happens(path, path->config.duplication)) {
 		struct rte_mbuf *copy = rte_pktmbuf_copy(m, support_pool(), 0, UINT32_MAX);
 
 		if (copy)
-			fly(path, copy, to, at_ns + path->config.delay_us * NS_PER_US + chance(path) % NS_PER_MS);
+			fly(path, copy, to, at_ns + path->config.delay_us * NS_PER_US + path_chance(path, NS_PER_MS));
 	}
 	if (!happens(path, path->config.reordering))
 		at_ns += path->config.delay_us * NS_PER_US;
@@ -265,6 +265,9 @@ path_start(struct path *path)
 	}
 	path->sides[1].listener.local = path->sides[1].address;
 	tcp_listen(path->sides[1].stack, &path->sides[1].listener, 1);
+	if (path->config.user)
+		return;
+	path->config.user = user_round;
 	path->sides[0].c = tcp_connect(path->sides[0].stack, &path->sides[1].address, NULL, &error);
 	assert_non_null(path->sides[0].c);
 }
@@ -277,7 +280,7 @@ rounds(struct path *path)
 		struct path_side *side = &path->sides[i];
 
 		tcp_timers(side->stack);
-		user_round(side);
+		path->config.user(side);
 		tcp_flush(side->stack);
 		tcp_check_stack(side->stack);
 	}
@@ -329,7 +332,9 @@ path_stop(struct path *path)
 
 		tcp_usage(stack, &usage);
 		assert_int_equal(usage.connections, 0);
+		assert_int_equal(usage.half_open, 0);
 		assert_int_equal(usage.time_wait, 0);
+		assert_int_equal(stack->table.used, 0);
 		assert_int_equal(slab_in_use(stack->scoreboards), 0);
 		assert_int_equal(slab_in_use(stack->sent), 0);
 		assert_true(tcp_next_timer_ns(stack) == UINT64_MAX);

@@ -3,7 +3,7 @@
  * by a seed: the same seed, the same run.
  *
  * The first stack connects, the second accepts. Both sides write the harness's pattern, read what comes and compare it, and
- * close once everything is written and read.
+ * close once everything is written and read. A test may have users of its own in their place.
  */
 #ifndef TCP_PATH_H
 #define TCP_PATH_H
@@ -14,6 +14,8 @@
 #include "tcp/tcp.h"
 
 #define PATH_FLYING_MAX 2048
+
+struct path_side;
 
 struct path_config {
 	uint32_t delay_us;  /* one way */
@@ -26,8 +28,11 @@ struct path_config {
 	uint32_t ecn_above;  /* segments in the queue, from which on they are marked; 0: never */
 	uint32_t bytes[2];   /* to be written by each side */
 	uint16_t mtu;
-	struct tcp_config tcp; /* the pool and the ports are filled in */
+	struct tcp_config tcp; /* the pool is filled in */
 	uint64_t seed;
+	/* In place of both users: takes the events of a side's stack, in each round. Nobody connects then but this, and
+	 * side->closed says that it has done all. */
+	void (*user)(struct path_side *side);
 };
 
 struct path_side {
@@ -66,6 +71,9 @@ void path_start(struct path *path);
 bool path_run(struct path *path, uint32_t limit_ms);
 /* Waits for TIME-WAIT to end; then no connection, timer, scoreboard or mbuf may be left. */
 void path_stop(struct path *path);
+
+/* A number below `of`, by the seed. */
+uint32_t path_chance(struct path *path, uint32_t of);
 
 /* Since path_start(). */
 uint32_t path_elapsed_ms(const struct path *path);
