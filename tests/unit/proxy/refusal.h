@@ -7,9 +7,9 @@
 
 /* `text` stands in the http block; `wanted` is in the error that it has, NULL: it has none. */
 static inline void
-assert_error(const struct world *w, const char *text, const char *wanted)
+assert_error(const struct world *world, const char *text, const char *wanted)
 {
-	struct config *config = world_parse(w, text);
+	struct config *config = world_parse(world, text);
 	const char *error = config_error(config);
 
 	if (!error != !wanted || (wanted && !strstr(error, wanted)))

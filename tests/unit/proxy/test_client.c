@@ -1,45 +1,17 @@
 /*
  * Clients that are slow, that go away, that send too much, and those that ask for a tunnel.
  */
-#include "support/cmocka.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "world.h"
+#include "opening.h"
 
-static struct world w;
-
-#define PROXY "server { location / { proxy_pass http://10.0.0.1; } }"
-#define KEEP                                                                                                           \
-	"upstream u { server 10.0.0.1; keepalive 8; } server { location / { proxy_pass http://u; "                     \
-	"proxy_http_version 1.1; proxy_set_header Connection \"\"; } }"
 #define TUNNEL                                                                                                         \
 	"server { location / { proxy_pass http://10.0.0.1; proxy_http_version 1.1; proxy_read_timeout 20s; "           \
 	"proxy_set_header Connection upgrade; proxy_set_header Upgrade $http_upgrade; } }"
-#define GET "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
-#define OK "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 #define UPGRADE "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
 #define SWITCHING "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
-
-static void
-start(const char *text)
-{
-	world_init(&w);
-	world_start(&w, text);
-}
-
-static struct peer *
-asked(const char *request, struct peer **server)
-{
-	struct peer *client = world_connect(&w);
-
-	peer_say(client, request);
-	*server = world_accept(&w);
-	assert_non_null(*server);
-	return client;
-}
 
 /* ---- going away ---- */
 

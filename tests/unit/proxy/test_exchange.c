@@ -1,40 +1,12 @@
 /*
  * Requests and answers between client, proxy and server: what goes through, in which form, however it is cut.
  */
-#include "support/cmocka.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "http/error_page.h"
-#include "world.h"
-
-static struct world w;
-
-#define PROXY "server { location / { proxy_pass http://10.0.0.1; } }"
-#define KEEP                                                                                                           \
-	"upstream u { server 10.0.0.1; keepalive 8; } server { location / { proxy_pass http://u; "                     \
-	"proxy_http_version 1.1; proxy_set_header Connection \"\"; } }"
-#define GET "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
-
-static void
-start(const char *text)
-{
-	world_init(&w);
-	world_start(&w, text);
-}
-
-static struct peer *
-asked(const char *request, struct peer **server)
-{
-	struct peer *client = world_connect(&w);
-
-	peer_say(client, request);
-	*server = world_accept(&w);
-	assert_non_null(*server);
-	return client;
-}
+#include "opening.h"
 
 /* A head without the lines that are the same in every one. */
 static const char *

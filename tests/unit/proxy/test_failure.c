@@ -1,46 +1,18 @@
 /*
  * Servers that fail: at every point, in every way, and what the client and the next server see of it.
  */
-#include "support/cmocka.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "opening.h"
 #include "proxy/worker.h"
-#include "world.h"
 
-static struct world w;
-
-#define PROXY "server { location / { proxy_pass http://10.0.0.1; } }"
 #define TWO                                                                                                            \
 	"upstream u { server 10.0.0.1 max_fails=0; server 10.0.0.2 max_fails=0; } server { location / { proxy_pass "   \
 	"http://u; "
-#define KEEP                                                                                                           \
-	"upstream u { server 10.0.0.1; keepalive 8; } server { location / { proxy_pass http://u; "                     \
-	"proxy_http_version 1.1; proxy_set_header Connection \"\"; } }"
-#define GET "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 #define POST "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"
-#define OK "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-
-static void
-start(const char *text)
-{
-	world_init(&w);
-	world_start(&w, text);
-}
-
-static struct peer *
-asked(const char *request, struct peer **server)
-{
-	struct peer *client = world_connect(&w);
-
-	peer_say(client, request);
-	*server = world_accept(&w);
-	assert_non_null(*server);
-	return client;
-}
 
 static void
 assert_status(struct peer *client, int status)

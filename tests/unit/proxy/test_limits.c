@@ -1,31 +1,13 @@
 /*
  * What is bounded, at its bound; and what changes under exchanges that are under way: configurations, and the end.
  */
-#include "support/cmocka.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/slab.h"
+#include "opening.h"
 #include "proxy/worker.h"
-#include "world.h"
-
-static struct world w;
-
-#define PROXY "server { location / { proxy_pass http://10.0.0.1; } }"
-#define KEEP                                                                                                           \
-	"upstream u { server 10.0.0.1; keepalive 8; } server { location / { proxy_pass http://u; "                     \
-	"proxy_http_version 1.1; proxy_set_header Connection \"\"; } }"
-#define GET "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
-#define OK "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-
-static void
-start(const char *text)
-{
-	world_init(&w);
-	world_start(&w, text);
-}
 
 /* ---- worker_connections ---- */
 

@@ -5,11 +5,9 @@
 
 #include <stdio.h>
 
+#include "opening.h"
 #include "packet/proxy_protocol.h"
 #include "refusal.h"
-#include "support/cmocka.h"
-
-static struct world w;
 
 static int
 teardown(void **state)
@@ -18,20 +16,12 @@ teardown(void **state)
 	return 0;
 }
 
-static void
-start(const char *text)
-{
-	world_init(&w);
-	world_start(&w, text);
-}
-
 /* ---- the PROXY protocol ---- */
 
 #define SAYS                                                                                                           \
 	"return 200 \"$remote_addr:$remote_port $proxy_protocol_addr:$proxy_protocol_port "                            \
 	"$proxy_protocol_server_addr:$proxy_protocol_server_port\";"
 #define HEADER "PROXY TCP4 203.0.113.9 192.0.2.99 4000 81\r\n"
-#define REQUEST "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
 static void
 test_a_header_may_be_split_at_every_byte(void **state)
@@ -45,10 +35,10 @@ test_a_header_may_be_split_at_every_byte(void **state)
 
 		snprintf(first, sizeof(first), "%.*s", (int)cut, HEADER);
 		peer_say(client, first);
-		peer_say(client, &(HEADER REQUEST)[cut]);
+		peer_say(client, &(HEADER GET)[cut]);
 		assert_non_null(strstr(peer_said(client), "\r\n\r\n203.0.113.9:4000 203.0.113.9:4000 192.0.2.99:81"));
 		/* It holds for all requests of the connection, and the client closes as it likes. */
-		peer_say(client, REQUEST);
+		peer_say(client, GET);
 		assert_non_null(strstr(peer_said(client), "203.0.113.9:4000 203.0.113.9:4000"));
 		peer_close(client);
 	}
@@ -70,7 +60,7 @@ test_version_2_may_be_split_too_and_its_tlvs_are_passed_over(void **state)
 
 		peer_send(client, bytes, cut);
 		peer_send(client, bytes + cut, sizeof(bytes) - cut);
-		peer_say(client, REQUEST);
+		peer_say(client, GET);
 		assert_non_null(strstr(peer_said(client), " 203.0.113.9:4000 192.0.2.99:81"));
 		peer_close(client);
 	}
@@ -84,7 +74,7 @@ test_a_header_that_names_nobody_leaves_the_connections_addresses(void **state)
 	start("set_real_ip_from 198.51.100.0/24; real_ip_header proxy_protocol;"
 	      "server { listen 80 proxy_protocol; return 200 \"$remote_addr [$proxy_protocol_addr]\"; }");
 	client = world_connect(&w);
-	peer_say(client, "PROXY UNKNOWN\r\n" REQUEST);
+	peer_say(client, "PROXY UNKNOWN\r\n" GET);
 	assert_non_null(strstr(peer_said(client), "\r\n\r\n198.51.100.7 []"));
 }
 
@@ -95,7 +85,7 @@ test_what_is_no_header_is_told_and_reset(void **state)
 
 	start("server { listen 80 proxy_protocol; return 200 x; }");
 	client = world_connect(&w);
-	peer_say(client, REQUEST);
+	peer_say(client, GET);
 	assert_true(peer_sees_reset(client));
 	assert_int_equal(world_count(&w, PROXY_COUNT_BAD_PROXY_HEADER), 1);
 	assert_true(world_logged(&w, "broken header: \"GET / HTTP/1.1\" while reading PROXY protocol, client: "
