@@ -15,7 +15,16 @@ algorithms(void *provider, int operation, int *not_to_be_kept)
 	};
 
 	*not_to_be_kept = 0;
-	return operation == OSSL_OP_KDF ? kdfs : NULL;
+	switch (operation) {
+	case OSSL_OP_KDF:
+		return kdfs;
+	case OSSL_OP_KEYMGMT:
+		return tls_provider_x25519_keys;
+	case OSSL_OP_KEYEXCH:
+		return tls_provider_x25519_exchange;
+	default:
+		return NULL;
+	}
 }
 
 static int
@@ -23,11 +32,15 @@ provider_init(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *in, const OSS
 {
 	static const OSSL_DISPATCH functions[] = {
 		{ OSSL_FUNC_PROVIDER_QUERY_OPERATION, (void (*)(void))algorithms },
+		{ OSSL_FUNC_PROVIDER_GET_CAPABILITIES, (void (*)(void))tls_provider_x25519_capabilities },
 		{ 0, NULL },
 	};
 
 	*out = functions;
-	*provider = (void *)(uintptr_t)functions;
+	/* Some functions are another's and look into its context; the rest needs none, but OpenSSL wants one. */
+	*provider = tls_provider_x25519_context();
+	if (!*provider)
+		*provider = (void *)(uintptr_t)functions;
 	return 1;
 }
 
@@ -38,7 +51,10 @@ tls_provider_prepare(void)
 	static OSSL_PROVIDER *provider;
 
 	process_id_keep();
-	if (!provider && tls_provider_kdf_prepare() == 0 && OSSL_PROVIDER_add_builtin(NULL, "weir", provider_init) == 1)
+	if (provider)
+		return 0;
+	tls_provider_x25519_prepare();
+	if (tls_provider_kdf_prepare() == 0 && OSSL_PROVIDER_add_builtin(NULL, "weir", provider_init) == 1)
 		provider = OSSL_PROVIDER_try_load(NULL, "weir", 1);
 	return provider ? 0 : -1;
 }

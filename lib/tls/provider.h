@@ -3,6 +3,8 @@
  * how we learn traffic secrets, as they are derived here. (OpenSSL's own way to them, the keylog callback, costs a tenth of a
  * handshake: it prints five secrets in hex where two are wanted.)
  *
+ * X25519 is in it, too, as libsodium makes a key in half the time.
+ *
  * Only contexts made with TLS_PROPERTIES ask for it. Where the host's configuration of OpenSSL does not let them have it (fips=yes),
  * they have OpenSSL's, and records stay OpenSSL's too.
  */
@@ -31,5 +33,16 @@ extern const OSSL_DISPATCH tls_provider_tls13_kdf[], tls_provider_tls1_prf[];
 
 /* 0 or -1, as above. */
 int tls_provider_kdf_prepare(void);
+
+/* ---- provider_x25519.c: keys and their exchange are OpenSSL's own, but for how a key is made ---- */
+
+/* Where OpenSSL has none, there is none here. */
+void tls_provider_x25519_prepare(void);
+/* Of the provider whose functions these are; NULL: none. */
+void *tls_provider_x25519_context(void);
+
+extern OSSL_ALGORITHM tls_provider_x25519_keys[], tls_provider_x25519_exchange[];
+
+int tls_provider_x25519_capabilities(void *context, const char *capability, OSSL_CALLBACK *hear, void *argument);
 
 #endif

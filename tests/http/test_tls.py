@@ -144,6 +144,12 @@ def test_a_request_and_its_variables(web, version, cipher):
     assert web.weir.logged(f"https on TLSv{version} {cipher} a.test . 200\n", "access.log")
 
 
+@pytest.mark.parametrize("group, curve", [("X25519", "X25519"), ("P-256", "prime256v1")])
+def test_a_key_exchange_in_the_group_that_a_client_has(web, group, curve):
+    text = s_client(web, "-groups", group, "-ign_eof", send="GET /say HTTP/1.0\r\nHost: a.test\r\n\r\n")
+    assert re.search(f"Server Temp Key: .*{curve}", text) and re.search(f"a https .* {curve} ", text)
+
+
 def test_the_same_server_without_tls(web):
     assert curl(web, "http://a.test/say") == "a http []     \n"
 
