@@ -1,8 +1,11 @@
 """HTTPS with real curl and openssl s_client: what nginx does, on Weir's own TCP."""
 
 import contextlib
+import hmac
+import os
 import re
 import ssl
+import subprocess
 import threading
 
 import pytest
@@ -433,10 +436,39 @@ def key_log(path):
         return [line.split() for line in file if not line.startswith("#")]
 
 
+def updated(secret):
+    """The traffic secret that follows a KeyUpdate (RFC 8446 section 7.2), with SHA-384."""
+    label = b"tls13 traffic upd"
+    return hmac.digest(secret, bytes([0, 48, len(label)]) + label + b"\0\1", "sha384")
+
+
+class Updater:
+    """An s_client that can be told to update its keys and have the other side's updated."""
+
+    def __init__(self, web, keys):
+        self.process = web.client.popen("openssl", "s_client", "-connect", "10.0.1.1:443", "-tls1_3", "-quiet", "-no_ign_eof",
+                                        "-keylogfile", keys, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+    def say(self, line, answer):
+        self.process.stdin.write(line)
+        self.process.stdin.flush()
+        heard = b""
+        while answer not in heard:
+            more = os.read(self.process.stdout.fileno(), 65536)
+            assert more, heard
+            heard += more
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.communicate()
+
+
 @pytest.mark.weir_only
 def test_no_secret_stays_in_memory_or_goes_to_a_log(certificates, tmp_path):
-    """Neither a key as its file has it, nor its password, nor what a connection was protected with that has ended; while it lasts,
-    what it has in memory is found."""
+    """Neither a key as its file has it, nor its password, nor what a connection was protected with that has ended or has keys that are
+    newer; while they are in use, what it has in memory is found."""
     certificates.encrypt("secret.key", "a.key", "correct horse battery staple")
     certificates.write("passwords", "wrong guess of mine\ncorrect horse battery staple\n")
     config = f"""
@@ -451,21 +483,27 @@ def test_no_secret_stays_in_memory_or_goes_to_a_log(certificates, tmp_path):
         for number, words in enumerate([["-tls1_3"], ["-tls1_2"], ["-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-SHA"]]):
             text = s_client(web, "-keylogfile", tmp_path / f"{number}", "-ign_eof", *words, send="GET / HTTP/1.0\r\n\r\n")
             assert "yes" in text
-        open_now = ssl.create_default_context(cafile=certificates.path("ca.crt"))
-        open_now.keylog_filename = str(tmp_path / "open")
-        with Stream(open_now.wrap_socket(web.client.connect("10.0.1.1", 443), server_hostname="a.test"), 10) as stream:
-            assert stream.get("/").text == "yes"
+        request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+        with Updater(web, tmp_path / "open") as client:
+            client.say(request, b"yes")
+            before = weir.memory()
+            client.say(b"K\n", b"KEYUPDATE")
+            client.say(request, b"yes")
             memory = weir.memory()
         secrets = [bytes.fromhex(one[2]) for number in range(3) for one in key_log(tmp_path / f"{number}")]
         for file in ("a.key", "a_rsa.key"):
             with open(certificates.path(file)) as key:
                 secrets.append(key.read().splitlines()[2].encode())
         secrets += [b"correct horse battery", b"wrong guess of mine"]
-        assert len(secrets) > 8 and not [secret for secret in secrets if secret in memory]
         mine = {one[0]: bytes.fromhex(one[2]) for one in key_log(tmp_path / "open")}
-        assert mine["SERVER_TRAFFIC_SECRET_0"] in memory
+        old = [mine["CLIENT_TRAFFIC_SECRET_0"], mine["SERVER_TRAFFIC_SECRET_0"]]
+        new = [updated(secret) for secret in old]
+        assert len(secrets) > 8 and not [secret for secret in [*secrets, *old] if secret in memory]
+        assert all(secret in before for secret in old) and all(secret in memory for secret in new)
+        wait_for(lambda: not [secret for memory in [weir.memory()] for secret in new if secret in memory], what="the end of the connection")
         logs = weir.error_log + weir.read("output")
-        assert not [secret for secret in [*secrets, *mine.values()] if secret.hex() in logs.lower() or secret.decode("latin-1") in logs]
+        assert not [secret for secret in [*secrets, *mine.values(), *new]
+                    if secret.hex() in logs.lower() or secret.decode("latin-1") in logs]
 
 
 # ---- configuration ----
