@@ -4,22 +4,8 @@
 #include <string.h>
 
 #include "l4/forward.h"
-#include "l4/wire.h"
+#include "l4/slate.h"
 #include "support/cmocka.h"
-#include "support/dpdk.h"
-
-#define BYTES_MAX 2048
-
-static struct l4_packet packet;
-static uint8_t before[BYTES_MAX], after[BYTES_MAX];
-
-static int
-teardown(void **state)
-{
-	rte_pktmbuf_free(packet.m);
-	packet.m = NULL;
-	return support_pool_available() == SUPPORT_POOL_SIZE ? 0 : -1;
-}
 
 static struct l4_target
 target_new(const char *forwarder, bool v6, uint8_t ip_protocol)

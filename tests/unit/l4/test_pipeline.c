@@ -9,10 +9,6 @@
 #include "support/dpdk.h"
 #include "workers.h"
 
-static const unsigned int counts[] = { 1, 2, 3, 7, 64 };
-static const char *const two_way[] = { "full_nat", "nat", NULL };
-static const char *const all_modes[] = { "full_nat", "nat", "dsr", "ipip", "gue", NULL };
-
 /* The port spreads flows as this says, and workers know it; of no type: it spreads them in any way. */
 static struct port_rss rss;
 
@@ -20,25 +16,7 @@ static int
 setup(void **state)
 {
 	rss.types = 0;
-	workers_roll_anew();
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	workers_free();
-	assert_int_equal(support_pool_available(), SUPPORT_POOL_SIZE);
-	return 0;
-}
-
-static const struct workers_sent *
-assert_sent_by(unsigned int worker)
-{
-	assert_int_equal(workers_sent_count, 1);
-	assert_int_equal(workers_passed, 0);
-	assert_int_equal(workers_sent[0].worker, worker);
-	return &workers_sent[0];
+	return workers_setup(state);
 }
 
 static bool
@@ -86,7 +64,7 @@ open_flow(unsigned int workers, const char *mode, unsigned int n, bool v6, uint8
 
 	workers_receive_wire(at, arrival(), &w);
 	assert_int_equal(workers_sent_count, 1);
-	sent = *assert_sent_by(workers_sent[0].worker);
+	sent = *workers_assert_sent_by(workers_sent[0].worker);
 	assert_int_equal(workers_handed, sent.worker != at);
 	if (has_local_port(mode)) {
 		assert_int_equal(ntohs(sent.source.port_be) % workers, sent.worker);
@@ -106,7 +84,7 @@ answer_flow(unsigned int workers, const struct workers_sent *to_server, unsigned
 	unsigned int at = workers_roll(workers);
 
 	workers_receive_wire(at, L4_FROM_PORT, &w);
-	sent = assert_sent_by(to_server->worker);
+	sent = workers_assert_sent_by(to_server->worker);
 	assert_int_equal(workers_handed, sent->worker != at);
 	assert_true(same(&sent->source, &asked.destination));
 	assert_true(same(&sent->destination, &asked.source));
@@ -120,7 +98,7 @@ continue_flow(unsigned int workers, const struct workers_sent *to_server, unsign
 
 	w.tcp_flags = RTE_TCP_ACK_FLAG;
 	workers_receive_wire(workers_roll(workers), L4_FROM_PORT, &w);
-	sent = assert_sent_by(to_server->worker);
+	sent = workers_assert_sent_by(to_server->worker);
 	assert_true(same(&sent->source, &to_server->source));
 	assert_true(same(&sent->destination, &to_server->destination));
 }
@@ -150,9 +128,9 @@ assert_flows_meet(unsigned int workers, const char *mode)
 static void
 every_packet_of_a_flow_is_sent_by_its_owner(void **state)
 {
-	for (unsigned int c = 0; c < RTE_DIM(counts); c++)
-		for (const char *const *mode = all_modes; *mode; mode++)
-			assert_flows_meet(counts[c], *mode);
+	for (unsigned int c = 0; c < WORKERS_COUNTS; c++)
+		for (const char *const *mode = workers_modes; *mode; mode++)
+			assert_flows_meet(workers_counts[c], *mode);
 }
 
 /* What a server says to somebody else than a client is not held back, and goes no further than to who could know. */
@@ -193,17 +171,17 @@ assert_stays(unsigned int workers, const char *mode)
 		struct workers_sent first;
 
 		workers_receive_wire(at, L4_FROM_STABLE_PORT, &w);
-		first = *assert_sent_by(at);
+		first = *workers_assert_sent_by(at);
 		assert_int_equal(workers_handed, 0);
 		w.tcp_flags = RTE_TCP_ACK_FLAG;
 		workers_receive_wire(at, L4_FROM_STABLE_PORT, &w);
-		assert_true(same(&assert_sent_by(at)->destination, &first.destination));
+		assert_true(same(&workers_assert_sent_by(at)->destination, &first.destination));
 		if (!has_local_port(mode))
 			continue;
 		/* The device puts answers where it likes. */
 		w = workers_answer(&first, n & 1, ip_protocol);
 		workers_receive_wire(workers_roll(workers), L4_FROM_STABLE_PORT, &w);
-		assert_sent_by(at);
+		workers_assert_sent_by(at);
 	}
 	assert_int_equal(workers_counter(L4_STARTED), 70);
 	workers_free();
@@ -214,9 +192,9 @@ from_a_stable_port_packets_stay(void **state)
 {
 	static const char *const modes[] = { "full_nat", "dsr", "ipip", "gue" };
 
-	for (unsigned int c = 0; c < RTE_DIM(counts); c++)
+	for (unsigned int c = 0; c < WORKERS_COUNTS; c++)
 		for (unsigned int i = 0; i < RTE_DIM(modes); i++)
-			assert_stays(counts[c], modes[i]);
+			assert_stays(workers_counts[c], modes[i]);
 }
 
 /* Its answers are known by nothing but the client. */
@@ -233,7 +211,7 @@ nat_goes_by_the_client_from_any_port(void **state)
 		first = workers_sent[0];
 		back = workers_answer(&first, n & 1, IPPROTO_TCP);
 		workers_receive_wire(workers_roll(7), L4_FROM_STABLE_PORT, &back);
-		assert_sent_by(first.worker);
+		workers_assert_sent_by(first.worker);
 	}
 	assert_int_equal(workers_counter(L4_ANSWERED), 100);
 }
@@ -276,9 +254,9 @@ assert_spread(unsigned int workers, const char *mode)
 static void
 from_an_unstable_port_flows_spread_evenly(void **state)
 {
-	for (unsigned int c = 1; c < RTE_DIM(counts); c++)
-		for (const char *const *mode = two_way; *mode; mode++)
-			assert_spread(counts[c], *mode);
+	for (unsigned int c = 1; c < WORKERS_COUNTS; c++)
+		for (const char *const *mode = workers_modes_both_ways; *mode; mode++)
+			assert_spread(workers_counts[c], *mode);
 }
 
 /* ---- fragments ---- */
@@ -359,10 +337,10 @@ fragments_leave_with_their_flow(void **state)
 {
 	static const char *const modes[] = { "full_nat", "nat", "dsr", "ipip" };
 
-	for (unsigned int c = 0; c < RTE_DIM(counts); c++)
+	for (unsigned int c = 0; c < WORKERS_COUNTS; c++)
 		for (unsigned int i = 0; i < RTE_DIM(modes); i++) {
-			assert_fragments_follow(counts[c], modes[i], IPPROTO_UDP);
-			assert_fragments_follow(counts[c], modes[i], IPPROTO_TCP);
+			assert_fragments_follow(workers_counts[c], modes[i], IPPROTO_UDP);
+			assert_fragments_follow(workers_counts[c], modes[i], IPPROTO_TCP);
 		}
 }
 
@@ -385,7 +363,7 @@ start_in_pieces(unsigned int workers, unsigned int n)
 	assert_int_equal(workers_sent[0].worker, owner);
 	w.part = WIRE_WHOLE;
 	workers_receive_wire(workers_roll(workers), L4_FROM_PORT, &w);
-	assert_sent_by(owner);
+	workers_assert_sent_by(owner);
 }
 
 static void
@@ -474,7 +452,7 @@ error_about_client_packet(unsigned int workers, const struct workers_sent *to_se
 	struct endpoint from, to;
 
 	receive_error(workers_roll(workers), &to_server->source.ip, to_server->ip, to_server->len);
-	icmp = assert_sent_by(to_server->worker)->ip + (v6 ? 40 : 20);
+	icmp = workers_assert_sent_by(to_server->worker)->ip + (v6 ? 40 : 20);
 	quote = icmp + 8;
 	assert_int_equal(icmp[0], v6 ? 1 : 3);
 	assert_true(ip_address_equal(&workers_sent[0].destination.ip, &asked.source.ip));
@@ -500,7 +478,7 @@ error_about_answer(unsigned int workers, const struct workers_sent *to_server, u
 	said.destination = asked.source;
 	len = wire_bytes(&said, bytes);
 	receive_error(workers_roll(workers), &asked.destination.ip, bytes, len);
-	assert_sent_by(to_server->worker);
+	workers_assert_sent_by(to_server->worker);
 	if (!two_ways)
 		return;
 	assert_true(ip_address_equal(&workers_sent[0].destination.ip, &to_server->destination.ip));
@@ -537,9 +515,9 @@ errors_reach_the_owner_and_the_right_end(void **state)
 {
 	static const char *const modes[] = { "full_nat", "nat", "dsr", "ipip" };
 
-	for (unsigned int c = 0; c < RTE_DIM(counts); c++)
+	for (unsigned int c = 0; c < WORKERS_COUNTS; c++)
 		for (unsigned int i = 0; i < RTE_DIM(modes); i++)
-			assert_errors_arrive(counts[c], modes[i]);
+			assert_errors_arrive(workers_counts[c], modes[i]);
 }
 
 static void
@@ -548,17 +526,17 @@ errors_and_fragments_go_where_rss_has_put_their_flow(void **state)
 	static const char *const modes[] = { "full_nat", "nat", "dsr", "ipip" };
 
 	rss.types = RTE_ETH_RSS_NONFRAG_IPV4_TCP | RTE_ETH_RSS_NONFRAG_IPV6_TCP | RTE_ETH_RSS_IPV4 | RTE_ETH_RSS_IPV6;
-	for (unsigned int c = 0; c < RTE_DIM(counts); c++)
+	for (unsigned int c = 0; c < WORKERS_COUNTS; c++)
 		for (unsigned int i = 0; i < RTE_DIM(modes); i++) {
-			assert_errors_arrive(counts[c], modes[i]);
-			assert_fragments_follow(counts[c], modes[i], IPPROTO_UDP);
+			assert_errors_arrive(workers_counts[c], modes[i]);
+			assert_fragments_follow(workers_counts[c], modes[i], IPPROTO_UDP);
 		}
 }
 
 int
 main(void)
 {
-#define ROW(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define ROW(name) cmocka_unit_test_setup_teardown(name, setup, workers_teardown)
 	const struct CMUnitTest tests[] = {
 		ROW(every_packet_of_a_flow_is_sent_by_its_owner),
 		ROW(what_belongs_to_no_flow_is_passed_once),

@@ -7,34 +7,6 @@
 #include "support/dpdk.h"
 #include "workers.h"
 
-static const unsigned int counts[] = { 1, 2, 3, 7, 64 };
-static const char *const two_way[] = { "full_nat", "nat", NULL };
-static const char *const all_modes[] = { "full_nat", "nat", "dsr", "ipip", "gue", NULL };
-
-static int
-setup(void **state)
-{
-	workers_roll_anew();
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	workers_free();
-	assert_int_equal(support_pool_available(), SUPPORT_POOL_SIZE);
-	return 0;
-}
-
-static const struct workers_sent *
-assert_sent_by(unsigned int worker)
-{
-	assert_int_equal(workers_sent_count, 1);
-	assert_int_equal(workers_passed, 0);
-	assert_int_equal(workers_sent[0].worker, worker);
-	return &workers_sent[0];
-}
-
 /* ---- local ports ---- */
 
 #define PORTS 128
@@ -74,10 +46,10 @@ assert_ports_cover(unsigned int workers, uint16_t first)
 static void
 local_ports_of_workers_are_disjoint_and_cover_the_range(void **state)
 {
-	for (unsigned int c = 0; c < RTE_DIM(counts); c++) {
-		assert_ports_cover(counts[c], 20000);
-		assert_ports_cover(counts[c], 20021);
-		assert_ports_cover(counts[c], (uint16_t)(65536 - PORTS));
+	for (unsigned int c = 0; c < WORKERS_COUNTS; c++) {
+		assert_ports_cover(workers_counts[c], 20000);
+		assert_ports_cover(workers_counts[c], 20021);
+		assert_ports_cover(workers_counts[c], (uint16_t)(65536 - PORTS));
 	}
 }
 
@@ -132,7 +104,7 @@ syn_rate_bounds_new_flows_of_each_worker(void **state)
 static void
 without_state_an_answer_could_not_be_told(void **state)
 {
-	for (const char *const *mode = two_way; *mode; mode++) {
+	for (const char *const *mode = workers_modes_both_ways; *mode; mode++) {
 		workers_make(3, workers_services(*mode, "syn_rate 10;"));
 		for (unsigned int n = 0; n < 90; n++) {
 			struct wire w = workers_opening(n, false, IPPROTO_TCP);
@@ -161,16 +133,16 @@ when_the_table_is_full_the_hash_decides(void **state)
 		struct workers_sent first;
 
 		workers_receive_wire(n % 3, L4_FROM_STABLE_PORT, &w);
-		first = *assert_sent_by(n % 3);
+		first = *workers_assert_sent_by(n % 3);
 		workers_receive_wire((n + 1) % 3, L4_FROM_STABLE_PORT, &w);
-		assert_memory_equal(assert_sent_by((n + 1) % 3)->ip + 16, first.ip + 16, 4);
+		assert_memory_equal(workers_assert_sent_by((n + 1) % 3)->ip + 16, first.ip + 16, 4);
 	}
 }
 
 static void
 when_the_table_is_full_others_drop_by_name(void **state)
 {
-	for (const char *const *mode = two_way; *mode; mode++) {
+	for (const char *const *mode = workers_modes_both_ways; *mode; mode++) {
 		uint64_t started, entries = 0;
 
 		workers_make_with(3, workers_services(*mode, ""), 64, WORKERS_PORT_FIRST, WORKERS_PORT_LAST);
@@ -297,15 +269,15 @@ assert_storm_is_accounted_for(unsigned int workers, const char *mode)
 static void
 every_packet_of_a_storm_is_accounted_for(void **state)
 {
-	for (unsigned int c = 0; c < RTE_DIM(counts); c++)
-		for (const char *const *mode = all_modes; *mode; mode++)
-			assert_storm_is_accounted_for(counts[c], *mode);
+	for (unsigned int c = 0; c < WORKERS_COUNTS; c++)
+		for (const char *const *mode = workers_modes; *mode; mode++)
+			assert_storm_is_accounted_for(workers_counts[c], *mode);
 }
 
 int
 main(void)
 {
-#define ROW(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define ROW(name) cmocka_unit_test_setup_teardown(name, workers_setup, workers_teardown)
 	const struct CMUnitTest tests[] = {
 		ROW(local_ports_of_workers_are_disjoint_and_cover_the_range),
 		ROW(a_worker_without_ports_says_so),

@@ -18,20 +18,6 @@
 #define ENTRIES 96
 #define CHECKSUMS_GOOD (RTE_MBUF_F_RX_IP_CKSUM_GOOD | RTE_MBUF_F_RX_L4_CKSUM_GOOD)
 
-static int
-setup(void **state)
-{
-	workers_roll_anew();
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	workers_free();
-	return 0;
-}
-
 struct outcome {
 	uint64_t bytes; /* a hash of all that was sent, in its order */
 	uint64_t counters[L4_VERDICT_COUNT], entries;
@@ -139,7 +125,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(whoever_watches_sees_the_same, setup, teardown),
+		cmocka_unit_test_setup_teardown(whoever_watches_sees_the_same, workers_setup, workers_teardown),
 	};
 
 	support_dpdk_init();

@@ -53,6 +53,9 @@ extern unsigned int workers_sent_count, workers_handed, workers_passed;
 /* The worker where the last packet was passed. */
 extern unsigned int workers_passed_at;
 
+/* Fails the test unless that packet left, and nothing else, from this worker. */
+const struct workers_sent *workers_assert_sent_by(unsigned int worker);
+
 /* Tells all workers. */
 struct port_rss;
 void workers_go_by_rss(const struct port_rss *rss);
@@ -65,6 +68,17 @@ void workers_receive_wire(unsigned int worker, enum l4_arrival arrival, const st
 /* A new mbuf: an ICMP error (destination unreachable, port) from a router to `to` about the packet `quoted`, an IP
  * header with what is behind it. */
 struct rte_mbuf *workers_error(const struct ip_address *to, const uint8_t *quoted, uint16_t quoted_len);
+
+/* ---- what tests go over, and how they begin and end ---- */
+
+#define WORKERS_COUNTS 5
+extern const unsigned int workers_counts[WORKERS_COUNTS];
+/* Ended by NULL. */
+extern const char *const workers_modes[], *const workers_modes_both_ways[];
+
+int workers_setup(void **state);
+/* No packet buffer may be missing. */
+int workers_teardown(void **state);
 
 /* ---- services and their packets ---- */
 
