@@ -3,14 +3,6 @@
  */
 #include "script.h"
 
-static void
-start(void)
-{
-	harness_start(h);
-	harness_accept(h, "mss 1000", 65535);
-	h->c->quick_acks = 0;
-}
-
 static uint32_t
 connections(void)
 {
@@ -32,7 +24,7 @@ time_waits(void)
 static void
 rfc9293_3_6_the_peer_closes_first(void **state)
 {
-	start();
+	script_open("mss 1000");
 	inject(h, "P. 1:101 ack 1");
 	inject(h, "F. 101:101 ack 1");
 	assert_int_equal(harness_events(h), TCP_READABLE | TCP_END_OF_STREAM);
@@ -57,7 +49,7 @@ rfc9293_3_6_the_peer_closes_first(void **state)
 static void
 rfc9293_3_6_we_close_first_and_the_peer_goes_on_sending(void **state)
 {
-	start();
+	script_open("mss 1000");
 	harness_write(h, 100);
 	tcp_shutdown(h->c);
 	assert_int_equal(tcp_writable(h->c), 0);
@@ -81,7 +73,7 @@ rfc9293_3_6_we_close_first_and_the_peer_goes_on_sending(void **state)
 static void
 rfc9293_3_6_both_close_at_once(void **state)
 {
-	start();
+	script_open("mss 1000");
 	tcp_close(h->c);
 	expect(h, "F. 1:1 ack 1");
 	inject(h, "F. 1:1 ack 1");
@@ -96,7 +88,7 @@ rfc9293_3_6_both_close_at_once(void **state)
 static void
 rfc9293_3_6_fin_and_its_answer_may_come_in_one_segment(void **state)
 {
-	start();
+	script_open("mss 1000");
 	tcp_close(h->c);
 	expect(h, "F. 1:1 ack 1");
 	inject(h, "F. 1:1 ack 2");
@@ -108,7 +100,7 @@ rfc9293_3_6_fin_and_its_answer_may_come_in_one_segment(void **state)
 static void
 rfc2525_2_17_unread_bytes_make_closing_a_reset(void **state)
 {
-	start();
+	script_open("mss 1000");
 	inject(h, "P. 1:101 ack 1");
 	harness_events(h);
 	harness_write(h, 10);
@@ -120,7 +112,7 @@ rfc2525_2_17_unread_bytes_make_closing_a_reset(void **state)
 static void
 rfc2525_2_17_bytes_that_come_after_closing_are_answered_with_reset(void **state)
 {
-	start();
+	script_open("mss 1000");
 	tcp_close(h->c);
 	expect(h, "F. 1:1 ack 1");
 	inject(h, ". 1:1 ack 2");
@@ -133,7 +125,7 @@ rfc2525_2_17_bytes_that_come_after_closing_are_answered_with_reset(void **state)
 static void
 aborting_resets_at_once(void **state)
 {
-	start();
+	script_open("mss 1000");
 	harness_write(h, 10000);
 	harness_discard(h);
 	tcp_abort(h->c);
@@ -144,7 +136,7 @@ aborting_resets_at_once(void **state)
 static void
 rfc9293_3_10_7_4_a_reset_tells_the_user_who_may_still_read(void **state)
 {
-	start();
+	script_open("mss 1000");
 	inject(h, "P. 1:101 ack 1");
 	inject(h, "R 101:101");
 	assert_int_equal(harness_events(h), TCP_READABLE | TCP_CLOSED);
@@ -163,7 +155,7 @@ rfc9293_3_10_7_4_a_reset_tells_the_user_who_may_still_read(void **state)
 static void
 fin_out_of_order_waits_for_the_gap(void **state)
 {
-	start();
+	script_open("mss 1000");
 	inject(h, "F. 101:201 ack 1");
 	expect(h, ". 1:1 ack 1");
 	assert_int_equal(harness_events(h), 0);
@@ -177,7 +169,7 @@ fin_out_of_order_waits_for_the_gap(void **state)
 static void
 a_bare_fin_out_of_order_waits_for_the_gap(void **state)
 {
-	start();
+	script_open("mss 1000");
 	inject(h, "F. 101:101 ack 1");
 	expect(h, ". 1:1 ack 1");
 	inject(h, ". 1:101 ack 1");
@@ -189,7 +181,7 @@ a_bare_fin_out_of_order_waits_for_the_gap(void **state)
 static void
 rfc9293_3_10_7_4_data_behind_fin_is_not_data(void **state)
 {
-	start();
+	script_open("mss 1000");
 	inject(h, ". 51:151 ack 1");
 	inject(h, "F. 41:51 ack 1");
 	harness_discard(h);
@@ -207,7 +199,7 @@ static void
 fin_comes_through_a_closed_window(void **state)
 {
 	h->config.receive_buffer = 2048;
-	start();
+	script_open("mss 1000");
 	inject(h, ". 1:1025 ack 1");
 	inject(h, ". 1025:2049 ack 1");
 	expect(h, ". 1:1 ack 2049 win 0");
@@ -224,7 +216,7 @@ fin_comes_through_a_closed_window(void **state)
 static void
 rfc9293_3_6_1_time_wait_answers_a_repeated_fin_and_ends_after_a_minute(void **state)
 {
-	start();
+	script_open("mss 1000");
 	tcp_close(h->c);
 	expect(h, "F. 1:1 ack 1");
 	inject(h, "F. 1:1 ack 2");
@@ -404,7 +396,7 @@ the_oldest_time_wait_goes_when_there_is_no_room(void **state)
 static void
 an_orphan_in_fin_wait_2_goes_after_a_minute(void **state)
 {
-	start();
+	script_open("mss 1000");
 	tcp_close(h->c);
 	expect(h, "F. 1:1 ack 1");
 	inject(h, ". 1:1 ack 2");
@@ -418,7 +410,7 @@ an_orphan_in_fin_wait_2_goes_after_a_minute(void **state)
 static void
 an_orphan_that_becomes_one_in_fin_wait_2_goes_too(void **state)
 {
-	start();
+	script_open("mss 1000");
 	tcp_shutdown(h->c);
 	expect(h, "F. 1:1 ack 1");
 	inject(h, ". 1:1 ack 2");
@@ -432,7 +424,7 @@ an_orphan_that_becomes_one_in_fin_wait_2_goes_too(void **state)
 static void
 an_orphan_whose_peer_is_gone_gives_up_sooner(void **state)
 {
-	start();
+	script_open("mss 1000");
 	harness_write(h, 100);
 	tcp_close(h->c);
 	advance(h, 200000);

@@ -4,17 +4,9 @@
 #include "script.h"
 
 static void
-start(void)
-{
-	harness_start(h);
-	harness_accept(h, "mss 1460", 65535);
-	h->c->quick_acks = 0;
-}
-
-static void
 rfc5961_3_2_a_reset_counts_only_at_the_exact_sequence_number(void **state)
 {
-	start();
+	script_open("mss 1460");
 	inject(h, "R 2:2");
 	expect(h, ". 1:1 ack 1");
 	inject(h, "R 70000:70000");
@@ -29,7 +21,7 @@ rfc5961_3_2_a_reset_counts_only_at_the_exact_sequence_number(void **state)
 static void
 rfc5961_4_2_a_syn_in_a_connection_is_challenged(void **state)
 {
-	start();
+	script_open("mss 1460");
 	inject(h, "S 10:10");
 	expect(h, ". 1:1 ack 1");
 	advance(h, 600);
@@ -44,7 +36,7 @@ rfc5961_4_2_a_syn_in_a_connection_is_challenged(void **state)
 static void
 rfc5961_7_challenges_are_limited(void **state)
 {
-	start();
+	script_open("mss 1460");
 	for (int i = 0; i < 100; i++)
 		inject(h, "R 5:5");
 	expect(h, ". 1:1 ack 1");
@@ -58,7 +50,7 @@ rfc5961_7_challenges_are_limited(void **state)
 static void
 rfc5961_5_2_acks_of_what_was_never_sent_or_long_ago_are_not_believed(void **state)
 {
-	start();
+	script_open("mss 1460");
 	harness_write(h, 100);
 	expect(h, "P. 1:101 ack 1");
 	inject(h, "P. 1:11 ack 500");
@@ -78,9 +70,7 @@ rfc5961_5_2_acks_of_what_was_never_sent_or_long_ago_are_not_believed(void **stat
 static void
 rfc7323_5_3_old_timestamps_are_refused(void **state)
 {
-	harness_start(h);
-	harness_accept(h, "mss 1460,ts 1000:0", 65535);
-	h->c->quick_acks = 0;
+	script_open("mss 1460,ts 1000:0");
 	inject(h, "P. 1:11 ack 1 <ts 1000:0>");
 	assert_int_equal(harness_events(h), TCP_READABLE);
 	inject(h, "P. 11:21 ack 1 <ts 999:0>");
@@ -109,7 +99,7 @@ rfc7323_5_5_old_timestamps_are_believed_after_weeks_of_silence(void **state)
 static void
 nonsense_flags_and_options_are_dropped(void **state)
 {
-	start();
+	script_open("mss 1460");
 	inject(h, "SF. 1:1 ack 1");
 	inject(h, "SR. 1:1 ack 1");
 	inject(h, "FR. 1:1 ack 1");
@@ -151,7 +141,7 @@ rfc1191_3_fragmentation_needed_lowers_the_segments_and_sends_again(void **state)
 {
 	struct packet_quote q;
 
-	start();
+	script_open("mss 1460");
 	harness_write(h, 4000);
 	harness_discard(h);
 	q = quote(3, 4, 1, 1000);
@@ -178,7 +168,7 @@ rfc5927_4_1_an_icmp_error_about_what_is_not_in_flight_is_ignored(void **state)
 {
 	struct packet_quote q;
 
-	start();
+	script_open("mss 1460");
 	harness_write(h, 4000);
 	harness_discard(h);
 	q = quote(3, 4, 4001, 1000);
@@ -230,7 +220,7 @@ rfc8201_4_packet_too_big_of_ipv6_lowers_the_segments(void **state)
 
 	assert_int_equal(endpoint_parse(bytes_of_string("[2001:db8::1]:443"), 0, &h->local), 0);
 	assert_int_equal(endpoint_parse(bytes_of_string("[2001:db8::2]:5000"), 0, &h->remote), 0);
-	start();
+	script_open("mss 1460");
 	harness_write(h, 2000);
 	harness_discard(h);
 	q = quote(2, 0, 1, 1280);

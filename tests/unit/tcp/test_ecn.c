@@ -310,9 +310,7 @@ rfc3168_6_1_5_a_mark_outside_the_window_says_nothing(void **state)
 static void
 a_peer_that_has_not_agreed_is_not_echoed(void **state)
 {
-	harness_start(h);
-	harness_accept(h, OPTIONS, 65535);
-	h->c->quick_acks = 0;
+	script_open(OPTIONS);
 	inject(h, ". 1:1001 ack 1 ecn 3");
 	inject(h, ". 1001:2001 ack 1 ecn 3");
 	expect(h, ". 1:1 ack 2001");

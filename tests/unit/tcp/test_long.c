@@ -7,9 +7,7 @@ static int
 set_up(void **state)
 {
 	script_set_up(state);
-	harness_start(h);
-	harness_accept(h, "mss 1460", 65535);
-	h->c->quick_acks = 0;
+	script_open("mss 1460");
 	return 0;
 }
 

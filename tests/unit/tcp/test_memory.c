@@ -7,9 +7,7 @@
 static void
 start(void)
 {
-	harness_start(h);
-	harness_accept(h, "mss 1000", 65535);
-	h->c->quick_acks = 0;
+	script_open("mss 1000");
 }
 
 static void

@@ -15,9 +15,7 @@ set_up(void **state)
 static void
 start(const char *options, uint32_t bytes)
 {
-	harness_start(h);
-	harness_accept(h, options, 65535);
-	h->c->quick_acks = 0;
+	script_open(options);
 	h->c->congestion.window = 60000;
 	h->c->srtt_us = h->c->rtt_min_us = 100000;
 	h->c->rto_us = 300000;
