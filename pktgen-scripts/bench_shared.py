@@ -3,21 +3,36 @@
 import contextlib
 import itertools
 import json
-import os
 import re
 import resource
 import statistics
-import sys
 import tempfile
 import time
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-sys.dont_write_bytecode = True
-sys.path.insert(0, f"{ROOT}/tests/net")
+from bench_command import WEIR
+from weirtest import Balancer, Haproxy, core_seconds, run, wait_for
 
-from weirtest import Balancer, core_seconds, run, wait_for  # noqa: E402  (found through the line above)
+LOAD = "app/weir-load/weir-load"  # of the build directory
+BINARIES = {"nginx": "/usr/sbin/nginx", "haproxy": "/usr/sbin/haproxy"}
+# The heading of ratios().
+RATIOS = f"{'to nginx: req/s':>16} {'core':>6}"
 
-BINARIES = {"weir": f"{ROOT}/build/app/weir/weir", "nginx": "/usr/sbin/nginx", "haproxy": "/usr/sbin/haproxy"}
+
+def ratios(one, base):
+    """What `one` gives and takes as multiples of nginx's: the more, the better. Empty where that was not measured."""
+    if not base or not base.get("core_us"):
+        return f"{'':23}"
+    return f"{one['requests_per_second'] / base['requests_per_second']:>16.2f} {base['core_us'] / max(one['core_us'], 0.001):>6.2f}"
+
+
+@contextlib.contextmanager
+def pinned(arguments, topology, kind, configuration, prefix=(), **options):
+    """A balancer on core 0."""
+    make = Haproxy if kind == "haproxy" else Balancer
+    binary = f"{arguments.build}/{WEIR}" if kind == "weir" else BINARIES[kind]
+    with make(topology.balancer_namespace, configuration, client=topology.client, binary=binary,
+              prefix=[*prefix, "taskset", "-c", "0"], **options) as balancer:
+        yield balancer
 
 
 def milliseconds(text):
@@ -62,7 +77,7 @@ class Load:
     def run(self, *words, connections=None):
         with tempfile.NamedTemporaryFile("r", suffix=".json") as report:
             # Its start, too: that is a second's work.
-            command = [*self.arguments.prefix, "taskset", "-c", "1", self.arguments.load, "-c", connections or self.arguments.connections,
+            command = [*self.arguments.prefix, "taskset", "-c", "1", f"{self.arguments.build}/{LOAD}", "-c", connections or self.arguments.connections,
                        "-d", f"{self.arguments.milliseconds}ms", "--warmup", f"{self.arguments.warmup}ms", "--timeout", "20s", "--cpus", "1",
                        "--json", report.name, *self.words, *next(self.addresses), *words, self.url]
             done = self.namespace.run(*command, check=False, timeout=120 + self.arguments.milliseconds / 1000)
@@ -75,7 +90,7 @@ class Load:
         return {"requests_per_second": result["requests_per_second"], "answers": counters["answers"],
                 "gbit_per_second": result["bytes_per_second"] * 8 / 1e9, "seconds": result["seconds"],
                 "resumed": counters["resumed"] / max(counters["connected"], 1),
-                **{f"p{name}_us": marks[name] / 1000 for name in ("50", "99", "99.9")}, "errors": bad}
+                **{f"p{name}_us": marks[name] / 1000 for name in ("50", "99", "99.9")}, "errors": str(bad or "")}
 
     def measure(self, balancer, *words, **options):
         """Likewise, with the balancer's CPU per request. The warm-up's share is in both: it has the same requests."""
@@ -125,7 +140,7 @@ def receive_on_own_cores(topology):
 
 
 @contextlib.contextmanager
-def small_server(topology, binary, ports, prefix=()):
+def small_server(arguments, topology, ports, prefix=()):
     """A Weir on core 1 that makes small answers by itself; yields its endpoints. nginx on the kernel's TCP takes four times as long
     for one, and core 1 is full before the balancer is."""
     listens = " ".join(f"listen 10.0.2.11:{port};" for port in ports)
@@ -140,12 +155,13 @@ http {{
     server {{ {listens} return 200 "{'x' * 127}\\n"; }}
 }}
 """
-    with Balancer(topology.servers[0], config, ready=None, binary=binary, prefix=[*prefix, "taskset", "-c", "1"]) as server:
+    with Balancer(topology.servers[0], config, ready=None, binary=f"{arguments.build}/{WEIR}",
+                  prefix=[*prefix, "taskset", "-c", "1"]) as server:
         wait_for(lambda: "serves with" in server.error_log, 60, "the start of the server")
         yield (f"10.0.2.11:{port}" for port in ports)
 
 
-def prepared(topology, sizes):
+def prepared(topology, sizes, nice=None):
     """nginx as the server, on core 1, with /bytes/N of these sizes."""
     [server] = topology.nginx()
     for size in sizes:
@@ -153,6 +169,8 @@ def prepared(topology, sizes):
     workers = run("pgrep", "-P", server.process.pid).stdout.split()
     for pid in [server.process.pid, *workers]:
         run("taskset", "-cp", "1", pid)
+        if nice is not None:
+            run("renice", "-n", nice, "-p", pid)
     for namespace in (topology.client, topology.balancer_namespace):
         namespace.sysctl("net.ipv4.ip_local_port_range", "10240 65000")
         namespace.sysctl("net.ipv4.tcp_tw_reuse", "1")

@@ -72,7 +72,7 @@ def test_bench_tcp_measures_what_it_says(tmp_path):
 
 def test_bench_tls_measures_what_it_says(tmp_path):
     report = tmp_path / "report.json"
-    done = run(f"{SCRIPTS}/bench-tls", "--weir", BINARY, "--balancers", "weir", "--seconds", "1", "--warm-up", "0", "--rounds", "1",
+    done = run(f"{SCRIPTS}/bench-tls", "--build", BUILD, "--balancers", "weir", "--seconds", "1", "--warm-up", "0", "--rounds", "1",
                "--connections", "4", "--idle", "20", "--parts", "handshake,idle", "--handshakes", "full 1.2 rsa,resumed 1.3 ecdsa",
                "--json", str(report))
     assert done.returncode == 0, done.stdout + done.stderr
