@@ -82,6 +82,9 @@ stream {{
     server {{ listen 10.0.1.1:461 ssl; ssl_verify_client optional; return "$ssl_client_verify"; }}
     server {{ listen 10.0.1.1:462 ssl; ssl_verify_client optional_no_ca; return "$ssl_client_verify"; }}
     server {{ listen 10.0.1.1:463 ssl; ssl_verify_client on; ssl_crl {crl}; return "$ssl_client_verify"; }}
+    server {{ listen 10.0.1.1:464 ssl; ssl_verify_client on; ssl_verify_depth 0; return "$ssl_client_verify"; }}
+    server {{ listen 10.0.1.1:465 ssl; ssl_verify_client on; ssl_verify_depth 2; return "$ssl_client_verify"; }}
+    server {{ listen 10.0.1.1:466 ssl; ssl_verify_client on; ssl_trusted_certificate {between}; return "$ssl_client_verify"; }}
 }}
 """
 
@@ -277,7 +280,7 @@ def client_talks():
     """Name -> what is done."""
     talks = {f"port {port}, {client} in {version.name}": lambda web, port=port, client=client, version=version:
              secure(web, port, f"n{port}.test", f"/{client}", context=context_of(web, client, version))[0]
-             for port in (*range(450, 458), *range(460, 464)) for client in CLIENTS
+             for port in (*range(450, 458), *range(460, 467)) for client in CLIENTS
              for version in ((V1_2, V1_3) if port in (450, 460) else (V1_3,))}
     talks |= {f"the name {name!r}": lambda web, name=name: secure(web, 443, name)[:2] for name in NAMES}
     talks |= {f"{second} after {first} in {version.name}": lambda web, first=first, second=second, version=version:

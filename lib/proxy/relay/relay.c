@@ -62,13 +62,20 @@ write_log(struct proxy_relay *s)
 			(*f)->stream_log(s);
 }
 
+/* Of a session that the client has ended, or its silence: by what is missing. */
+static unsigned int
+status_of(const struct proxy_session *session)
+{
+	return session->expects_origin ? 400 : session->expects_tls ? 500 : 200;
+}
+
 void
 proxy_relay_gone(struct proxy_relay *s)
 {
 	struct proxy_worker *worker = s->worker;
 
 	if (!s->status)
-		s->status = s->session->expects_origin ? 400 : s->session->expects_tls ? 500 : 200;
+		s->status = status_of(s->session);
 	proxy_relay_release(s, UPSTREAM_ABANDONED, false);
 	write_log(s);
 	if (s->hello)
@@ -342,7 +349,7 @@ timed_out(struct proxy_client *client)
 				: s->state == PROXY_RELAY_PREREAD ? "prereading client data"
 								  : "proxying connection");
 	PROXY_COUNT(s->worker, CLIENT_TIMEOUT);
-	proxy_relay_end(s, session->expects_origin || session->expects_tls ? 400 : 200);
+	proxy_relay_end(s, status_of(session));
 }
 
 /* ---- log ---- */
