@@ -160,3 +160,9 @@ proxy_print_attempts(const struct proxy_attempt *ring, uint32_t count, uint32_t 
 	*value = bytes_of(out, len);
 	return kept > 0;
 }
+
+PROXY_GETTER(proxy_get_constant)
+{
+	*value = bytes_of_string(variable->data);
+	return true;
+}

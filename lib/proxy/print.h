@@ -48,30 +48,54 @@ enum proxy_attempt_part {
 bool proxy_print_attempts(const struct proxy_attempt *ring, uint32_t count, uint32_t max, enum proxy_attempt_part part,
 			  uint8_t *out, size_t size, struct bytes *value);
 
-/* ---- rows of both tables of variables: ROW(name, what of it is printed) ---- */
+/* ---- for both tables of variables ---- */
 
-#define PROXY_SESSION_VARIABLES(ROW)                                                                                   \
-	ROW("connection", SESSION_NUMBER), ROW("hostname", SESSION_HOSTNAME), ROW("msec", SESSION_MSEC),               \
-		ROW("pid", SESSION_PID), ROW("proxy_protocol_addr", SESSION_ORIGIN_ADDR),                              \
-		ROW("proxy_protocol_port", SESSION_ORIGIN_PORT),                                                       \
-		ROW("proxy_protocol_server_addr", SESSION_ORIGIN_SERVER_ADDR),                                         \
-		ROW("proxy_protocol_server_port", SESSION_ORIGIN_SERVER_PORT),                                         \
-		ROW("realip_remote_addr", SESSION_PEER_ADDR), ROW("realip_remote_port", SESSION_PEER_PORT),            \
-		ROW("server_addr", SESSION_SERVER_ADDR), ROW("server_port", SESSION_SERVER_PORT),                      \
-		ROW("time_iso8601", SESSION_TIME_ISO8601), ROW("time_local", SESSION_TIME_LOCAL)
+/* A getter, with the parameters that nearly all of them leave alone. */
+#define PROXY_GETTER(name)                                                                                             \
+	bool name(void *subject, const struct config_variable *variable, struct bytes suffix, uint8_t *scratch,        \
+		  size_t scratch_size, struct bytes *value)
 
-#define PROXY_TLS_VARIABLES(ROW)                                                                                       \
-	ROW("ssl_alpn_protocol", TLS_FACT_ALPN), ROW("ssl_cipher", TLS_FACT_CIPHER),                                   \
-		ROW("ssl_client_fingerprint", TLS_FACT_CLIENT_FINGERPRINT),                                            \
-		ROW("ssl_client_i_dn", TLS_FACT_CLIENT_ISSUER), ROW("ssl_client_s_dn", TLS_FACT_CLIENT_SUBJECT),       \
-		ROW("ssl_client_serial", TLS_FACT_CLIENT_SERIAL), ROW("ssl_client_v_end", TLS_FACT_CLIENT_END),        \
-		ROW("ssl_client_v_remain", TLS_FACT_CLIENT_REMAIN), ROW("ssl_client_v_start", TLS_FACT_CLIENT_START),  \
-		ROW("ssl_client_verify", TLS_FACT_CLIENT_VERIFY), ROW("ssl_curve", TLS_FACT_CURVE),                    \
-		ROW("ssl_protocol", TLS_FACT_PROTOCOL), ROW("ssl_server_name", TLS_FACT_SERVER_NAME),                  \
-		ROW("ssl_session_id", TLS_FACT_SESSION_ID), ROW("ssl_session_reused", TLS_FACT_SESSION_REUSED)
+/* The text that is the row's data. */
+PROXY_GETTER(proxy_get_constant);
 
-#define PROXY_ATTEMPT_VARIABLES(ROW)                                                                                   \
-	ROW("upstream_addr", ATTEMPT_ADDRESS), ROW("upstream_bytes_received", ATTEMPT_RECEIVED),                       \
-		ROW("upstream_bytes_sent", ATTEMPT_SENT), ROW("upstream_connect_time", ATTEMPT_CONNECT)
+#define PROXY_ROW(name, get, what)                                                                                     \
+	{                                                                                                              \
+		name, get, (const void *)(size_t)(what)                                                                \
+	}
+
+/* Rows that both have, each with a getter of its own for what the row names. */
+
+#define PROXY_SESSION_VARIABLES(get)                                                                                   \
+	PROXY_ROW("connection", get, SESSION_NUMBER), PROXY_ROW("hostname", get, SESSION_HOSTNAME),                    \
+		PROXY_ROW("msec", get, SESSION_MSEC), PROXY_ROW("pid", get, SESSION_PID),                              \
+		PROXY_ROW("proxy_protocol_addr", get, SESSION_ORIGIN_ADDR),                                            \
+		PROXY_ROW("proxy_protocol_port", get, SESSION_ORIGIN_PORT),                                            \
+		PROXY_ROW("proxy_protocol_server_addr", get, SESSION_ORIGIN_SERVER_ADDR),                              \
+		PROXY_ROW("proxy_protocol_server_port", get, SESSION_ORIGIN_SERVER_PORT),                              \
+		PROXY_ROW("realip_remote_addr", get, SESSION_PEER_ADDR),                                               \
+		PROXY_ROW("realip_remote_port", get, SESSION_PEER_PORT),                                               \
+		PROXY_ROW("server_addr", get, SESSION_SERVER_ADDR),                                                    \
+		PROXY_ROW("server_port", get, SESSION_SERVER_PORT),                                                    \
+		PROXY_ROW("time_iso8601", get, SESSION_TIME_ISO8601), PROXY_ROW("time_local", get, SESSION_TIME_LOCAL)
+
+#define PROXY_TLS_VARIABLES(get)                                                                                       \
+	PROXY_ROW("ssl_alpn_protocol", get, TLS_FACT_ALPN), PROXY_ROW("ssl_cipher", get, TLS_FACT_CIPHER),             \
+		PROXY_ROW("ssl_client_fingerprint", get, TLS_FACT_CLIENT_FINGERPRINT),                                 \
+		PROXY_ROW("ssl_client_i_dn", get, TLS_FACT_CLIENT_ISSUER),                                             \
+		PROXY_ROW("ssl_client_s_dn", get, TLS_FACT_CLIENT_SUBJECT),                                            \
+		PROXY_ROW("ssl_client_serial", get, TLS_FACT_CLIENT_SERIAL),                                           \
+		PROXY_ROW("ssl_client_v_end", get, TLS_FACT_CLIENT_END),                                               \
+		PROXY_ROW("ssl_client_v_remain", get, TLS_FACT_CLIENT_REMAIN),                                         \
+		PROXY_ROW("ssl_client_v_start", get, TLS_FACT_CLIENT_START),                                           \
+		PROXY_ROW("ssl_client_verify", get, TLS_FACT_CLIENT_VERIFY),                                           \
+		PROXY_ROW("ssl_curve", get, TLS_FACT_CURVE), PROXY_ROW("ssl_protocol", get, TLS_FACT_PROTOCOL),        \
+		PROXY_ROW("ssl_server_name", get, TLS_FACT_SERVER_NAME),                                               \
+		PROXY_ROW("ssl_session_id", get, TLS_FACT_SESSION_ID),                                                 \
+		PROXY_ROW("ssl_session_reused", get, TLS_FACT_SESSION_REUSED)
+
+#define PROXY_ATTEMPT_VARIABLES(get)                                                                                   \
+	PROXY_ROW("upstream_addr", get, ATTEMPT_ADDRESS), PROXY_ROW("upstream_bytes_received", get, ATTEMPT_RECEIVED), \
+		PROXY_ROW("upstream_bytes_sent", get, ATTEMPT_SENT),                                                   \
+		PROXY_ROW("upstream_connect_time", get, ATTEMPT_CONNECT)
 
 #endif

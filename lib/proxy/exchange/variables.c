@@ -5,10 +5,7 @@
 #include "proxy/print.h"
 #include "proxy/worker.h"
 
-/* A getter, with the parameters that nearly all of them leave alone. */
-#define GETTER(name)                                                                                                   \
-	static bool name(void *subject, const struct config_variable *variable, struct bytes suffix, uint8_t *scratch, \
-			 size_t scratch_size, struct bytes *value)
+#define GETTER(name) static PROXY_GETTER(name)
 #define EXCHANGE const struct proxy_exchange *x = subject
 
 /* ---- request ---- */
@@ -156,12 +153,6 @@ GETTER(get_request_length)
 
 	return proxy_print(scratch, scratch_size, value, "%lu",
 			   (unsigned long)((x->head_parsed ? x->head_len : x->head_copied) + x->request_content));
-}
-
-GETTER(get_constant)
-{
-	*value = bytes_of_string(variable->data);
-	return true;
 }
 
 /* The user of "Authorization: Basic BASE64(user:password)". */
@@ -398,43 +389,26 @@ capture(void *subject, unsigned int number, struct bytes *value)
 	return true;
 }
 
-#define SLICE(member) (const void *)offsetof(struct proxy_exchange, member)
-#define FIELD(id) (const void *)(size_t)HTTP_FIELD_##id
-
-#define FACT(fact) (const void *)(size_t)(fact)
-#define SESSION_ROW(name, fact)                                                                                        \
-	{                                                                                                              \
-		name, get_of_session, FACT(fact)                                                                       \
-	}
-#define TLS_ROW(name, fact)                                                                                            \
-	{                                                                                                              \
-		name, get_tls, FACT(fact)                                                                              \
-	}
-#define UPSTREAM_ROW(name, part)                                                                                       \
-	{                                                                                                              \
-		name, get_upstream, FACT(part)                                                                         \
-	}
-
 static const struct config_variable variables[] = {
-	PROXY_SESSION_VARIABLES(SESSION_ROW),
-	PROXY_TLS_VARIABLES(TLS_ROW),
-	PROXY_ATTEMPT_VARIABLES(UPSTREAM_ROW),
+	PROXY_SESSION_VARIABLES(get_of_session),
+	PROXY_TLS_VARIABLES(get_tls),
+	PROXY_ATTEMPT_VARIABLES(get_upstream),
 	{ "arg_", get_argument },
 	{ "args", get_args },
 	{ "binary_remote_addr", get_binary_remote_addr },
 	{ "body_bytes_sent", get_body_bytes_sent },
 	{ "bytes_sent", get_bytes_sent },
 	{ "connection_requests", get_connection_requests },
-	{ "content_length", get_known_field, FIELD(CONTENT_LENGTH) },
-	{ "content_type", get_known_field, FIELD(CONTENT_TYPE) },
+	PROXY_ROW("content_length", get_known_field, HTTP_FIELD_CONTENT_LENGTH),
+	PROXY_ROW("content_type", get_known_field, HTTP_FIELD_CONTENT_TYPE),
 	{ "cookie_", get_cookie },
-	{ "document_uri", get_slice, SLICE(uri) },
+	PROXY_ROW("document_uri", get_slice, offsetof(struct proxy_exchange, uri)),
 	{ "host", get_host },
 	{ "http2", get_http2 },
 	{ "http_", get_http },
 	{ "https", get_https },
 	{ "is_args", get_is_args },
-	{ "pipe", get_constant, "." },
+	{ "pipe", proxy_get_constant, "." },
 	{ "proxy_add_x_forwarded_for", get_forwarded_for },
 	{ "proxy_host", get_proxy_host },
 	{ "proxy_port", get_proxy_port },
@@ -442,25 +416,25 @@ static const struct config_variable variables[] = {
 	{ "remote_addr", get_remote_addr },
 	{ "remote_port", get_remote_port },
 	{ "remote_user", get_remote_user },
-	{ "request", get_slice, SLICE(request.start_line) },
+	PROXY_ROW("request", get_slice, offsetof(struct proxy_exchange, request.start_line)),
 	{ "request_length", get_request_length },
-	{ "request_method", get_slice, SLICE(request.method_text) },
+	PROXY_ROW("request_method", get_slice, offsetof(struct proxy_exchange, request.method_text)),
 	{ "request_time", get_request_time },
-	{ "request_uri", get_slice, SLICE(request.target) },
+	PROXY_ROW("request_uri", get_slice, offsetof(struct proxy_exchange, request.target)),
 	{ "scheme", get_scheme },
 	{ "server_name", get_server_name },
 	{ "server_protocol", get_protocol },
-	{ "ssl_client_cert", get_tls, FACT(TLS_FACT_CLIENT_CERTIFICATE) },
-	{ "ssl_client_escaped_cert", get_tls, FACT(TLS_FACT_CLIENT_CERTIFICATE_ESCAPED) },
-	{ "ssl_client_raw_cert", get_tls, FACT(TLS_FACT_CLIENT_CERTIFICATE_RAW) },
-	{ "ssl_early_data", get_tls, FACT(TLS_FACT_EARLY_DATA) },
+	PROXY_ROW("ssl_client_cert", get_tls, TLS_FACT_CLIENT_CERTIFICATE),
+	PROXY_ROW("ssl_client_escaped_cert", get_tls, TLS_FACT_CLIENT_CERTIFICATE_ESCAPED),
+	PROXY_ROW("ssl_client_raw_cert", get_tls, TLS_FACT_CLIENT_CERTIFICATE_RAW),
+	PROXY_ROW("ssl_early_data", get_tls, TLS_FACT_EARLY_DATA),
 	{ "status", get_status },
 	{ "tcpinfo_rtt", get_rtt },
-	{ "upstream_header_time", get_upstream, FACT(ATTEMPT_HEADER) },
+	PROXY_ROW("upstream_header_time", get_upstream, ATTEMPT_HEADER),
 	{ "upstream_http_", get_upstream_http },
-	{ "upstream_response_time", get_upstream, FACT(ATTEMPT_RESPONSE) },
-	{ "upstream_status", get_upstream, FACT(ATTEMPT_STATUS) },
-	{ "uri", get_slice, SLICE(uri) },
+	PROXY_ROW("upstream_response_time", get_upstream, ATTEMPT_RESPONSE),
+	PROXY_ROW("upstream_status", get_upstream, ATTEMPT_STATUS),
+	PROXY_ROW("uri", get_slice, offsetof(struct proxy_exchange, uri)),
 	{ 0 },
 };
 

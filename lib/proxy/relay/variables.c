@@ -5,10 +5,7 @@
 #include "proxy/relay/relay.h"
 #include "proxy/worker.h"
 
-/* A getter, with the parameters that nearly all of them leave alone. */
-#define GETTER(name)                                                                                                   \
-	static bool name(void *subject, const struct config_variable *variable, struct bytes suffix, uint8_t *scratch, \
-			 size_t scratch_size, struct bytes *value)
+#define GETTER(name) static PROXY_GETTER(name)
 #define STREAM const struct proxy_relay *s = subject
 #define OUT scratch, scratch_size, value
 
@@ -43,12 +40,6 @@ GETTER(get_remote_port)
 	STREAM;
 
 	return proxy_print(scratch, scratch_size, value, "%u", ntohs(s->remote.port_be));
-}
-
-GETTER(get_constant)
-{
-	*value = bytes_of_string(variable->data);
-	return true;
 }
 
 /* ---- TLS ---- */
@@ -136,28 +127,14 @@ GETTER(get_upstream)
 				    (enum proxy_attempt_part)(size_t)variable->data, OUT);
 }
 
-#define FACT(fact) (const void *)(size_t)(fact)
-#define SESSION_ROW(name, fact)                                                                                        \
-	{                                                                                                              \
-		name, get_of_session, FACT(fact)                                                                       \
-	}
-#define TLS_ROW(name, fact)                                                                                            \
-	{                                                                                                              \
-		name, get_tls, FACT(fact)                                                                              \
-	}
-#define UPSTREAM_ROW(name, part)                                                                                       \
-	{                                                                                                              \
-		name, get_upstream, FACT(part)                                                                         \
-	}
-
 static const struct config_variable variables[] = {
-	PROXY_SESSION_VARIABLES(SESSION_ROW),
-	PROXY_TLS_VARIABLES(TLS_ROW),
-	PROXY_ATTEMPT_VARIABLES(UPSTREAM_ROW),
+	PROXY_SESSION_VARIABLES(get_of_session),
+	PROXY_TLS_VARIABLES(get_tls),
+	PROXY_ATTEMPT_VARIABLES(get_upstream),
 	{ "binary_remote_addr", get_binary_remote_addr },
 	{ "bytes_received", get_bytes_received },
 	{ "bytes_sent", get_bytes_sent },
-	{ "protocol", get_constant, "TCP" },
+	{ "protocol", proxy_get_constant, "TCP" },
 	{ "remote_addr", get_remote_addr },
 	{ "remote_port", get_remote_port },
 	{ "session_time", get_session_time },
@@ -165,8 +142,8 @@ static const struct config_variable variables[] = {
 	{ "ssl_preread_protocol", get_preread_protocol },
 	{ "ssl_preread_server_name", get_preread_name },
 	{ "status", get_status },
-	{ "upstream_first_byte_time", get_upstream, FACT(ATTEMPT_HEADER) },
-	{ "upstream_session_time", get_upstream, FACT(ATTEMPT_RESPONSE) },
+	PROXY_ROW("upstream_first_byte_time", get_upstream, ATTEMPT_HEADER),
+	PROXY_ROW("upstream_session_time", get_upstream, ATTEMPT_RESPONSE),
 	{ 0 },
 };
 
