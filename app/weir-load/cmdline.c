@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/bytes.h"
+#include "config/config.h"
 
 #define CONNECTIONS_MAX 1000000
 #define BODY_MAX (64 << 20)
@@ -462,18 +463,6 @@ cmdline_parse(struct cmdline *cmdline, int argc, char **argv)
 
 /* ---- what it stands for ---- */
 
-static void
-print_quoted(FILE *out, const char *word)
-{
-	fputc('"', out);
-	for (; *word; word++) {
-		if (*word == '"' || *word == '\\')
-			fputc('\\', out);
-		fputc(*word, out);
-	}
-	fputc('"', out);
-}
-
 /* nginx's masks: the lowest CPU at the right. */
 static void
 print_cpus(FILE *out, const struct cmdline *cmdline)
@@ -501,16 +490,16 @@ static void
 print_interface(FILE *out, const struct cmdline_interface *interface)
 {
 	fputs("interface ", out);
-	print_quoted(out, interface->name);
+	config_print_word(out, interface->name);
 	fputs(" {\n", out);
 	for (size_t i = 0; i < interface->address_count; i++) {
 		fputs("\taddress ", out);
-		print_quoted(out, interface->addresses[i]);
+		config_print_word(out, interface->addresses[i]);
 		fputs(";\n", out);
 	}
 	if (interface->twin) {
 		fputs("\ttwin ", out);
-		print_quoted(out, interface->twin);
+		config_print_word(out, interface->twin);
 		fputs(";\n", out);
 	}
 	fputs("}\n", out);

@@ -3,27 +3,11 @@
 #include <string.h>
 
 #include "balance/balance.h"
+#include "config/config.h"
 #include "weir/cmdline_internal.h"
 
 /* It works with servers that know nothing of it. */
 #define FORWARD_DEFAULT "full_nat"
-
-/* A word of the configuration, in quotes where it needs them. */
-static void
-print_word(FILE *out, const char *word)
-{
-	if (*word && !strpbrk(word, " \t\r\n;{}\"'\\#")) {
-		fputs(word, out);
-		return;
-	}
-	fputc('"', out);
-	for (; *word; word++) {
-		if (*word == '"' || *word == '\\')
-			fputc('\\', out);
-		fputc(*word, out);
-	}
-	fputc('"', out);
-}
 
 /* An argument as a shell takes it. A comment ends with its line, so control characters are not shown. */
 static void
@@ -84,13 +68,13 @@ print_main(FILE *out, const struct cmdline_options *options, const char *error_l
 	fputs("daemon off;\n", out);
 	print_workers(out, options);
 	fputs("error_log ", out);
-	print_word(out, error_log ? error_log : "stderr");
+	config_print_word(out, error_log ? error_log : "stderr");
 	fputs(" notice;\n\n", out);
 	if (options->interface_count == 0)
 		fputs("# No interface: those that carry the addresses of the listeners.\n\n", out);
 	for (size_t i = 0; i < options->interface_count; i++) {
 		fputs("interface ", out);
-		print_word(out, options->interfaces[i]);
+		config_print_word(out, options->interfaces[i]);
 		fputs(" {\n}\n\n", out);
 	}
 	fputs("events {\n}\n\n", out);
@@ -116,9 +100,9 @@ print_certificates(FILE *out, const struct cmdline_options *options)
 {
 	for (size_t i = 0; i < options->certificate_count; i++) {
 		fputs("\t\tssl_certificate ", out);
-		print_word(out, options->certificates[i]);
+		config_print_word(out, options->certificates[i]);
 		fputs(";\n\t\tssl_certificate_key ", out);
-		print_word(out, options->keys[i]);
+		config_print_word(out, options->keys[i]);
 		fputs(";\n", out);
 	}
 }
@@ -141,7 +125,7 @@ static void
 print_http(FILE *out, const struct cmdline_options *options)
 {
 	fputs("http {\n\taccess_log ", out);
-	print_word(out, options->access_log ? options->access_log : "off");
+	config_print_word(out, options->access_log ? options->access_log : "off");
 	fputs(";\n\n\tupstream backend {\n", out);
 	if (options->balance && *options->balance)
 		fprintf(out, "\t\t%s;\n", options->balance);

@@ -438,10 +438,9 @@ parse_mac(struct bytes text, uint8_t mac[6])
 	if (text.len != 17)
 		return false;
 	for (size_t i = 0; i < text.len; i++) {
-		uint8_t c = byte_lower(text.data[i]);
-		int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+		int digit = byte_hex(text.data[i]);
 
-		if (i % 3 == 2 ? c != ':' : digit < 0)
+		if (i % 3 == 2 ? text.data[i] != ':' : digit < 0)
 			return false;
 		if (i % 3 < 2)
 			mac[i / 3] = (uint8_t)(mac[i / 3] << 4 | digit);

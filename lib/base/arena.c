@@ -113,6 +113,12 @@ arena_copy(struct arena *arena, struct bytes source)
 	return bytes_of(copy, source.len);
 }
 
+struct bytes
+arena_copy_lower(struct arena *arena, struct bytes source)
+{
+	return bytes_lower(source, arena_alloc(arena, source.len + 1));
+}
+
 char *
 arena_printf(struct arena *arena, const char *format, ...)
 {

@@ -20,6 +20,8 @@ void arena_free(struct arena *arena);
 void *arena_alloc(struct arena *arena, size_t size);
 /* The copy is zero-terminated behind its length, so it can go to C functions too. */
 struct bytes arena_copy(struct arena *arena, struct bytes source);
+/* In lower case. */
+struct bytes arena_copy_lower(struct arena *arena, struct bytes source);
 char *arena_printf(struct arena *arena, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Something outside the arena (a file, a regular expression) that must be released with it. */

@@ -53,6 +53,25 @@ byte_lower(uint8_t c)
 	return c >= 'A' && c <= 'Z' ? (uint8_t)(c | 0x20) : c;
 }
 
+/* Into `out`, which has room for as many bytes and may be where they are; returns them there. */
+static inline struct bytes
+bytes_lower(struct bytes text, uint8_t *out)
+{
+	for (size_t i = 0; i < text.len; i++)
+		out[i] = byte_lower(text.data[i]);
+	return bytes_of(out, text.len);
+}
+
+/* What a hexadecimal digit stands for; -1: it is none. */
+static inline int
+byte_hex(uint8_t c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c = byte_lower(c);
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
 static inline bool
 bytes_equal_ignoring_case(struct bytes a, struct bytes b)
 {

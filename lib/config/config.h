@@ -21,6 +21,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "base/arena.h"
 #include "base/bytes.h"
@@ -165,6 +166,9 @@ int config_fail_at(struct config *config, const char *file, unsigned int line, c
 void config_warn(struct config_directive_call *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void config_warn_at(struct config *config, const char *file, unsigned int line, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
+
+/* A word as a configuration has it: in quotes where it needs them. */
+void config_print_word(FILE *out, const char *word);
 
 /* ---- ready-made setters: field at directive->offset; each refuses a second use with `"NAME" directive is duplicate` ---- */
 

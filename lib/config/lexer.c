@@ -211,3 +211,19 @@ config_lexer_next(struct config_lexer *lexer)
 			return CONFIG_STATEMENT_ERROR;
 	}
 }
+
+void
+config_print_word(FILE *out, const char *word)
+{
+	if (*word && !strpbrk(word, " \t\r\n;{}\"'\\#")) {
+		fputs(word, out);
+		return;
+	}
+	fputc('"', out);
+	for (; *word; word++) {
+		if (*word == '"' || *word == '\\')
+			fputc('\\', out);
+		fputc(*word, out);
+	}
+	fputc('"', out);
+}

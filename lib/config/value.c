@@ -26,11 +26,9 @@ variable_refer(struct config_directive_call *call, struct bytes written, struct 
 {
 	struct config *config = call->config;
 	enum config_context space = config_variable_space(call);
-	struct bytes name = arena_copy(config->arena, written);
+	struct bytes name = arena_copy_lower(config->arena, written);
 	struct config_variable_use *use;
 
-	for (size_t i = 0; i < name.len; i++)
-		((uint8_t *)(uintptr_t)name.data)[i] = byte_lower(name.data[i]);
 	part->variable = config_variable_find(config, space, name, &part->text);
 	if (part->variable)
 		return;

@@ -97,16 +97,6 @@ config_variable_find(const struct config *config, enum config_context space, str
 	return local ? &local->variable : program_find(space, name, suffix);
 }
 
-static struct bytes
-lower_copy(struct arena *arena, struct bytes name)
-{
-	struct bytes copy = arena_copy(arena, name);
-
-	for (size_t i = 0; i < copy.len; i++)
-		((uint8_t *)(uintptr_t)copy.data)[i] = byte_lower(copy.data[i]);
-	return copy;
-}
-
 static bool
 program_owns(enum config_context space, struct bytes name)
 {
@@ -132,7 +122,7 @@ int
 config_variable_add(struct config_directive_call *call, const struct config_variable *variable)
 {
 	struct config *config = call->config;
-	struct bytes name = lower_copy(config->arena, bytes_of_string(variable->name));
+	struct bytes name = arena_copy_lower(config->arena, bytes_of_string(variable->name));
 	enum config_context space = config_variable_space(call);
 	struct config_local_variable *local = local_find(config, space, name);
 
@@ -182,7 +172,7 @@ config_variable_add_capture(struct config_directive_call *call, struct bytes nam
 		return config_fail(call, "more than %d names of groups in regular expressions",
 				   CONFIG_NAMED_CAPTURES_MAX);
 	*slot = config->named_captures;
-	name = lower_copy(config->arena, name);
+	name = arena_copy_lower(config->arena, name);
 	variable.name = (const char *)name.data;
 	variable.data = (const void *)(uintptr_t)*slot;
 	if (config_variable_add(call, &variable) < 0)

@@ -54,19 +54,10 @@ is_control(uint8_t c)
 	return (c < 0x20 && c != '\t') || c == 0x7f;
 }
 
-static int
-hex_value(uint8_t c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = byte_lower(c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static enum body_state
 size_byte(struct http1_body *body, uint8_t c)
 {
-	int digit = hex_value(c);
+	int digit = byte_hex(c);
 
 	if (digit >= 0) {
 		if (body->size_digits == SIZE_DIGITS_MAX)

@@ -28,8 +28,7 @@ next_line(struct bytes *text, uint64_t left_out, nghttp2_nv *nv, size_t *count)
 	if (!line.len || left_out >> http_field_identify(line) & 1)
 		return true;
 	name = (uint8_t *)(uintptr_t)line.data;
-	for (size_t i = 0; i < line.len; i++)
-		name[i] = byte_lower(name[i]);
+	bytes_lower(line, name);
 	nv[(*count)++] =
 		(nghttp2_nv){ name, (uint8_t *)(uintptr_t)value.data, line.len, value.len, NGHTTP2_NV_FLAG_NONE };
 	return true;

@@ -77,20 +77,11 @@ append_slash(struct path_writer *w)
 	return true;
 }
 
-static int
-hex_value(uint8_t c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = byte_lower(c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* The byte that %XX at text[0..3) stands for; -1 when it is none that may be in a path. */
 static int
 decode_escape(const uint8_t *text, size_t len)
 {
-	int high = len >= 3 ? hex_value(text[1]) : -1, low = len >= 3 ? hex_value(text[2]) : -1;
+	int high = len >= 3 ? byte_hex(text[1]) : -1, low = len >= 3 ? byte_hex(text[2]) : -1;
 
 	if (high < 0 || low < 0 || (high == 0 && low == 0))
 		return -1;

@@ -62,14 +62,6 @@ set_down(struct upstream_server *server, struct bytes value)
 	return server->down = true;
 }
 
-static int
-digit_of(uint8_t c)
-{
-	uint8_t lower = byte_lower(c);
-
-	return c >= '0' && c <= '9' ? c - '0' : lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
 /* Whole octets in hexadecimal. */
 static bool
 set_quic_id(struct upstream_server *server, struct bytes value)
@@ -78,7 +70,7 @@ set_quic_id(struct upstream_server *server, struct bytes value)
 		return false;
 	server->quic_id = 0;
 	for (size_t i = 0; i < value.len; i++) {
-		int digit = digit_of(value.data[i]);
+		int digit = byte_hex(value.data[i]);
 
 		if (digit < 0)
 			return false;

@@ -51,9 +51,7 @@ row_for(const struct map *map, void *subject)
 
 	if (len == SIZE_MAX)
 		return map->fallback;
-	for (size_t i = 0; i < len; i++)
-		lower[i] = byte_lower(source[i]);
-	return find_row(map, bytes_of(source, len), bytes_of(lower, len));
+	return find_row(map, bytes_of(source, len), bytes_lower(bytes_of(source, len), lower));
 }
 
 static bool
@@ -102,16 +100,6 @@ open_map(struct config_directive_call *call)
 	return 0;
 }
 
-static struct bytes
-lower_copy(struct arena *arena, struct bytes text)
-{
-	struct bytes copy = arena_copy(arena, text);
-
-	for (size_t i = 0; i < copy.len; i++)
-		((uint8_t *)(uintptr_t)copy.data)[i] = byte_lower(copy.data[i]);
-	return copy;
-}
-
 static int
 set_regex(struct config_directive_call *call, struct proxy_map_row *row, struct bytes pattern)
 {
@@ -158,8 +146,8 @@ add_row(struct config_directive_call *call, struct map *map, struct bytes key, s
 			return -EINVAL;
 		map->regex_count++;
 	} else if (!is_default) {
-		row->key = lower_copy(config_arena(call->config),
-				      key.len && key.data[0] == '\\' ? bytes_from(key, 1) : key);
+		row->key = arena_copy_lower(config_arena(call->config),
+					    key.len && key.data[0] == '\\' ? bytes_from(key, 1) : key);
 	}
 	if (is_default)
 		map->fallback = row;

@@ -25,14 +25,6 @@ proxy_types_new(struct arena *arena)
 	return types;
 }
 
-static struct bytes
-lower(struct bytes text, uint8_t out[EXTENSION_MAX])
-{
-	for (size_t i = 0; i < text.len; i++)
-		out[i] = byte_lower(text.data[i]);
-	return bytes_of(out, text.len);
-}
-
 static struct type_row **
 find(const struct proxy_types *types, struct bytes extension)
 {
@@ -51,7 +43,7 @@ proxy_types_add(struct proxy_types *types, struct bytes extension, struct bytes 
 
 	if (extension.len > EXTENSION_MAX)
 		return;
-	extension = lower(extension, buffer);
+	extension = bytes_lower(extension, buffer);
 	row = find(types, extension);
 	if (!*row) {
 		*row = arena_alloc(types->arena, sizeof(**row));
@@ -71,7 +63,7 @@ proxy_types_of(const struct proxy_types *types, struct bytes path, struct bytes 
 			continue;
 		if (path.len - i - 1 > EXTENSION_MAX)
 			return fallback;
-		row = *find(types, lower(bytes_from(path, i + 1), buffer));
+		row = *find(types, bytes_lower(bytes_from(path, i + 1), buffer));
 		return row ? row->type : fallback;
 	}
 	return fallback;

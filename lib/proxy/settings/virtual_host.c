@@ -16,16 +16,6 @@ struct proxy_name_table {
 	uint32_t regex_count;
 };
 
-static struct bytes
-lower_copy(struct arena *arena, struct bytes text)
-{
-	struct bytes copy = arena_copy(arena, text);
-
-	for (size_t i = 0; i < copy.len; i++)
-		((uint8_t *)(uintptr_t)copy.data)[i] = byte_lower(copy.data[i]);
-	return copy;
-}
-
 int
 proxy_name_add(struct config_directive_call *call, struct proxy_server *server, struct bytes text)
 {
@@ -56,8 +46,8 @@ proxy_name_add(struct config_directive_call *call, struct proxy_server *server, 
 	}
 	if (name->kind != PROXY_NAME_REGEX && bytes_index(rest, '*') >= 0)
 		return config_fail(call, "invalid server name or wildcard \"%s\"", (const char *)text.data);
-	name->written = name->kind == PROXY_NAME_REGEX ? arena_copy(arena, text) : lower_copy(arena, text);
-	name->text = name->kind == PROXY_NAME_REGEX ? arena_copy(arena, rest) : lower_copy(arena, rest);
+	name->written = name->kind == PROXY_NAME_REGEX ? arena_copy(arena, text) : arena_copy_lower(arena, text);
+	name->text = name->kind == PROXY_NAME_REGEX ? arena_copy(arena, rest) : arena_copy_lower(arena, rest);
 	while (*last)
 		last = &(*last)->next;
 	*last = name;

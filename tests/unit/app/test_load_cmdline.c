@@ -171,7 +171,7 @@ test_the_configuration_that_it_stands_for(void **state)
 	assert_int_equal(len, strlen(text));
 	assert_string_equal(text, "worker_processes 2;\nworker_poll busy;\nworker_cpu_affinity 1 100;\n"
 				  "events {\n\tworker_connections 5;\n}\ninterface \"vdev:a\\\"b\" {\n"
-				  "\taddress \"10.0.0.2/24\";\n\ttwin \"w\";\n}\n");
+				  "\taddress 10.0.0.2/24;\n\ttwin w;\n}\n");
 	assert_int_equal(cmdline_configuration(&cmdline, text, 20), 20);
 }
 
@@ -189,9 +189,9 @@ test_a_server_of_its_own_has_connections_and_interfaces_too(void **state)
 	cmdline_configuration(&cmdline, text, sizeof(text));
 	assert_string_equal(text,
 			    "worker_processes 1;\nworker_poll adaptive;\nevents {\n\tworker_connections 1042;\n}\n"
-			    "interface \"a\" {\n\taddress \"10.0.0.2/24\";\n}\n"
-			    "interface \"b\" {\n\taddress \"10.0.1.2/24\";\n\taddress \"fd00::2/64\";\n"
-			    "\ttwin \"w\";\n}\n");
+			    "interface a {\n\taddress 10.0.0.2/24;\n}\n"
+			    "interface b {\n\taddress 10.0.1.2/24;\n\taddress fd00::2/64;\n"
+			    "\ttwin w;\n}\n");
 }
 
 static void

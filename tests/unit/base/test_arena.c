@@ -36,6 +36,7 @@ copies_and_texts_are_terminated(void **state)
 	assert_int_equal(copy.len, 3);
 	assert_string_equal((const char *)copy.data, "abc");
 	assert_string_equal((const char *)arena_copy(arena, bytes_of(NULL, 0)).data, "");
+	assert_string_equal((const char *)arena_copy_lower(arena, bytes_of_string("aBc-Z")).data, "abc-z");
 	assert_string_equal(arena_printf(arena, "%s:%d", "x", 42), "x:42");
 	arena_free(arena);
 }

@@ -88,6 +88,29 @@ words_lose_their_quotes_and_known_escapes_alone(void **state)
 }
 
 static void
+a_printed_word_is_read_as_it_was(void **state)
+{
+	static const char *const words[] = {
+		"plain:[::1]$x", "", "two words", "a;b", "{}", "#", "\"'\\", "\\n", "\t\n"
+	};
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		const struct sample_main *main_settings;
+		char text[128] = "events {} pid ";
+		FILE *out = fmemopen(text, sizeof(text), "a");
+		struct config *config;
+
+		config_print_word(out, words[i]);
+		fputc(';', out);
+		fclose(out);
+		config = parse_well(text);
+		main_settings = config_settings(config_root(config), &sample_main_module);
+		assert_string_equal((const char *)main_settings->pid.data, words[i]);
+		config_free(config);
+	}
+}
+
+static void
 an_empty_word_is_a_word(void **state)
 {
 	struct config *config = parse_well("events {} pid \"\";");
@@ -393,6 +416,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(words_lose_their_quotes_and_known_escapes_alone),
+		cmocka_unit_test(a_printed_word_is_read_as_it_was),
 		cmocka_unit_test(an_empty_word_is_a_word),
 		cmocka_unit_test(scopes_keep_order_words_and_place),
 		cmocka_unit_test(settings_exist_only_where_their_module_lives),
