@@ -39,8 +39,8 @@ void proxy_generation_each_server(const struct proxy_generation *generation,
 /* True when no worker holds it any more: then control may free it (after qsbr_synchronize()). */
 bool proxy_generation_unused(const struct proxy_generation *generation);
 
-/* What a generation's groups are with the weights that the operator has given (`of_stream` NULL: none there): freed before the generation, when every
- * worker has adopted others, or it is unused. NULL when memory is short. */
+/* What a generation's groups are with the weights that the operator has given (`of_stream` NULL: none there): freed before the
+ * generation, when every worker has adopted others, or it is unused. NULL when memory is short. */
 struct proxy_plans *proxy_plans_new(const struct proxy_generation *generation, const struct upstream_weights *of_http,
 				    const struct upstream_weights *of_stream);
 void proxy_plans_free(struct proxy_plans *plans);

@@ -56,7 +56,8 @@ void loop_source_remove(struct loop *loop, void *context);
 /* From a poll of the loop itself: the sources of this context announce their work from now on, or do not. */
 void loop_source_blind(struct loop *loop, const void *context, bool blind);
 
-/* Runs until loop_stop(), with the messages posted before it done. qsbr_init() must have counted this worker. Each round: messages, every source once, then a quiescent state (run/qsbr.h). */
+/* Runs until loop_stop(), with the messages posted before it done. qsbr_init() must have counted this worker. Each round:
+ * messages, every source once, then a quiescent state (run/qsbr.h). */
 void loop_run(struct loop *loop);
 
 /* Any thread. */

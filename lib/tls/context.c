@@ -213,8 +213,8 @@ set_tickets(struct config *config, const struct tls_settings *settings, struct t
 		SSL_CTX_set_options(context->ssl, SSL_OP_NO_TICKET);
 	if (settings->ticket_keys.count && tls_ticket_keys_load(config, &settings->ticket_keys, &context->keys) < 0)
 		return -EINVAL;
-	/* TLS 1.3: each is 0.18 million of the three million instructions of a handshake. A client with several connections gets one with each, and one is
-	 * enough for the next; none where nothing would be resumed with it. */
+	/* TLS 1.3: each is 0.18 million of the three million instructions of a handshake. A client with several connections gets
+	 * one with each, and one is enough for the next; none where nothing would be resumed with it. */
 	SSL_CTX_set_num_tickets(context->ssl, settings->session_tickets || context->cache);
 	tls_tickets_lifetime((uint64_t)settings->session_timeout_s);
 	SSL_CTX_set_tlsext_ticket_key_evp_cb(context->ssl, ticket_callback);

@@ -2,8 +2,8 @@
  * The client's side of an exchange: where its request comes from, and where the answer goes.
  *
  * With HTTP/1 a session is the client of one exchange at a time (session.c), with HTTP/2 each stream is one (stream.c). The
- * rest of an exchange (phases, filters, variables, servers, logs) asks a client what follows, and never how it speaks. What is about the connection below
- * (addresses, TLS, its number) is the session's.
+ * rest of an exchange (phases, filters, variables, servers, logs) asks a client what follows, and never how it speaks. What is
+ * about the connection below (addresses, TLS, its number) is the session's.
  *
  * A client outlives its exchange, and is there until the end of the step (proxy_sessions_reap()): whoever has made a call
  * that may end the exchange asks `client->exchange == x` before going on.

@@ -1,8 +1,8 @@
 /*
  * The server's side of an exchange: where its request goes on to, and where the answer comes from.
  *
- * With HTTP/1 a link has one call at a time (call_h1.c), with HTTP/2 any number (call_h2.c). The rest of an exchange asks a call what follows, and never how it
- * speaks; client.h is the same for the other side.
+ * With HTTP/1 a link has one call at a time (call_h1.c), with HTTP/2 any number (call_h2.c). The rest of an exchange asks a call
+ * what follows, and never how it speaks; client.h is the same for the other side.
  *
  * A call belongs to its exchange from the moment that it is opened until release(), which may leave something to be sent
  * behind it. Whoever has made a call that may end the exchange, or its attempt, asks `client->exchange == x` and
