@@ -4,6 +4,7 @@
 #define LONG_RUN 192
 
 #ifdef __x86_64__
+#define INTRINSICS_OF_LATER_CPUS
 #include <immintrin.h>
 
 /* 64 bytes a turn: each 32-bit word is widened by zeros and added in a lane of its own. */
