@@ -106,7 +106,7 @@ def at_once(function, items, places=os.cpu_count()):
 def build(sanitized=False):
     """Through app/setup.sh, as app/demo does it. A build that fails is the stage's failure."""
     script = 'ROOT=$1; . "$ROOT/app/setup.sh"; shift; setup_build "$@"'
-    what = ["build-sanitized", *SANITIZED_PROGRAMS, "--", *CLANG_BUILD] if sanitized else ["build"]
+    what = ["build-sanitized", *SANITIZED_PROGRAMS, "--", *CLANG_BUILD] if sanitized else ["build", "programs"]
     done = call("bash", "-c", script, "setup", ROOT, *what, env={**os.environ, "CC": "clang" if sanitized else "gcc"})
     if done.returncode != 0:
         say(done.stdout)
