@@ -20,7 +20,7 @@ client_expired(void *owner, struct timer *timer, uint64_t now_ns)
 {
 	struct proxy_client *client = container_of(timer, struct proxy_client, timeout.timer);
 
-	if (timer_deadline_met(client->session->worker->client_timers, &client->timeout, now_ns))
+	if (timer_deadline_met(proxy_client_session(client)->worker->client_timers, &client->timeout, now_ns))
 		client->ops->timed_out(client);
 }
 
@@ -134,7 +134,7 @@ list_length_up_to(const struct list *head, unsigned int max)
 static void
 connection_events(struct tcp_connection *tcp, uint32_t events)
 {
-	enum proxy_end *end = tcp_user(tcp);
+	const uint8_t *end = tcp_user(tcp);
 
 	if (*end == PROXY_END_SESSION)
 		proxy_session_events((struct proxy_session *)(void *)end, events);

@@ -4,12 +4,14 @@
 #ifndef PROXY_WORKER_H
 #define PROXY_WORKER_H
 
+#include <assert.h>
+
 #include "base/clock.h"
 #include "base/list.h"
 #include "base/random.h"
 #include "base/slab.h"
 #include "packet/proxy_protocol.h"
-#include "proxy/client/client.h"
+#include "proxy/client/stream.h"
 #include "proxy/exchange/exchange.h"
 #include "proxy/relay/relay.h"
 #include "proxy/server/call.h"
@@ -28,28 +30,48 @@ enum proxy_session_state {
 
 /* A client's connection: small, since most are idle. */
 struct proxy_session {
-	enum proxy_end end;
-	uint8_t state;       /* enum proxy_session_state */
-	bool expects_origin; /* the address is one of the PROXY protocol, and its header has not come */
-	bool expects_tls;    /* the address is one of TLS, and the handshake is not done */
-	bool handshake_due;  /* in worker->handshakes: there is a step to do */
-	bool plain_on_tls;   /* the client does not know that */
+	uint8_t end;             /* enum proxy_end */
+	uint8_t state;           /* enum proxy_session_state */
+	bool is_relay : 1;       /* the address is one of stream, and `relay` what it is for; else it speaks HTTP */
+	bool expects_origin : 1; /* the address is one of the PROXY protocol, and its header has not come */
+	bool expects_tls : 1;    /* the address is one of TLS, and the handshake is not done */
+	bool handshake_due : 1;  /* in worker->handshakes: there is a step to do */
+	bool plain_on_tls : 1;   /* the client does not know that */
 	uint32_t requests;
 	struct proxy_worker *worker;
 	struct proxy_transport transport;
 	struct proxy_client client; /* of HTTP/1; of HTTP/2, the connection's time */
-	struct proxy_session_http2 *http2;
-	struct proxy_relay *relay;   /* what it is for where the address is one of stream; NULL: HTTP */
+	union {
+		struct proxy_session_http2 *http2; /* PROXY_SESSION_HTTP2 */
+		struct proxy_relay *relay;         /* is_relay */
+		struct {
+			uint32_t until_ms, silence_ms;
+		} linger; /* PROXY_SESSION_LINGER: to the end, and without a word of the client's; modulo 2^32 */
+	};
 	struct packet_proxy *origin; /* what the PROXY protocol has said; NULL: nothing */
 	struct list node;            /* in one of the worker's lists, while idle */
 	uint64_t number;             /* "*N" of the error log, $connection */
-	uint64_t started_ns, linger_until_ns;
-	int64_t linger_ms; /* so long it may be silent until then */
 };
+
+static_assert(sizeof(struct proxy_session) <= 128, "an idle session is small");
+
+/* Of its own `client`. */
+static inline struct proxy_session *
+proxy_session_of(const struct proxy_client *client)
+{
+	return container_of((struct proxy_client *)(uintptr_t)client, struct proxy_session, client);
+}
+
+static inline struct proxy_session *
+proxy_client_session(struct proxy_client *client)
+{
+	return client->ops->is_stream ? container_of(client, struct proxy_stream, client)->session
+				      : proxy_session_of(client);
+}
 
 /* A server's connection: of HTTP/1, with one call at a time, of HTTP/2 (call_h2.h), or of a relay. */
 struct proxy_link {
-	enum proxy_end end;
+	uint8_t end; /* enum proxy_end */
 	uint32_t server_index, requests;
 	struct proxy_worker *worker;
 	struct proxy_transport transport;
@@ -160,7 +182,7 @@ const struct proxy_server *proxy_session_server(const struct proxy_session *sess
 static inline bool
 proxy_session_is_spent(const struct proxy_session *session, const struct proxy_location *location)
 {
-	uint64_t age_ms = (session->worker->now_ns - session->started_ns) / NS_PER_MS;
+	uint32_t age_ms = (uint32_t)(session->worker->now_ns / NS_PER_MS) - session->client.came_ms;
 
 	return location->keepalive_timeout_ms <= 0 || session->requests >= (uint64_t)location->keepalive_requests ||
 	       age_ms >= (uint64_t)location->keepalive_time_ms;

@@ -63,19 +63,18 @@ acknowledged(struct tcp_connection *c, const struct tcp_segment *segment)
 	return fin ? fin_acknowledged(c) : true;
 }
 
-/* RFC 9293 section 3.10.7.4: only from a segment that is not older than the last that told the window. */
+/* RFC 9293 section 3.10.7.4: only from a segment that is not older than the last that told the window. What that one acknowledged
+ * (SND.WL2) need not be kept: it is never beyond snd_una. */
 static bool
 window_read(struct tcp_connection *c, const struct tcp_segment *segment)
 {
 	uint32_t window = (uint32_t)segment->window << c->snd_scale;
 	bool grown = window > c->snd_wnd, changed = window != c->snd_wnd;
 
-	if (sequence_before(segment->sequence, c->snd_wl1) ||
-	    (segment->sequence == c->snd_wl1 && sequence_before(segment->acknowledgement, c->snd_wl2)))
+	if (sequence_before(segment->sequence, c->snd_wl1) || sequence_before(segment->acknowledgement, c->snd_una))
 		return false;
 	c->snd_wnd = window;
 	c->snd_wl1 = segment->sequence;
-	c->snd_wl2 = segment->acknowledgement;
 	c->snd_wnd_max = RTE_MAX(c->snd_wnd_max, window);
 	if (grown && c->sending.bytes > 0) {
 		if (c->flags & TCP_PERSIST)

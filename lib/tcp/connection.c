@@ -49,7 +49,7 @@ tcp_connection_new(struct tcp_stack *stack, const struct endpoint *local, const 
 	c->challenge_ms = stack->now_ms - INT32_MAX;
 	list_init(&c->ready);
 	list_init(&c->pending);
-	list_init(&c->holding);
+	c->trouble = &tcp_no_trouble;
 	tcp_memory_start(c);
 	timer_init(&c->timer);
 	return c;
@@ -135,6 +135,7 @@ tcp_connection_end(struct tcp_connection *c, enum tcp_close_reason reason)
 	tcp_queue_free(&c->sending);
 	tcp_reassembly_free(c);
 	tcp_scoreboard_free(c);
+	tcp_trouble_free(c);
 	c->snd_cursor = NULL;
 	c->state = TCP_STATE_CLOSED;
 	c->close_reason = (uint8_t)reason;

@@ -16,6 +16,7 @@
 #include "tcp/queue.h"
 #include "tcp/sequence.h"
 #include "tcp/tcp.h"
+#include "tcp/trouble.h"
 
 enum tcp_state {
 	TCP_STATE_CLOSED,
@@ -84,7 +85,8 @@ struct tcp_connection {
 
 	/* line 1: sequence space */
 	uint32_t snd_una, snd_nxt, snd_max; /* oldest unacknowledged, next to send, highest sent */
-	uint32_t snd_wnd, snd_wl1, snd_wl2;
+	uint32_t snd_wnd, snd_wl1;
+	uint32_t tail_end;          /* snd_max when the tail was probed */
 	uint32_t rcv_nxt, rcv_edge; /* expected next, and the right edge of the window we offered */
 	uint32_t rcv_acked;         /* rcv_nxt of the last segment we sent: Last.ACK.sent of RFC 7323 */
 	uint32_t ts_recent;
@@ -95,8 +97,8 @@ struct tcp_connection {
 	/* line 2: data */
 	struct tcp_queue received;
 	struct tcp_queue sending;
-	struct tcp_range *ranges;    /* received out of order, see reassembly.h */
-	struct rte_mbuf *snd_cursor; /* an mbuf of `sending`, and the sequence number of its first byte */
+	const struct tcp_trouble *trouble; /* see trouble.h */
+	struct rte_mbuf *snd_cursor;       /* an mbuf of `sending`, and the sequence number of its first byte */
 
 	/* line 3: rounds and deadlines */
 	struct list ready;               /* in stack.opening, stack.ready, or stack.orphans when nobody holds it */
@@ -111,32 +113,21 @@ struct tcp_connection {
 	struct timer timer;        /* armed no later than the earliest deadline */
 	uint64_t life_deadline_ns; /* keepalive, or the end of an orphan's life */
 	void *user;
-	struct list holding; /* in stack.memory.holders while there are ranges */
-	uint64_t full_ns;    /* when the bucket of pace.h is full */
+	uint64_t full_ns; /* when the bucket of pace.h is full */
 	uint64_t rtt_start_ns;
 	uint32_t rtt_sequence;
 	uint32_t srtt_us, rttvar_us, rto_us;
-	struct tcp_cubic cubic;
 	uint32_t rtt_min_us, rtt_min_ms; /* the least of late, and when it was measured */
-	uint32_t snd_recover;            /* snd_max when a loss was found (RFC 6582) */
-	uint32_t tail_end;               /* snd_max when the tail was probed */
-	uint32_t duplicate_start, duplicate_end;
-	union {
-		uint32_t snd_iss;       /* until reorder_steps grows */
-		uint32_t reorder_round; /* snd_max when it did */
-	};
+	uint32_t snd_iss;
 	union {
 		uint32_t rcv_irs; /* until the connection is established */
 		uint32_t rcv_fin; /* with TCP_FIN_SEEN */
 	};
 	uint32_t snd_wnd_max;
-	uint32_t sent_ms;      /* when data last left */
-	uint32_t challenge_ms; /* when an ACK last answered an unacceptable segment */
-	uint32_t sack_recent;  /* a sequence number in the range that changed last */
-	uint32_t range_mbufs;
+	uint32_t sent_ms;             /* when data last left */
+	uint32_t challenge_ms;        /* when an ACK last answered an unacceptable segment */
 	uint32_t receive_limit;       /* bytes, see memory.h */
 	uint32_t read_bytes, read_us; /* what the user has read since then */
-	uint32_t ecn_recover;         /* with ecn_reduced: snd_max when a mark reduced the window */
 	uint16_t mtu;
 	uint16_t rcv_mss;         /* largest segment the peer has sent: what counts as full for delayed ACK */
 	uint8_t retries;          /* unanswered retransmissions or window probes */
@@ -145,9 +136,6 @@ struct tcp_connection {
 	uint8_t ack_patience : 2; /* how much longer than usual, see delay.h */
 	uint8_t ack_alone : 1;    /* the last one has left alone, and neither side has sent data since */
 	uint8_t close_reason;     /* enum tcp_close_reason */
-	uint8_t range_count;
-	uint8_t reorder_steps;   /* quarters of a round trip by which the reordering window has grown */
-	uint8_t reorder_persist; /* recoveries until it shrinks */
 	bool ecn_reduced : 1;
 	bool mtu_lowered : 1, mtu_probing : 1; /* see path_mtu.h */
 	bool waiting : 1;                      /* the pace has held something back, see pace.h */
@@ -157,8 +145,7 @@ struct tcp_connection {
 };
 
 static_assert(offsetof(struct tcp_connection, timer) <= 256, "hot part of a connection: four cache lines");
-/* With its share of the table (table.h): 512 bytes. */
-static_assert(sizeof(struct tcp_connection) <= 448, "an idle connection is small");
+static_assert(sizeof(struct tcp_connection) <= 384, "an idle connection is small");
 
 /* Everything written has left and FIN with it, if there is to be one: where FIN is, or would be. */
 static inline uint32_t

@@ -43,7 +43,7 @@ cube_root(uint64_t value)
 static void
 epoch_begin(struct tcp_connection *c)
 {
-	struct tcp_cubic *cubic = &c->cubic;
+	struct tcp_cubic *cubic = &tcp_trouble(c)->cubic;
 	uint32_t window = c->congestion.window;
 	uint64_t segments;
 
@@ -61,11 +61,18 @@ epoch_begin(struct tcp_connection *c)
 	cubic->regain_ms = RTE_MIN(cube_root(segments * 2500000000ull), (uint32_t)DISTANCE_MAX_MS);
 }
 
+static void
+epoch_end(struct tcp_connection *c)
+{
+	if (c->trouble->cubic.in_epoch)
+		tcp_trouble(c)->cubic.in_epoch = false;
+}
+
 /* Equation 1, a round trip from now, within the bounds of section 4.2. */
 static uint32_t
 target(const struct tcp_connection *c)
 {
-	const struct tcp_cubic *cubic = &c->cubic;
+	const struct tcp_cubic *cubic = &c->trouble->cubic;
 	uint64_t since_ms = (uint64_t)(c->stack->now_ms - cubic->epoch_ms) + c->srtt_us / 1000;
 	int64_t distance = (int64_t)RTE_MIN(since_ms, 2ull * DISTANCE_MAX_MS) - cubic->regain_ms;
 	int64_t window = c->congestion.window, grown;
@@ -80,7 +87,7 @@ target(const struct tcp_connection *c)
 static void
 estimate_grow(struct tcp_connection *c, uint32_t acked)
 {
-	struct tcp_cubic *cubic = &c->cubic;
+	struct tcp_cubic *cubic = &tcp_trouble(c)->cubic;
 	uint64_t step;
 
 	cubic->estimate_acked += acked;
@@ -103,7 +110,7 @@ cubic_acknowledged(struct tcp_connection *c, uint32_t acked)
 		tcp_congestion_slow_start(c, acked);
 		return;
 	}
-	if (!c->cubic.in_epoch)
+	if (!c->trouble->cubic.in_epoch)
 		epoch_begin(c);
 	estimate_grow(c, acked);
 	/* Section 4.4: in a round trip, all the way to the target. */
@@ -113,17 +120,18 @@ cubic_acknowledged(struct tcp_connection *c, uint32_t acked)
 		state->acked = 0;
 		state->window = (uint32_t)RTE_MIN(state->window + step, (uint64_t)TCP_CONGESTION_WINDOW_MAX);
 	}
-	state->window = RTE_MAX(state->window, c->cubic.estimate);
+	state->window = RTE_MAX(state->window, c->trouble->cubic.estimate);
 }
 
 /* With section 4.7, fast convergence: who has less than last time leaves more to others. */
 static void
 peak_set(struct tcp_connection *c)
 {
+	struct tcp_cubic *cubic = &tcp_trouble(c)->cubic;
 	uint32_t window = c->congestion.window;
 
-	c->cubic.peak = window < c->cubic.peak ? (uint32_t)((uint64_t)window * (10 + BETA_TENTHS) / 20) : window;
-	c->cubic.in_epoch = false;
+	cubic->peak = window < cubic->peak ? (uint32_t)((uint64_t)window * (10 + BETA_TENTHS) / 20) : window;
+	cubic->in_epoch = false;
 	c->congestion.acked = 0;
 }
 
@@ -157,7 +165,7 @@ cubic_timed_out(struct tcp_connection *c, uint32_t flight, bool again)
 		peak_set(c);
 		c->congestion.threshold = threshold;
 	}
-	c->cubic.in_epoch = false;
+	epoch_end(c);
 	c->congestion.window = c->mss;
 	c->congestion.acked = 0;
 }
@@ -165,14 +173,13 @@ cubic_timed_out(struct tcp_connection *c, uint32_t flight, bool again)
 static void
 cubic_idle(struct tcp_connection *c)
 {
-	c->cubic.in_epoch = false;
+	epoch_end(c);
 	tcp_congestion_new_reno.idle(c);
 }
 
 static void
 cubic_start(struct tcp_connection *c)
 {
-	c->cubic = (struct tcp_cubic){ 0 };
 	tcp_congestion_new_reno.start(c);
 }
 

@@ -30,7 +30,7 @@ in_order(struct tcp_connection *c, struct tcp_segment *segment)
 		c->rcv_mss = (uint16_t)RTE_MIN(len, tcp_mss_offered(c));
 	tcp_queue_concatenate(&c->received, &segment->payload);
 	c->rcv_nxt += len;
-	if (c->ranges) {
+	if (c->trouble->ranges) {
 		/* A gap is filled, at least in part (RFC 5681 section 4.2). */
 		len += tcp_reassembly_take(c);
 		acknowledge_now(c);

@@ -51,15 +51,15 @@ tcp_ecn_ack_input(struct tcp_connection *c, const struct tcp_segment *segment)
 	uint32_t una = sequence_max(segment->acknowledgement, c->snd_una);
 
 	/* Something past it has arrived, and CWR with it. */
-	if (c->ecn_reduced && sequence_after(una, c->ecn_recover))
+	if (c->ecn_reduced && sequence_after(una, c->trouble->ecn_recover))
 		c->ecn_reduced = false;
 	/* Section 6.1.2: not twice for one window of data, whether it was marked or lost. */
 	if (!(segment->flags & RTE_TCP_ECE_FLAG) || c->ecn_reduced || c->flags & TCP_RECOVERY ||
-	    (c->flags & TCP_RECOVER_SET && sequence_before(una, c->snd_recover)))
+	    (c->flags & TCP_RECOVER_SET && sequence_before(una, c->trouble->snd_recover)))
 		return;
 	c->stack->congestion->marked(c);
 	c->ecn_reduced = true;
-	c->ecn_recover = c->snd_max;
+	tcp_trouble(c)->ecn_recover = c->snd_max;
 	tcp_ecn_reduced(c);
 	TCP_COUNT(c->stack, ecn_reductions);
 }

@@ -47,7 +47,7 @@ static bool
 may_begin(const struct tcp_connection *c)
 {
 	return !(c->flags & TCP_RECOVERY) &&
-	       !(c->flags & TCP_RECOVER_SET && sequence_before(c->snd_una, c->snd_recover));
+	       !(c->flags & TCP_RECOVER_SET && sequence_before(c->snd_una, c->trouble->snd_recover));
 }
 
 static void
@@ -56,7 +56,7 @@ begin(struct tcp_connection *c, uint32_t delivered)
 	struct tcp_scoreboard *board = c->board;
 
 	tcp_undo_save(c, TCP_UNDO_RECOVERY);
-	c->snd_recover = c->snd_max;
+	tcp_trouble(c)->snd_recover = c->snd_max;
 	c->flags = (c->flags & ~(TCP_TAIL_SENT | TCP_TAIL_AGAIN)) | TCP_RECOVERY | TCP_RECOVER_SET;
 	tcp_congestion_lost(c, c->snd_max - c->snd_una);
 	board->prr_flight = RTE_MAX(c->snd_max - c->snd_una - board->sacked + delivered, 1u);
@@ -108,7 +108,7 @@ react(struct tcp_connection *c, uint32_t delivered, bool progress)
 	uint64_t suspect_ns;
 	bool lost = tcp_rack_detect(c, &suspect_ns);
 
-	if (c->flags & TCP_RECOVERY && !sequence_before(c->snd_una, c->snd_recover))
+	if (c->flags & TCP_RECOVERY && !sequence_before(c->snd_una, c->trouble->snd_recover))
 		finish(c);
 	if (lost && may_begin(c))
 		begin(c, delivered);

@@ -30,7 +30,7 @@ reclaim(struct tcp_stack *stack)
 	struct list *node;
 
 	for (uint32_t i = 0; i < RECLAIM_BUDGET && (node = list_first(&stack->memory.holders)); i++) {
-		tcp_reassembly_free(container_of(node, struct tcp_connection, holding));
+		tcp_reassembly_free(container_of(node, struct tcp_trouble, holding)->connection);
 		TCP_COUNT(stack, reneged);
 		if (rte_mempool_avail_count(stack->config.pool) >= stack->memory.low / 2)
 			return;
@@ -63,7 +63,7 @@ tcp_memory_start(struct tcp_connection *c)
 static uint32_t
 held(const struct tcp_connection *c)
 {
-	return c->received.mbufs + c->range_mbufs;
+	return c->received.mbufs + c->trouble->range_mbufs;
 }
 
 bool

@@ -34,7 +34,7 @@ struct tcp_memory {
 	uint32_t low;        /* mbufs: the reserve */
 	uint32_t share;      /* mbufs for each direction of a connection */
 	bool is_low;         /* only the reserve is left */
-	struct list holders; /* connections that hold something ahead of a gap, the oldest gap first; by `holding` */
+	struct list holders; /* who holds something ahead of a gap, the oldest gap first; by tcp_trouble.holding */
 };
 
 void tcp_memory_init(struct tcp_stack *stack);

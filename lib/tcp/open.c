@@ -68,7 +68,6 @@ syn_read(struct tcp_connection *c, const struct tcp_segment *segment)
 	}
 	c->snd_wnd = c->snd_wnd_max = segment->window;
 	c->snd_wl1 = segment->sequence;
-	c->snd_wl2 = segment->acknowledgement;
 	c->received_ms = c->stack->now_ms;
 	tcp_ecn_syn_input(c, segment);
 }
@@ -240,7 +239,6 @@ tcp_input_syn_received(struct tcp_connection *c, const struct tcp_segment *segme
 	c->snd_wnd = (uint32_t)segment->window << c->snd_scale;
 	c->snd_wnd_max = RTE_MAX(c->snd_wnd_max, c->snd_wnd);
 	c->snd_wl1 = segment->sequence;
-	c->snd_wl2 = segment->acknowledgement;
 	opened(c, segment);
 	return true;
 }

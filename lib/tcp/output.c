@@ -194,7 +194,7 @@ options_of(const struct tcp_connection *c, struct tcp_options *options)
 		options->timestamp = c->stack->now_ms + c->ts_offset;
 		options->timestamp_echo = c->ts_recent;
 	}
-	if (c->flags & TCP_SACK && (c->ranges || c->flags & TCP_DUPLICATE)) {
+	if (c->flags & TCP_SACK && (c->trouble->ranges || c->flags & TCP_DUPLICATE)) {
 		options->flags |= TCP_OPTION_SACK;
 		options->sack_count = tcp_reassembly_blocks(c, options->sack, TCP_SACK_BLOCKS_MAX);
 	}

@@ -19,7 +19,7 @@
 static uint64_t
 reorder_window_ns(const struct tcp_connection *c)
 {
-	uint64_t us = (uint64_t)c->rtt_min_us * (c->reorder_steps + 1u) / 4;
+	uint64_t us = (uint64_t)c->rtt_min_us * (c->trouble->reorder_steps + 1u) / 4;
 
 	if (!(c->flags & TCP_REORDERED) &&
 	    (c->flags & TCP_RECOVERY || c->board->sacked > (DUPLICATES_THRESHOLD - 1u) * c->mss))
@@ -68,24 +68,28 @@ tcp_rack_detect(struct tcp_connection *c, uint64_t *suspect_ns)
 void
 tcp_rack_adapt(struct tcp_connection *c, const struct tcp_delivery *delivery)
 {
+	struct tcp_trouble *trouble;
+
 	if (delivery->reordered && !(c->flags & TCP_REORDERED)) {
 		c->flags |= TCP_REORDERED;
 		TCP_COUNT(c->stack, reordering_seen);
 	}
 	/* Once per round trip. */
-	if (!delivery->dsack || (c->reorder_steps > 0 && sequence_before(c->snd_una, c->reorder_round)))
+	if (!delivery->dsack ||
+	    (c->trouble->reorder_steps > 0 && sequence_before(c->snd_una, c->trouble->reorder_round)))
 		return;
-	c->reorder_round = c->snd_max;
-	c->reorder_persist = REORDER_PERSIST;
-	if (c->reorder_steps < REORDER_STEPS_MAX)
-		c->reorder_steps++;
+	trouble = tcp_trouble(c);
+	trouble->reorder_round = c->snd_max;
+	trouble->reorder_persist = REORDER_PERSIST;
+	if (trouble->reorder_steps < REORDER_STEPS_MAX)
+		trouble->reorder_steps++;
 }
 
 void
 tcp_rack_recovered(struct tcp_connection *c)
 {
-	if (c->reorder_persist > 0 && --c->reorder_persist == 0)
-		c->reorder_steps = 0;
+	if (c->trouble->reorder_persist > 0 && --tcp_trouble(c)->reorder_persist == 0)
+		tcp_trouble(c)->reorder_steps = 0;
 }
 
 /* ---- clocks ---- */

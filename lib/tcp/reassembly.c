@@ -12,43 +12,46 @@ range_end(const struct tcp_range *range)
 }
 
 static void
-range_unlink(struct tcp_connection *c, struct tcp_range **link)
+range_unlink(struct tcp_trouble *trouble, struct tcp_range **link)
 {
-	c->range_mbufs -= (*link)->queue.mbufs;
+	trouble->range_mbufs -= (*link)->queue.mbufs;
 	*link = (*link)->next;
-	c->range_count--;
+	trouble->range_count--;
 }
 
 /* Records the queue in its first mbuf, which may have changed. */
 static void
-range_link(struct tcp_connection *c, struct tcp_range **link, const struct tcp_queue *queue, uint32_t start)
+range_link(struct tcp_trouble *trouble, struct tcp_range **link, const struct tcp_queue *queue, uint32_t start)
 {
 	struct tcp_range *range = rte_mbuf_to_priv(queue->head);
 
 	*range = (struct tcp_range){ *queue, *link, start };
 	*link = range;
-	c->range_count++;
-	c->range_mbufs += queue->mbufs;
-	if (list_empty(&c->holding))
-		list_append(&c->stack->memory.holders, &c->holding);
+	trouble->range_count++;
+	trouble->range_mbufs += queue->mbufs;
+	if (list_empty(&trouble->holding))
+		list_append(&trouble->connection->stack->memory.holders, &trouble->holding);
 }
 
 /* The oldest gap is first among the holders: a connection keeps its place until it has none. */
 static void
-holding_end(struct tcp_connection *c)
+holding_end(struct tcp_trouble *trouble)
 {
-	if (!c->ranges)
-		list_remove(&c->holding);
+	if (!trouble->ranges)
+		list_remove(&trouble->holding);
 }
 
 void
 tcp_reassembly_duplicate(struct tcp_connection *c, uint32_t start, uint32_t end)
 {
+	struct tcp_trouble *trouble;
+
 	if (!(c->flags & TCP_SACK))
 		return;
 	c->flags |= TCP_DUPLICATE;
-	c->duplicate_start = start;
-	c->duplicate_end = end;
+	trouble = tcp_trouble(c);
+	trouble->duplicate_start = start;
+	trouble->duplicate_end = end;
 	TCP_COUNT(c->stack, duplicates_reported);
 }
 
@@ -67,7 +70,7 @@ trim_behind(struct tcp_connection *c, struct tcp_range **link, uint32_t sequence
 			tcp_queue_truncate(payload, (*link)->start - sequence);
 			return;
 		}
-		range_unlink(c, link);
+		range_unlink(tcp_trouble(c), link);
 		tcp_queue_free(&covered);
 	}
 }
@@ -89,7 +92,8 @@ trim_before(struct tcp_connection *c, const struct tcp_range *before, uint32_t *
 void
 tcp_reassembly_insert(struct tcp_connection *c, uint32_t sequence, struct tcp_queue *payload)
 {
-	struct tcp_range **before = NULL, **link = &c->ranges;
+	struct tcp_trouble *trouble = tcp_trouble(c);
+	struct tcp_range **before = NULL, **link = &trouble->ranges;
 	struct tcp_queue joined = { 0 };
 	uint32_t start;
 
@@ -103,77 +107,84 @@ tcp_reassembly_insert(struct tcp_connection *c, uint32_t sequence, struct tcp_qu
 	if (payload->bytes == 0)
 		return;
 
-	c->sack_recent = start = sequence;
+	trouble->sack_recent = start = sequence;
 	if (before && range_end(*before) == sequence) {
 		joined = (*before)->queue;
 		start = (*before)->start;
-		range_unlink(c, before);
+		range_unlink(trouble, before);
 		link = before;
 	}
 	tcp_queue_concatenate(&joined, payload);
 	if (*link && (*link)->start == start + joined.bytes) {
 		struct tcp_queue behind = (*link)->queue;
 
-		range_unlink(c, link);
+		range_unlink(trouble, link);
 		tcp_queue_concatenate(&joined, &behind);
 	}
-	if (c->range_count == TCP_RANGES_MAX) {
+	if (trouble->range_count == TCP_RANGES_MAX) {
 		TCP_COUNT(c->stack, drop_ranges_full);
 		tcp_queue_free(&joined);
-		holding_end(c);
+		holding_end(trouble);
 		return;
 	}
-	range_link(c, link, &joined, start);
+	range_link(trouble, link, &joined, start);
 }
 
 uint32_t
 tcp_reassembly_take(struct tcp_connection *c)
 {
+	struct tcp_trouble *trouble = tcp_trouble(c);
 	uint32_t before = c->rcv_nxt;
 
-	while (c->ranges && !sequence_after(c->ranges->start, c->rcv_nxt)) {
-		struct tcp_queue queue = c->ranges->queue;
-		uint32_t known = RTE_MIN(c->rcv_nxt - c->ranges->start, queue.bytes);
+	while (trouble->ranges && !sequence_after(trouble->ranges->start, c->rcv_nxt)) {
+		struct tcp_queue queue = trouble->ranges->queue;
+		uint32_t known = RTE_MIN(c->rcv_nxt - trouble->ranges->start, queue.bytes);
 
-		range_unlink(c, &c->ranges);
+		range_unlink(trouble, &trouble->ranges);
 		tcp_queue_drop(&queue, known);
 		c->rcv_nxt += queue.bytes;
 		tcp_queue_concatenate(&c->received, &queue);
 	}
-	holding_end(c);
+	holding_end(trouble);
 	return c->rcv_nxt - before;
 }
 
 void
 tcp_reassembly_free(struct tcp_connection *c)
 {
-	while (c->ranges) {
-		struct tcp_queue queue = c->ranges->queue;
+	struct tcp_trouble *trouble;
 
-		range_unlink(c, &c->ranges);
+	if (!c->trouble->ranges)
+		return;
+	trouble = tcp_trouble(c);
+	while (trouble->ranges) {
+		struct tcp_queue queue = trouble->ranges->queue;
+
+		range_unlink(trouble, &trouble->ranges);
 		tcp_queue_free(&queue);
 	}
-	holding_end(c);
+	holding_end(trouble);
 }
 
 uint8_t
 tcp_reassembly_blocks(const struct tcp_connection *c, struct tcp_sack_block *out, uint8_t max)
 {
-	const struct tcp_range *recent = c->ranges, *range;
-	uint32_t changed = c->sack_recent;
+	const struct tcp_trouble *trouble = c->trouble;
+	const struct tcp_range *recent = trouble->ranges, *range;
+	uint32_t changed = trouble->sack_recent;
 	uint8_t count = 0;
 
 	if (c->flags & TCP_DUPLICATE && max > 0) {
-		out[count++] = (struct tcp_sack_block){ c->duplicate_start, c->duplicate_end };
+		out[count++] = (struct tcp_sack_block){ trouble->duplicate_start, trouble->duplicate_end };
 		/* The block behind it must be the one that it lies in, where it lies in one (RFC 2883 section 4). */
-		if (sequence_after(c->duplicate_start, c->rcv_nxt))
-			changed = c->duplicate_start;
+		if (sequence_after(trouble->duplicate_start, c->rcv_nxt))
+			changed = trouble->duplicate_start;
 	}
 	while (recent && !(changed - recent->start < recent->queue.bytes))
 		recent = recent->next;
 	if (recent && count < max)
 		out[count++] = (struct tcp_sack_block){ recent->start, range_end(recent) };
-	for (range = c->ranges; range && count < max; range = range->next)
+	for (range = trouble->ranges; range && count < max; range = range->next)
 		if (range != recent)
 			out[count++] = (struct tcp_sack_block){ range->start, range_end(range) };
 	return count;

@@ -160,7 +160,7 @@ partial(struct tcp_connection *c, uint32_t acked)
 static void
 pass_recover(struct tcp_connection *c)
 {
-	if (sequence_after(c->snd_una, c->snd_recover))
+	if (sequence_after(c->snd_una, c->trouble->snd_recover))
 		c->flags &= ~TCP_RECOVER_SET;
 }
 
@@ -182,7 +182,7 @@ tcp_recovery_acknowledged(struct tcp_connection *c, const struct tcp_segment *se
 		return;
 	}
 	if (c->flags & TCP_RECOVERY) {
-		if (sequence_before(c->snd_una, c->snd_recover))
+		if (sequence_before(c->snd_una, c->trouble->snd_recover))
 			partial(c, acked);
 		else
 			leave_recovery(c);
@@ -203,10 +203,10 @@ tcp_recovery_duplicate(struct tcp_connection *c)
 	if (c->flags & TCP_RECOVERY) {
 		/* A peer that makes them up gains nothing by it (RFC 5681 section 3.2): there are no more true ones than segments that
 		 * were out, and those that followed. */
-		if (c->congestion.window < c->congestion.threshold + 2 * (c->snd_recover - c->snd_una))
+		if (c->congestion.window < c->congestion.threshold + 2 * (c->trouble->snd_recover - c->snd_una))
 			c->congestion.window += c->mss;
 	} else if (c->duplicates == 3 && !(c->flags & TCP_RECOVER_SET)) {
-		c->snd_recover = c->snd_max;
+		tcp_trouble(c)->snd_recover = c->snd_max;
 		c->flags |= TCP_RECOVERY | TCP_RECOVER_SET | TCP_RETRANSMIT;
 		tcp_congestion_lost(c, c->snd_max - c->snd_una);
 		TCP_COUNT(c->stack, fast_retransmits);
@@ -262,7 +262,7 @@ retransmit_due(struct tcp_connection *c)
 		scoreboard = tcp_loss_timeout(c);
 		c->stack->congestion->timed_out(c, c->snd_max - c->snd_una, c->retries > 1);
 		tcp_ecn_reduced(c);
-		c->snd_recover = c->snd_max;
+		tcp_trouble(c)->snd_recover = c->snd_max;
 		c->flags |= TCP_RECOVER_SET;
 	}
 	send_again(c, scoreboard);

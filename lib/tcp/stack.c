@@ -21,7 +21,7 @@
 /* A bit of a table's value that tells a TIME-WAIT record from a connection. */
 #define VALUE_TIME_WAIT (1u << 31)
 
-/* With fewer entries tables and control blocks are in a cache near the CPU (448 B each: 1.8 MB); and packets of a burst at most. */
+/* With fewer entries tables and control blocks are in a cache near the CPU (384 B each: 1.6 MB); and packets of a burst at most. */
 #define PREFETCH_FROM 4096
 #define PREFETCH_BURST 64
 
@@ -73,6 +73,8 @@ stack_init(struct tcp_stack *stack)
 	stack->connections = slab_new(sizeof(struct tcp_connection), 64, config->connections_max);
 	if (!stack->connections)
 		return "no memory for connections";
+	if (!tcp_troubles_init(stack))
+		return "no memory for connections in trouble";
 	if (!tcp_scoreboards_init(stack))
 		return "no memory for scoreboards";
 	if (!tcp_time_waits_init(stack, config->time_wait_max))
@@ -150,6 +152,7 @@ tcp_stack_free(struct tcp_stack *stack)
 	timer_wheel_free(stack->wheel);
 	tcp_time_waits_fini(stack);
 	tcp_scoreboards_fini(stack);
+	tcp_troubles_fini(stack);
 	slab_free(stack->connections);
 	tcp_table_fini(&stack->table);
 	tcp_ports_fini(stack);

@@ -101,6 +101,7 @@ struct tcp_stack {
 	struct tcp_memory memory;
 	struct tcp_table table;
 	struct slab *connections;
+	struct slab *troubles;
 	struct slab *scoreboards, *sent; /* taken only while something is lost */
 	struct list ready;               /* connections with events, by `ready` */
 	struct list pending;             /* connections with something to send, by `pending` */

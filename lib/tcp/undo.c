@@ -10,7 +10,7 @@ tcp_undo_save(struct tcp_connection *c, enum tcp_undo kind)
 	struct tcp_scoreboard *board = c->board;
 
 	board->before = c->congestion;
-	board->before_cubic = c->cubic;
+	board->before_cubic = c->trouble->cubic;
 	board->undo = (uint8_t)kind;
 	board->undo_start = c->snd_una;
 	board->undo_again = 0;
@@ -38,7 +38,7 @@ undo(struct tcp_connection *c)
 	if (board->undo == TCP_UNDO_RECOVERY)
 		c->flags |= TCP_REORDERED;
 	c->congestion = board->before;
-	c->cubic = board->before_cubic;
+	tcp_trouble(c)->cubic = board->before_cubic;
 	c->congestion.window = RTE_MAX(c->congestion.window, window);
 	c->flags &= ~(TCP_RECOVERY | TCP_RECOVER_SET);
 	board->undo = TCP_UNDO_NONE;
@@ -70,7 +70,7 @@ frto(struct tcp_connection *c, uint32_t acked, const struct tcp_delivery *delive
 		return false;
 	if (delivery->unlost)
 		return true;
-	if (board->frto == TCP_FRTO_FIRST && acked > 0 && sequence_before(c->snd_una, c->snd_recover))
+	if (board->frto == TCP_FRTO_FIRST && acked > 0 && sequence_before(c->snd_una, c->trouble->snd_recover))
 		board->frto = TCP_FRTO_SECOND;
 	else
 		board->frto = TCP_FRTO_OFF;

@@ -37,7 +37,7 @@ check_ranges(const struct tcp_connection *c)
 {
 	uint32_t count = 0, mbufs = 0, from = c->rcv_nxt;
 
-	for (const struct tcp_range *range = c->ranges; range; range = range->next) {
+	for (const struct tcp_range *range = c->trouble->ranges; range; range = range->next) {
 		check_queue(&range->queue);
 		CHECK(range->queue.bytes > 0);
 		/* A hole before each. */
@@ -47,8 +47,8 @@ check_ranges(const struct tcp_connection *c)
 		count++;
 	}
 	CHECK(!count || !sequence_after(from, c->rcv_edge));
-	CHECK(count == c->range_count && mbufs == c->range_mbufs);
-	CHECK(list_empty(&c->holding) == (count == 0));
+	CHECK(count == c->trouble->range_count && mbufs == c->trouble->range_mbufs);
+	CHECK(list_empty(&c->trouble->holding) == (count == 0));
 	CHECK(count <= TCP_RANGES_MAX);
 }
 
@@ -138,11 +138,12 @@ tcp_check_connection(const struct tcp_connection *c)
 	CHECK(!c->events || !list_empty(&c->ready));
 	if (c->state == TCP_STATE_CLOSED) {
 		CHECK(c->flags & TCP_OWNED);
-		CHECK(!c->sending.bytes && !c->ranges && !c->board);
+		CHECK(!c->sending.bytes && c->trouble == &tcp_no_trouble && !c->board);
 		return;
 	}
 	CHECK(!sequence_after(c->rcv_nxt, c->rcv_edge) || c->state == TCP_STATE_SYN_SENT);
 	CHECK(c->received.bytes <= c->stack->config.receive_buffer + (1u << c->rcv_scale));
+	CHECK(c->trouble == &tcp_no_trouble || c->trouble->connection == c);
 	check_ranges(c);
 	check_sending(c);
 	if (c->board)
@@ -166,7 +167,7 @@ check_calendar(const struct tcp_stack *stack)
 void
 tcp_check_stack(const struct tcp_stack *stack)
 {
-	uint32_t used = 0, half_open = 0, orphans = 0, boards = 0, sent = 0;
+	uint32_t used = 0, half_open = 0, orphans = 0, boards = 0, sent = 0, troubles = 0;
 
 	for (uint32_t i = 0; i <= stack->table.mask; i++) {
 		uint32_t value = stack->table.slots[i].value;
@@ -182,10 +183,12 @@ tcp_check_stack(const struct tcp_stack *stack)
 		half_open += !!(c->flags & TCP_PASSIVE);
 		orphans += !(c->flags & (TCP_OWNED | TCP_PASSIVE));
 		boards += c->board != NULL;
+		troubles += c->trouble != &tcp_no_trouble;
 		sent += c->board ? c->board->count : 0;
 	}
 	CHECK(used == stack->table.used);
 	CHECK(half_open == stack->half_open);
+	CHECK(troubles == slab_in_use(stack->troubles));
 	CHECK(boards == slab_in_use(stack->scoreboards) && sent == slab_in_use(stack->sent));
 	check_calendar(stack);
 	CHECK(orphans == stack->orphan_count);

@@ -335,6 +335,7 @@ path_stop(struct path *path)
 		assert_int_equal(usage.half_open, 0);
 		assert_int_equal(usage.time_wait, 0);
 		assert_int_equal(stack->table.used, 0);
+		assert_int_equal(slab_in_use(stack->troubles), 0);
 		assert_int_equal(slab_in_use(stack->scoreboards), 0);
 		assert_int_equal(slab_in_use(stack->sent), 0);
 		assert_true(tcp_next_timer_ns(stack) == UINT64_MAX);

@@ -24,6 +24,9 @@ struct proxy_client_ops {
 	 * exchange follows on this client. */
 	bool is_framed;
 
+	/* It is in a proxy_stream; else in a session. */
+	bool is_stream;
+
 	/* The request's body, in the framing that http1_body_init() was told: as tcp_...() of these names. */
 	uint32_t (*readable)(const struct proxy_client *client);
 	struct bytes (*peek)(const struct proxy_client *client);
@@ -57,10 +60,10 @@ struct proxy_client_ops {
 
 struct proxy_client {
 	const struct proxy_client_ops *ops;
-	struct proxy_session *session;
 	struct proxy_exchange *exchange; /* NULL in between */
 	struct timer_deadline timeout;   /* whichever of nginx's times it is that runs */
 	bool input_ended;                /* what is readable is all there will be */
+	uint32_t came_ms;                /* modulo 2^32: a session when it was accepted */
 };
 
 void proxy_client_arm(struct proxy_client *client, int64_t ms);

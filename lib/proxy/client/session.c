@@ -10,7 +10,7 @@ static const struct proxy_client_ops http1;
 void
 proxy_client_arm(struct proxy_client *client, int64_t ms)
 {
-	struct proxy_worker *worker = client->session->worker;
+	struct proxy_worker *worker = proxy_client_session(client)->worker;
 
 	timer_deadline_set(worker->client_timers, &client->timeout, worker->now_ns + (uint64_t)ms * NS_PER_MS);
 }
@@ -51,7 +51,7 @@ proxy_sessions_reap(struct proxy_worker *worker)
 void
 proxy_session_free(struct proxy_session *session)
 {
-	if (session->relay)
+	if (session->is_relay)
 		proxy_relay_gone(session->relay);
 	proxy_transport_close(&session->transport);
 	session_bury(session);
@@ -60,7 +60,7 @@ proxy_session_free(struct proxy_session *session)
 void
 proxy_session_abort(struct proxy_session *session)
 {
-	if (session->relay)
+	if (session->is_relay)
 		proxy_relay_gone(session->relay);
 	proxy_transport_abort(&session->transport);
 	session_bury(session);
@@ -70,7 +70,7 @@ proxy_session_abort(struct proxy_session *session)
 static const struct log_target *
 place(const struct proxy_session *session, char *text, size_t size)
 {
-	const struct proxy_relay *relay = session->relay;
+	const struct proxy_relay *relay = session->is_relay ? session->relay : NULL;
 	const struct proxy_address *address = relay ? NULL : proxy_session_address(session);
 
 	text[0] = '\0';
@@ -111,9 +111,8 @@ proxy_session_accept(struct proxy_worker *worker, struct tcp_connection *tcp, ui
 		.state = PROXY_SESSION_IDLE,
 		.worker = worker,
 		.transport.tcp = tcp,
-		.client = { .ops = &http1, .session = session },
+		.client = { .ops = &http1, .came_ms = (uint32_t)(worker->now_ns / NS_PER_MS) },
 		.number = ++worker->sessions_made,
-		.started_ns = worker->now_ns,
 	};
 	timer_deadline_init(&session->client.timeout);
 	list_init(&session->node);
@@ -161,21 +160,29 @@ session_discard(struct proxy_session *session, uint32_t events)
 {
 	proxy_transport_discard(&session->transport);
 	if (!(events & TCP_CLOSED) && !proxy_transport_at_end(&session->transport)) {
-		int64_t left_ms =
-			((int64_t)session->linger_until_ns - (int64_t)session->worker->now_ns) / (int64_t)NS_PER_MS;
+		int32_t left_ms = (int32_t)(session->linger.until_ms - (uint32_t)(session->worker->now_ns / NS_PER_MS));
 
 		if (left_ms > 0) {
-			proxy_client_arm(&session->client, session->linger_ms < left_ms ? session->linger_ms : left_ms);
+			proxy_client_arm(&session->client, session->linger.silence_ms < (uint32_t)left_ms
+								   ? (int64_t)session->linger.silence_ms
+								   : left_ms);
 			return;
 		}
 	}
 	proxy_session_free(session);
 }
 
+/* 24 days are for ever. */
+static uint32_t
+linger_ms(int64_t ms)
+{
+	return ms < INT32_MAX ? (uint32_t)ms : INT32_MAX;
+}
+
 void
 proxy_session_linger(struct proxy_session *session, int64_t silence_ms, int64_t in_all_ms)
 {
-	if (session->relay)
+	if (session->is_relay)
 		proxy_relay_gone(session->relay);
 	if (proxy_transport_close_reason(&session->transport) != TCP_OPEN ||
 	    proxy_transport_at_end(&session->transport)) {
@@ -185,8 +192,8 @@ proxy_session_linger(struct proxy_session *session, int64_t silence_ms, int64_t 
 	proxy_transport_shutdown(&session->transport);
 	session->state = PROXY_SESSION_LINGER;
 	session->client.ops = &http1;
-	session->linger_ms = silence_ms;
-	session->linger_until_ns = session->worker->now_ns + (uint64_t)in_all_ms * NS_PER_MS;
+	session->linger.silence_ms = linger_ms(silence_ms);
+	session->linger.until_ms = (uint32_t)(session->worker->now_ns / NS_PER_MS) + linger_ms(in_all_ms);
 	session_discard(session, 0);
 }
 
@@ -290,7 +297,7 @@ proxy_session_events(struct proxy_session *session, uint32_t events)
 		return;
 	}
 	events = proxy_transport_events(&session->transport, events);
-	if (session->relay) {
+	if (session->is_relay) {
 		proxy_relay_client_events(session->relay, events);
 		return;
 	}
@@ -329,7 +336,7 @@ proxy_session_events(struct proxy_session *session, uint32_t events)
 static void
 timed_out(struct proxy_client *client)
 {
-	struct proxy_session *session = client->session;
+	struct proxy_session *session = proxy_session_of(client);
 
 	if (session->state == PROXY_SESSION_EXCHANGE) {
 		proxy_exchange_client_timeout(client->exchange);
@@ -350,7 +357,7 @@ timed_out(struct proxy_client *client)
 static void
 exchange_ended(struct proxy_client *client, const struct proxy_exchange *x)
 {
-	struct proxy_session *session = client->session;
+	struct proxy_session *session = proxy_session_of(client);
 	struct proxy_worker *worker = session->worker;
 	struct proxy_transport *transport = &session->transport;
 	const struct proxy_server *server = proxy_session_server(session);
@@ -398,32 +405,32 @@ proxy_session_next(struct proxy_session *session)
 static uint32_t
 readable(const struct proxy_client *client)
 {
-	return proxy_transport_readable(&client->session->transport);
+	return proxy_transport_readable(&proxy_session_of(client)->transport);
 }
 
 static struct bytes
 peek(const struct proxy_client *client)
 {
-	return proxy_transport_peek(&client->session->transport);
+	return proxy_transport_peek(&proxy_session_of(client)->transport);
 }
 
 static void
 consume(struct proxy_client *client, uint32_t len)
 {
-	proxy_transport_consume(&client->session->transport, len);
+	proxy_transport_consume(&proxy_session_of(client)->transport, len);
 }
 
 static uint32_t
 give(struct proxy_client *client, struct proxy_place to, uint32_t len)
 {
-	return proxy_place_move(to, (struct proxy_place){ .transport = &client->session->transport }, len);
+	return proxy_place_move(to, (struct proxy_place){ .transport = &proxy_session_of(client)->transport }, len);
 }
 
 static void
 go_on(struct proxy_client *client)
 {
 	static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
-	struct proxy_transport *transport = &client->session->transport;
+	struct proxy_transport *transport = &proxy_session_of(client)->transport;
 
 	if (proxy_transport_writable(transport) >= sizeof(text) - 1)
 		proxy_transport_write(transport, text, sizeof(text) - 1);
@@ -444,25 +451,25 @@ finish(struct proxy_client *client, struct bytes trailers)
 static uint32_t
 writable(const struct proxy_client *client)
 {
-	return proxy_transport_writable(&client->session->transport);
+	return proxy_transport_writable(&proxy_session_of(client)->transport);
 }
 
 static void
 want_writable(struct proxy_client *client)
 {
-	proxy_transport_want_writable(&client->session->transport);
+	proxy_transport_want_writable(&proxy_session_of(client)->transport);
 }
 
 static uint32_t
 write_bytes(struct proxy_client *client, const void *data, uint32_t len)
 {
-	return proxy_transport_write(&client->session->transport, data, len);
+	return proxy_transport_write(&proxy_session_of(client)->transport, data, len);
 }
 
 static uint32_t
 take(struct proxy_client *client, struct proxy_place from, uint32_t len)
 {
-	return proxy_place_move((struct proxy_place){ .transport = &client->session->transport }, from, len);
+	return proxy_place_move((struct proxy_place){ .transport = &proxy_session_of(client)->transport }, from, len);
 }
 
 static const struct proxy_client_ops http1 = {

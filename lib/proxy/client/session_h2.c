@@ -58,7 +58,6 @@ http2_end(struct proxy_session_http2 *h)
 	list_remove(&h->base.writing);
 	list_remove(&h->session->node); /* it may linger, and has nothing to say GOAWAY with */
 	http2_session_free(h->base.codec);
-	h->session->http2 = NULL;
 	slab_put(worker->sessions_http2, h);
 }
 
@@ -198,7 +197,7 @@ proxy_session_http2_events(struct proxy_session *session, uint32_t events)
 static void
 timed_out(struct proxy_client *client)
 {
-	struct proxy_session_http2 *h = client->session->http2;
+	struct proxy_session_http2 *h = proxy_session_of(client)->http2;
 
 	if (http2_wants_to_send(h->base.codec)) {
 		PROXY_COUNT(h->session->worker, CLIENT_TIMEOUT);

@@ -65,7 +65,7 @@ proxy_session_introduce(struct proxy_session *session, uint32_t events)
 		proxy_session_free(session);
 		return;
 	}
-	if (session->relay && session->expects_tls)
+	if (session->is_relay && session->expects_tls)
 		proxy_client_arm(&session->client, session->relay->server->handshake_timeout_ms);
 	proxy_session_events(session, events);
 }

@@ -21,7 +21,7 @@ give_up(struct proxy_session *session, const char *why)
 static bool
 accept_tls(struct proxy_session *session, const struct proxy_address *address)
 {
-	const struct proxy_relay *relay = session->relay;
+	const struct proxy_relay *relay = session->is_relay ? session->relay : NULL;
 	const struct config_scope *scope = relay ? relay->server->scope : address->fallback->scope;
 
 	if (proxy_transport_accept(&session->transport, session->worker, session->worker->share, address,
@@ -39,9 +39,9 @@ begin(struct proxy_session *session, uint32_t events)
 {
 	struct tcp_connection *tcp = session->transport.tcp;
 	struct bytes first = tcp_peek(tcp);
-	const struct proxy_address *address = session->relay ? NULL : proxy_session_address(session);
+	const struct proxy_address *address = session->is_relay ? NULL : proxy_session_address(session);
 
-	if (!first.len || (!address && !session->relay)) {
+	if (!first.len || (!address && !session->is_relay)) {
 		if (first.len || (events & TCP_CLOSED) || tcp_at_end(tcp))
 			proxy_session_free(session);
 		return false;

@@ -27,7 +27,7 @@ begin(void *user, int32_t id)
 		PROXY_COUNT(worker, HTTP2_REFUSED);
 		return NULL;
 	}
-	*stream = (struct proxy_stream){ .client = { .ops = &http2, .session = h->session } };
+	*stream = (struct proxy_stream){ .client = { .ops = &http2 }, .session = h->session };
 	proxy_http2_stream_init(&stream->base, &h->base, id);
 	x = proxy_exchange_new(&stream->client);
 	if (!x) {
@@ -50,7 +50,7 @@ begin(void *user, int32_t id)
 void
 proxy_stream_end(struct proxy_stream *stream)
 {
-	struct proxy_session *session = stream->client.session;
+	struct proxy_session *session = stream->session;
 	struct proxy_worker *worker = session->worker;
 
 	stream->base.closed = true;
@@ -315,8 +315,8 @@ ended(struct proxy_client *client, const struct proxy_exchange *x)
 		stream->reset_behind = HTTP2_INTERNAL_ERROR; /* what has come is the client's, as with HTTP/1 */
 	else if (!whole)
 		reset(stream, x->failed_under_way ? HTTP2_INTERNAL_ERROR : HTTP2_CANCEL);
-	if (proxy_session_is_spent(client->session, x->location))
-		proxy_session_http2_go_away(client->session->http2);
+	if (proxy_session_is_spent(stream->session, x->location))
+		proxy_session_http2_go_away(stream->session->http2);
 	proxy_client_arm(client, x->location->send_timeout_ms);
 	proxy_http2_wake(stream->base.connection);
 }
@@ -371,6 +371,7 @@ const struct http2_events proxy_stream_events = {
 
 static const struct proxy_client_ops http2 = {
 	.is_framed = true,
+	.is_stream = true,
 	.readable = readable,
 	.peek = peek,
 	.consume = consume,

@@ -28,6 +28,7 @@ struct proxy_session_http2 {
 
 struct proxy_stream {
 	struct proxy_client client;
+	struct proxy_session *session;
 	struct proxy_http2_stream base;
 	struct list node; /* in session->http2->streams, then in worker->streams_gone */
 	uint32_t chunk_size;

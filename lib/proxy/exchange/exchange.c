@@ -33,7 +33,7 @@ proxy_exchange_alloc(struct proxy_exchange *x, size_t size)
 struct proxy_exchange *
 proxy_exchange_new(struct proxy_client *client)
 {
-	struct proxy_session *session = client->session;
+	struct proxy_session *session = proxy_client_session(client);
 	struct proxy_worker *worker = session->worker;
 	struct proxy_exchange *x = slab_get(worker->exchanges);
 

@@ -143,7 +143,9 @@ GETTER(get_http2)
 {
 	EXCHANGE;
 
-	*value = bytes_of_string(!x->session->http2 ? "" : x->session->transport.tls ? "h2" : "h2c");
+	*value = bytes_of_string(x->session->state != PROXY_SESSION_HTTP2 ? ""
+				 : x->session->transport.tls              ? "h2"
+									  : "h2c");
 	return true;
 }
 

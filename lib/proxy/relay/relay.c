@@ -44,6 +44,7 @@ proxy_relay_accept(struct proxy_session *session, const struct proxy_relay_addre
 	s->share->references++;
 	PROXY_COUNT(worker, STREAMS);
 	session->relay = s;
+	session->is_relay = true;
 	session->client.ops = &stream_client;
 	session->expects_origin = address->listen->proxy_protocol;
 	session->expects_tls = address->listen->ssl;
@@ -80,7 +81,7 @@ proxy_relay_gone(struct proxy_relay *s)
 	write_log(s);
 	if (s->hello)
 		slab_put(worker->hellos, s->hello);
-	s->session->relay = NULL;
+	s->session->is_relay = false;
 	__atomic_store_n(&s->share->references, s->share->references - 1, __ATOMIC_RELEASE);
 	slab_put(worker->relays, s);
 }
@@ -338,7 +339,7 @@ proxy_relay_link_events(struct proxy_relay *s, uint32_t events)
 static void
 timed_out(struct proxy_client *client)
 {
-	struct proxy_session *session = client->session;
+	struct proxy_session *session = proxy_session_of(client);
 	struct proxy_relay *s = session->relay;
 
 	if (session->expects_tls && !session->expects_origin)

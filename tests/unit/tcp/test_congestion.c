@@ -39,7 +39,7 @@ rfc9438_4_6_a_loss_takes_three_tenths(void **state)
 	start(100);
 	h->stack->congestion->lost(h->c, 100000);
 	assert_int_equal(h->c->congestion.threshold, 70000);
-	assert_int_equal(h->c->cubic.peak, 100000);
+	assert_int_equal(h->c->trouble->cubic.peak, 100000);
 	/* Never below two segments. */
 	h->stack->congestion->lost(h->c, 1000);
 	assert_int_equal(h->c->congestion.threshold, 2000);
@@ -52,7 +52,7 @@ rfc9438_4_7_who_lost_earlier_than_last_time_aims_lower(void **state)
 	h->stack->congestion->lost(h->c, 100000);
 	h->c->congestion.window = 80000;
 	h->stack->congestion->lost(h->c, 80000);
-	assert_int_equal(h->c->cubic.peak, 68000);
+	assert_int_equal(h->c->trouble->cubic.peak, 68000);
 }
 
 static void
@@ -154,7 +154,7 @@ far_from_the_peak_nothing_overflows(void **state)
 	h->c->mss = 9000;
 	h->c->srtt_us = 1000;
 	h->c->congestion.threshold = h->c->congestion.window = 18000;
-	h->c->cubic.peak = UINT32_MAX / 4;
+	tcp_trouble(h->c)->cubic.peak = UINT32_MAX / 4;
 	for (uint32_t last = 0; h->c->congestion.window < UINT32_MAX / 4; last = h->c->congestion.window) {
 		assert_true(h->c->congestion.window >= last);
 		h->stack->now_ms += 7200000;

@@ -217,10 +217,10 @@ rfc8985_6_2_a_duplicate_reported_widens_the_window(void **state)
 	start(10000);
 	h->c->flags |= TCP_REORDERED;
 	inject(h, ". 1:1 ack 1001 <sack 1:1001>");
-	assert_int_equal(h->c->reorder_steps, 1);
+	assert_int_equal(h->c->trouble->reorder_steps, 1);
 	/* Once per round trip. */
 	inject(h, ". 1:1 ack 2001 <sack 1001:2001>");
-	assert_int_equal(h->c->reorder_steps, 1);
+	assert_int_equal(h->c->trouble->reorder_steps, 1);
 	sack(2001, 3001, 9001);
 	advance(h, 40);
 	expect_nothing(h);
@@ -229,7 +229,7 @@ rfc8985_6_2_a_duplicate_reported_widens_the_window(void **state)
 	inject(h, ". 1:1 ack 10001");
 	for (int i = 0; i < 16; i++)
 		tcp_rack_recovered(h->c);
-	assert_int_equal(h->c->reorder_steps, 0);
+	assert_int_equal(h->c->trouble->reorder_steps, 0);
 }
 
 /* ---- the tail ---- */
@@ -326,7 +326,7 @@ rfc8985_7_4_a_probe_in_vain_does_not(void **state)
 	assert_int_equal(harness_count(h, "tail_repairs"), 0);
 	assert_int_equal(h->c->congestion.threshold, UINT32_MAX / 4);
 	/* Nor is it a sign of reordering. */
-	assert_int_equal(h->c->reorder_steps, 0);
+	assert_int_equal(h->c->trouble->reorder_steps, 0);
 }
 
 /* ---- how much at a time ---- */

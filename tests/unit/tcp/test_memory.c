@@ -207,7 +207,7 @@ tiny_segments_ahead_of_a_gap_count_as_whole_mbufs(void **state)
 	start();
 	leave(FREE_FOR_SHARE(40));
 	inject_tiny(100, 60);
-	assert_int_equal(h->c->range_mbufs, 40);
+	assert_int_equal(h->c->trouble->range_mbufs, 40);
 	assert_int_equal(harness_count(h, "drop_no_memory"), 20);
 	/* And take from the window what as many full ones would. */
 	assert_true(tcp_memory_receive_room(h->c) <= TCP_BUFFER_MIN);
@@ -249,7 +249,7 @@ a_flood_ahead_of_gaps_leaves_the_reserve(void **state)
 	assert_true(support_pool_available() >= LOW - 130);
 	assert_true(harness_count(h, "drop_no_memory") > 0);
 	/* Who has memory already need not give it back for that. */
-	assert_int_equal(first->range_count, 120);
+	assert_int_equal(first->trouble->range_count, 120);
 	assert_int_equal(harness_count(h, "reneged"), 0);
 }
 
@@ -266,8 +266,8 @@ what_is_ahead_of_the_oldest_gap_goes_when_nearly_nothing_is_left(void **state)
 	inject_tiny(100, 100);
 	harness_starve(h, LOW / 2 - 50);
 	advance(h, 2);
-	assert_int_equal(first->range_count, 0);
-	assert_int_equal(last->range_count, 100);
+	assert_int_equal(first->trouble->range_count, 0);
+	assert_int_equal(last->trouble->range_count, 100);
 	assert_int_equal(harness_count(h, "reneged"), 1);
 	/* Its gap filled, the peer is told no more than what is there. */
 	h->c = first;

@@ -108,7 +108,7 @@ too_many_gaps_are_not_kept(void **state)
 	}
 	harness_discard(h);
 	assert_int_equal(harness_count(h, "drop_ranges_full"), 16);
-	assert_int_equal(h->c->range_count, TCP_RANGES_MAX);
+	assert_int_equal(h->c->trouble->range_count, TCP_RANGES_MAX);
 	inject(h, ". 1:1000 ack 1");
 	assert_int_equal(tcp_readable(h->c), 1000);
 	harness_discard(h);

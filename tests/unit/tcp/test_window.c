@@ -155,6 +155,21 @@ rfc9293_3_8_6_2_1_a_small_window_is_not_filled_with_small_segments(void **state)
 }
 
 static void
+rfc9293_3_10_7_4_who_has_acknowledged_less_says_nothing_of_the_window(void **state)
+{
+	harness_start(h);
+	harness_accept(h, "mss 1460", 4000);
+	harness_write(h, 1000);
+	expect(h, "P. 1:1001 ack 1");
+	inject(h, ". 1:1 ack 1001 win 4000");
+	inject(h, "P. 1:101 ack 1 win 100");
+	assert_int_equal(h->c->snd_wnd, 4000);
+	inject(h, "P. 101:201 ack 1001 win 100");
+	assert_int_equal(h->c->snd_wnd, 100);
+	harness_discard(h);
+}
+
+static void
 rfc7323_2_3_a_scaled_window_is_understood(void **state)
 {
 	harness_start(h);
@@ -178,6 +193,7 @@ main(void)
 		TEST(rfc9293_3_8_6_1_a_probe_that_is_taken_counts_as_sent),
 		TEST(rfc9293_3_8_6_1_unanswered_probes_end_the_connection),
 		TEST(rfc9293_3_8_6_2_1_a_small_window_is_not_filled_with_small_segments),
+		TEST(rfc9293_3_10_7_4_who_has_acknowledged_less_says_nothing_of_the_window),
 		TEST(rfc7323_2_3_a_scaled_window_is_understood),
 	};
 
