@@ -50,6 +50,7 @@ proxy_worker_new(const struct proxy_worker_config *config, uint64_t now_ns)
 	list_init(&worker->pipelined);
 	list_init(&worker->handshakes);
 	list_init(&worker->link_handshakes);
+	list_init(&worker->links_ending);
 	list_init(&worker->gone);
 	list_init(&worker->http2_sessions);
 	list_init(&worker->sessions_writing);

@@ -82,7 +82,7 @@ struct proxy_link {
 	const struct tls_client *client; /* NULL: without TLS */
 	struct proxy_link_http2 *http2;  /* what it carries; NULL: its own call */
 	bool idle;                       /* in the pool */
-	struct list node;                /* in the pool of its group, or in worker->link_handshakes */
+	struct list node;                /* in the pool of its group, or in one of the worker's lists */
 	uint64_t started_ns;
 };
 
@@ -131,12 +131,13 @@ struct proxy_worker {
 		*links_http2, *calls;
 	uint32_t connections_max;
 	struct timer_wheel *client_timers, *call_timers;
-	struct list idle;                                           /* sessions between requests */
-	struct list pipelined;                                      /* sessions whose next request is already here */
-	struct list handshakes;                                     /* sessions whose peer has said something more */
-	struct list link_handshakes;                                /* links likewise */
-	unsigned int postponed;                                     /* rounds in which both have waited */
-	struct list gone;                                           /* sessions that have ended in this step */
+	struct list idle;            /* sessions between requests */
+	struct list pipelined;       /* sessions whose next request is already here */
+	struct list handshakes;      /* sessions whose peer has said something more */
+	struct list link_handshakes; /* links likewise */
+	struct list links_ending;    /* links whose server is to close them, the oldest first */
+	unsigned int postponed;      /* rounds in which both have waited */
+	struct list gone;            /* sessions that have ended in this step */
 	struct list http2_sessions, sessions_writing, streams_gone; /* see client/stream.h */
 	struct list links_writing, calls_gone;                      /* see server/call_h2.h */
 	struct list tls_writing, tls_waking, tls_starved;           /* see transport/transport.h */
@@ -261,7 +262,7 @@ void proxy_upstream_send(struct proxy_exchange *exchange);
 /* The attempt failed: the next server, or an answer of our own. `why` is a bit of enum proxy_next. */
 void proxy_upstream_failed(struct proxy_exchange *exchange, uint32_t why, unsigned int status);
 /* Lets go of the call: its connection goes back into the pool when it can be used again. */
-void proxy_upstream_release(struct proxy_exchange *exchange, enum upstream_result result, bool reusable);
+void proxy_upstream_release(struct proxy_exchange *exchange, enum upstream_result result, enum proxy_call_end end);
 /* After the request has gone on, or cannot (`moved`: some of it went): whose time runs, the server's to take it, the
  * client's to send more, or the server's to answer. */
 void proxy_upstream_watch(struct proxy_exchange *exchange, bool moved);
@@ -309,6 +310,8 @@ proxy_call_open_fn proxy_link_open;
 void proxy_link_events(struct proxy_link *link, uint32_t events);
 void proxy_link_timeout(struct proxy_link *link);
 void proxy_link_park(struct proxy_link *link);
+/* The server closes it: it has a moment to do so first. */
+void proxy_link_await_end(struct proxy_link *link);
 /* Out of the pool again, if it is there. */
 void proxy_link_unpark(struct proxy_link *link);
 /* Connected, and shaken hands: whoever waits for it goes on. True when the link is still there. */
@@ -318,6 +321,7 @@ typedef void proxy_link_tell_fn(struct proxy_exchange *exchange, const void *why
 void proxy_link_unconnected(struct proxy_link *link, proxy_link_tell_fn *tell, const void *why);
 /* TCP has closed it before it was connected. */
 void proxy_link_closed_early(struct proxy_link *link);
+/* In the middle of something: with a reset, but where the server has said FIN. */
 void proxy_link_close(struct proxy_link *link);
 /* A new one, for `stream` or whoever else; proxy_link_open() takes one of the pool where it can. */
 struct proxy_link *proxy_link_new(struct proxy_worker *worker, struct proxy_share *share,

@@ -141,6 +141,18 @@ def test_without_keepalive_every_request_has_a_connection(web):
     assert web.backend.connections - before == 3
 
 
+def _established_resets(namespace):
+    names, values = (line.split() for line in namespace.run("cat", "/proc/net/snmp").stdout.splitlines() if line.startswith("Tcp:"))
+    return int(dict(zip(names, values))["EstabResets"])
+
+
+def test_a_server_that_has_said_all_is_not_reset(web):
+    before = _established_resets(web.servers[0])
+    for _ in range(4):
+        web.get("/plain")
+    assert _established_resets(web.servers[0]) == before
+
+
 def test_pipelined_requests_are_answered_in_order(web):
     requests = b"".join(b"POST /n HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n%d" % number for number in range(4))
     with web.connect() as stream:

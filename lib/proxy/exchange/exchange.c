@@ -81,7 +81,7 @@ void
 proxy_exchange_end(struct proxy_exchange *x)
 {
 	if (x->call)
-		proxy_upstream_release(x, UPSTREAM_ABANDONED, false);
+		proxy_upstream_release(x, UPSTREAM_ABANDONED, PROXY_CALL_BROKEN);
 	for (const struct proxy_filter *const *f = x->share->generation->filters; *f; f++)
 		if ((*f)->log)
 			(*f)->log(x);

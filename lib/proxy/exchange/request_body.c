@@ -5,7 +5,7 @@ static void
 give_up(struct proxy_exchange *x, unsigned int status)
 {
 	if (x->call)
-		proxy_upstream_release(x, UPSTREAM_ABANDONED, false);
+		proxy_upstream_release(x, UPSTREAM_ABANDONED, PROXY_CALL_BROKEN);
 	x->keep_alive = false;
 	x->body_broken = true;
 	if (x->response_started) {

@@ -185,7 +185,7 @@ read_head(struct proxy_exchange *x, uint32_t events)
 
 	if (!proxy_response_memory(x)) {
 		PROXY_COUNT(x->worker, OUT_OF_MEMORY);
-		proxy_upstream_release(x, UPSTREAM_ABANDONED, false);
+		proxy_upstream_release(x, UPSTREAM_ABANDONED, PROXY_CALL_BROKEN);
 		proxy_exchange_answer(x, 500);
 		return false;
 	}
@@ -252,7 +252,7 @@ proxy_response_start(struct proxy_exchange *x)
 		if (!head.data) {
 			PROXY_COUNT(x->worker, OUT_OF_MEMORY);
 			x->tunnel = false;
-			proxy_upstream_release(x, UPSTREAM_ABANDONED, false);
+			proxy_upstream_release(x, UPSTREAM_ABANDONED, PROXY_CALL_BROKEN);
 			proxy_exchange_answer(x, 500);
 			return;
 		}
@@ -478,7 +478,7 @@ void
 proxy_response_pump(struct proxy_exchange *x)
 {
 	enum pump result = PUMP_MORE;
-	bool reusable;
+	bool whole;
 
 	if (x->response_done)
 		return;
@@ -514,10 +514,12 @@ proxy_response_pump(struct proxy_exchange *x)
 	if (result == PUMP_WAIT_SERVER)
 		return;
 	proxy_attempt_now(x)->bytes_received += x->body_bytes;
-	reusable = result == PUMP_DONE && !x->tunnel && x->response.keep_alive && x->request_done &&
-		   x->call->head_sent && x->response.framing != HTTP_TO_CLOSE && !x->call_ended &&
-		   !proxy_call_readable(x->call);
+	whole = result == PUMP_DONE && !x->tunnel && x->request_done && x->call->head_sent &&
+		x->response.framing != HTTP_TO_CLOSE && !x->call_ended && !proxy_call_readable(x->call);
 	x->failed_under_way = result == PUMP_BROKEN;
-	proxy_upstream_release(x, result == PUMP_BROKEN ? UPSTREAM_FAILED : UPSTREAM_OK, reusable);
+	proxy_upstream_release(x, result == PUMP_BROKEN ? UPSTREAM_FAILED : UPSTREAM_OK,
+			       !whole                   ? PROXY_CALL_BROKEN
+			       : x->response.keep_alive ? PROXY_CALL_REUSABLE
+							: PROXY_CALL_DONE);
 	response_complete(x);
 }

@@ -267,7 +267,7 @@ next_attempt(struct proxy_exchange *x)
 		proxy_exchange_log(x, LOG_CRIT, "connect() failed (%d: %s) while connecting to upstream", -error,
 				   strerror(-error));
 		proxy_attempt_now(x)->status = 502;
-		proxy_upstream_release(x, UPSTREAM_FAILED, false);
+		proxy_upstream_release(x, UPSTREAM_FAILED, PROXY_CALL_BROKEN);
 		if (!proxy_upstream_may_retry(x, PROXY_NEXT_ERROR)) {
 			proxy_exchange_answer(x, 502);
 			return;
@@ -313,7 +313,7 @@ doing(const struct proxy_exchange *x)
 }
 
 void
-proxy_upstream_release(struct proxy_exchange *x, enum upstream_result result, bool reusable)
+proxy_upstream_release(struct proxy_exchange *x, enum upstream_result result, enum proxy_call_end end)
 {
 	struct proxy_call *call = x->call;
 
@@ -331,7 +331,7 @@ proxy_upstream_release(struct proxy_exchange *x, enum upstream_result result, bo
 	if (!call)
 		return;
 	proxy_call_disarm(call);
-	call->ops->release(call, reusable);
+	call->ops->release(call, end);
 }
 
 /* A pooled connection that the server had closed meanwhile says nothing about the server: that one may be tried again. Nor
@@ -359,7 +359,7 @@ proxy_upstream_failed(struct proxy_exchange *x, uint32_t why, unsigned int statu
 
 	if (!proxy_attempt_now(x)->status)
 		proxy_attempt_now(x)->status = (uint16_t)status;
-	proxy_upstream_release(x, harmless ? UPSTREAM_ABANDONED : UPSTREAM_FAILED, false);
+	proxy_upstream_release(x, harmless ? UPSTREAM_ABANDONED : UPSTREAM_FAILED, PROXY_CALL_BROKEN);
 	if (!retry) {
 		proxy_exchange_answer(x, status);
 		return;
@@ -384,7 +384,7 @@ head_unsendable(struct proxy_exchange *x)
 {
 	PROXY_COUNT(x->worker, OUT_OF_MEMORY);
 	proxy_exchange_log(x, LOG_ERR, "request head is too large to be sent to the server");
-	proxy_upstream_release(x, UPSTREAM_ABANDONED, false);
+	proxy_upstream_release(x, UPSTREAM_ABANDONED, PROXY_CALL_BROKEN);
 	proxy_exchange_answer(x, 500);
 }
 
@@ -498,7 +498,7 @@ proxy_exchange_call_timeout(struct proxy_exchange *x)
 		proxy_upstream_failed(x, PROXY_NEXT_TIMEOUT, 504);
 		return;
 	}
-	proxy_upstream_release(x, UPSTREAM_FAILED, false);
+	proxy_upstream_release(x, UPSTREAM_FAILED, PROXY_CALL_BROKEN);
 	x->failed_under_way = !x->tunnel;
 	proxy_exchange_end(x);
 }

@@ -20,6 +20,12 @@ struct proxy_call;
 struct proxy_client;
 struct proxy_exchange;
 
+enum proxy_call_end {
+	PROXY_CALL_BROKEN,   /* something is missing: the server need not go on */
+	PROXY_CALL_DONE,     /* all that either side had to say has been read, and the server has said that it closes */
+	PROXY_CALL_REUSABLE, /* likewise, and it takes more */
+};
+
 struct proxy_call_ops {
 	/* Where a message ends is said below: bodies are content alone, both ways. */
 	bool is_framed;
@@ -53,8 +59,8 @@ struct proxy_call_ops {
 	/* No more will come. NULL: the server has ended it as it should; else how it did, in nginx's words. */
 	const char *(*ending)(const struct proxy_call *call);
 
-	/* The exchange goes on without it. `reusable`: all that the other side had to say has been read. */
-	void (*release)(struct proxy_call *call, bool reusable);
+	/* The exchange goes on without it. */
+	void (*release)(struct proxy_call *call, enum proxy_call_end end);
 	/* `timeout` has passed. */
 	void (*timed_out)(struct proxy_call *call);
 };

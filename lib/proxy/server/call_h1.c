@@ -139,10 +139,12 @@ ending(const struct proxy_call *call)
 /* ---- the end ---- */
 
 static void
-release(struct proxy_call *call, bool reusable)
+release(struct proxy_call *call, enum proxy_call_end end)
 {
-	if (reusable)
+	if (end == PROXY_CALL_REUSABLE)
 		proxy_link_park(link_of(call));
+	else if (end == PROXY_CALL_DONE)
+		proxy_link_await_end(link_of(call));
 	else
 		proxy_link_close(link_of(call));
 }

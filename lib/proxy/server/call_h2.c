@@ -54,7 +54,7 @@ stop(struct proxy_call_http2 *c)
 }
 
 static void
-release(struct proxy_call *call, bool reusable)
+release(struct proxy_call *call, enum proxy_call_end end)
 {
 	struct proxy_call_http2 *c = proxy_call_http2_of(call);
 

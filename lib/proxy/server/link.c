@@ -2,6 +2,9 @@
 
 #include "proxy/worker.h"
 
+/* A server that says it closes does so at once, or has other ideas. */
+#define END_AWAITED_MS 100
+
 void
 proxy_call_arm(struct proxy_call *call, int64_t ms)
 {
@@ -44,16 +47,22 @@ pool_take(struct proxy_pool *pool, uint32_t server_index, const struct tls_clien
 	return NULL;
 }
 
-/* All links are taken: one that waits for nothing gives way to a request. True when there was one. */
+/* All links are taken: one that waits for no answer gives way to a request. True when there was one. */
 static bool
-pools_evict(struct proxy_share *share)
+links_evict(struct proxy_worker *worker, struct proxy_share *share)
 {
+	struct list *ending = list_first(&worker->links_ending);
+
+	if (ending) {
+		proxy_link_finish(container_of(ending, struct proxy_link, node));
+		return true;
+	}
 	for (uint32_t i = 0; i < share->generation->group_count; i++) {
 		struct list *node = list_first(&share->pools[i].idle);
 
 		if (!node)
 			continue;
-		proxy_link_close(container_of(node, struct proxy_link, node));
+		proxy_link_finish(container_of(node, struct proxy_link, node));
 		return true;
 	}
 	return false;
@@ -65,7 +74,7 @@ proxy_link_new(struct proxy_worker *worker, struct proxy_share *share, const str
 {
 	struct proxy_link *link = slab_get(worker->links);
 
-	if (!link && pools_evict(share))
+	if (!link && links_evict(worker, share))
 		link = slab_get(worker->links);
 	if (!link) {
 		*error = -ENOMEM;
@@ -171,15 +180,25 @@ proxy_link_park(struct proxy_link *link)
 	link->call.exchange = NULL;
 	if (link->worker->draining || link->share != link->worker->share || !group->keepalive ||
 	    link->requests >= group->keepalive_requests || age_ms >= (uint64_t)group->keepalive_time_ms) {
-		proxy_link_close(link);
+		proxy_link_finish(link);
 		return;
 	}
 	if (pool->count >= group->keepalive)
-		proxy_link_close(container_of(pool->idle.next, struct proxy_link, node));
+		proxy_link_finish(container_of(pool->idle.next, struct proxy_link, node));
 	list_append(&pool->idle, &link->node);
 	link->idle = true;
 	pool->count++;
 	proxy_call_arm(&link->call, group->keepalive_timeout_ms);
+}
+
+void
+proxy_link_await_end(struct proxy_link *link)
+{
+	/* Who says FIN first has the TIME-WAIT, and it is the server that wants to close. Its FIN comes with the answer, or right
+	 * behind it; where it does not, ours need not wait. */
+	link->call.exchange = NULL;
+	list_append(&link->worker->links_ending, &link->node);
+	proxy_call_arm(&link->call, END_AWAITED_MS);
 }
 
 bool
@@ -252,7 +271,7 @@ proxy_link_events(struct proxy_link *link, uint32_t events)
 	else if (x)
 		proxy_exchange_call_events(x, events);
 	else
-		/* Idle: bytes nobody asked for, FIN and reset all mean that it is of no use any more. */
+		/* Idle, or awaiting its end: bytes nobody asked for, FIN and reset all mean that it is of no use any more. */
 		proxy_link_close(link);
 }
 
@@ -264,7 +283,7 @@ proxy_link_timeout(struct proxy_link *link)
 	else if (link->call.exchange)
 		proxy_exchange_call_timeout(link->call.exchange);
 	else
-		proxy_link_close(link);
+		proxy_link_finish(link);
 }
 
 void
@@ -274,6 +293,6 @@ proxy_pools_close(struct proxy_share *share)
 		struct list *node;
 
 		while ((node = list_first(&share->pools[i].idle)) != NULL)
-			proxy_link_close(container_of(node, struct proxy_link, node));
+			proxy_link_finish(container_of(node, struct proxy_link, node));
 	}
 }

@@ -49,7 +49,7 @@ static void
 tell_no_memory(struct proxy_exchange *x, const void *unused)
 {
 	PROXY_COUNT(x->worker, OUT_OF_MEMORY);
-	proxy_upstream_release(x, UPSTREAM_ABANDONED, false);
+	proxy_upstream_release(x, UPSTREAM_ABANDONED, PROXY_CALL_BROKEN);
 	proxy_exchange_answer(x, 500);
 }
 

@@ -510,6 +510,60 @@ kept_connection_is_closed_when_the_server_says_anything(void **state)
 	world_stop(&w);
 }
 
+/* A server that says it closes may do so first, and the TIME-WAIT is its own; but it is not waited for long. */
+static void
+connection_that_the_server_closes_ends_by_fin(void **state)
+{
+	static const char closing[] = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok";
+	enum { FIN_COMES, FIN_DOES_NOT_COME, MORE_COMES, CASES };
+
+	for (int what = 0; what < CASES; what++) {
+		struct peer *server, *client;
+		struct tcp_usage usage;
+
+		start(KEEP);
+		client = asked(GET, &server);
+		peer_say(server, closing);
+		assert_status(client, 200);
+		assert_false(server->ended || server->closed);
+		if (what == FIN_COMES)
+			peer_shutdown(server);
+		else if (what == FIN_DOES_NOT_COME)
+			world_advance(&w, 200);
+		else
+			peer_say(server, "more");
+		if (what == MORE_COMES)
+			assert_true(peer_sees_reset(server));
+		else
+			assert_true(server->ended && !peer_sees_reset(server));
+		tcp_usage(w.sides[WORLD_WEIR].stack, &usage);
+		assert_int_equal(usage.time_wait, 0);
+		assert_int_equal(usage.connections, what == FIN_DOES_NOT_COME ? 2 : 1);
+		world_stop(&w);
+	}
+}
+
+static void
+connection_that_awaits_its_end_gives_way_to_a_request(void **state)
+{
+	struct peer *server, *client;
+
+	world_init(&w);
+	w.worker_connections = 2;
+	world_start(&w, KEEP);
+	client = asked(GET, &server);
+	for (int i = 0; i < 4; i++) {
+		struct peer *before = server;
+
+		peer_say(server, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok");
+		peer_say(client, GET);
+		server = world_accept(&w);
+		assert_non_null(server);
+		assert_false(peer_sees_reset(before));
+	}
+	world_stop(&w);
+}
+
 static void
 kept_connections_end_by_the_groups_limits(void **state)
 {
@@ -523,14 +577,14 @@ kept_connections_end_by_the_groups_limits(void **state)
 	peer_say(client, GET);
 	assert_null(world_accept(&w));
 	peer_say(server, OK);
-	assert_true(server->closed || server->ended);
+	assert_true(peer_sees_end(server));
 	peer_say(client, GET);
 	server = world_accept(&w);
 	assert_non_null(server);
 	peer_say(server, OK);
 	assert_false(server->closed || server->ended);
 	world_advance(&w, 5100);
-	assert_true(server->closed || server->ended);
+	assert_true(peer_sees_end(server));
 	world_stop(&w);
 }
 
@@ -640,6 +694,8 @@ main(void)
 		cmocka_unit_test(no_server_left_gives_502),
 		cmocka_unit_test(kept_connection_that_died_unseen_is_replaced_without_blame),
 		cmocka_unit_test(kept_connection_is_closed_when_the_server_says_anything),
+		cmocka_unit_test(connection_that_the_server_closes_ends_by_fin),
+		cmocka_unit_test(connection_that_awaits_its_end_gives_way_to_a_request),
 		cmocka_unit_test(kept_connections_end_by_the_groups_limits),
 		cmocka_unit_test(no_more_connections_are_kept_than_keepalive_says),
 		cmocka_unit_test(answer_before_the_request_has_ended_frees_the_server_and_ends_the_client),
