@@ -131,6 +131,7 @@ every_packet_of_a_flow_is_sent_by_its_owner(void **state)
 	for (unsigned int c = 0; c < WORKERS_COUNTS; c++)
 		for (const char *const *mode = workers_modes; *mode; mode++)
 			assert_flows_meet(workers_counts[c], *mode);
+	assert_flows_meet(WORKERS_MAX, "full_nat");
 }
 
 /* What a server says to somebody else than a client is not held back, and goes no further than to who could know. */

@@ -71,6 +71,7 @@ struct rte_mbuf *workers_error(const struct ip_address *to, const uint8_t *quote
 
 /* ---- what tests go over, and how they begin and end ---- */
 
+/* Not as many as there may be: what those allocate takes longer than all else. */
 #define WORKERS_COUNTS 5
 extern const unsigned int workers_counts[WORKERS_COUNTS];
 /* Ended by NULL. */

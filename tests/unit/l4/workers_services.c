@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-const unsigned int workers_counts[WORKERS_COUNTS] = { 1, 2, 3, 7, 64 };
+const unsigned int workers_counts[WORKERS_COUNTS] = { 1, 2, 3, 7, 16 };
 const char *const workers_modes[] = { "full_nat", "nat", "dsr", "ipip", "gue", NULL };
 const char *const workers_modes_both_ways[] = { "full_nat", "nat", NULL };
 

@@ -46,18 +46,21 @@ hosts_setup(void **state)
 	char error[256];
 
 	peer = namespace_new();
-	namespace_run("ip link add v0 address " MAC_V0 " type veth peer name v1 address " MAC_PEER " netns %d;"
-		      "ip link add w0 address " MAC_W0 " type veth peer name w1 address " MAC_PEER_W " netns %d;"
-		      "for i in v0 w0; do sysctl -qw net.ipv6.conf.$i.accept_dad=0 net.ipv4.neigh.$i.mcast_solicit=2"
-		      " net.ipv4.neigh.$i.retrans_time_ms=100 net.ipv4.neigh.$i.delay_first_probe_time=1"
-		      " net.ipv4.neigh.$i.ucast_solicit=1; ip link set $i up; done;"
-		      "ip addr add 10.1.0.1/24 dev v0; ip -6 addr add 2001:db8:1::1/64 dev v0 nodad;"
-		      "ip addr add 10.2.0.1/24 dev w0",
-		      (int)peer, (int)peer);
-	namespace_run_in(peer, "for i in v1 w1; do sysctl -qw net.ipv6.conf.$i.accept_dad=0; ip link set $i up; done;"
-			       "ip addr add 10.1.0.2/24 dev v1; ip addr add 10.1.0.3/24 dev v1;"
-			       "ip -6 addr add 2001:db8:1::2/64 dev v1 nodad; ip -6 addr add fe80::99/64 dev v1 nodad;"
-			       "ip addr add 10.2.0.2/24 dev w1");
+	namespace_run(
+		"ip -batch - <<-END\n"
+		"link add v0 address " MAC_V0 " type veth peer name v1 address " MAC_PEER " netns %d\n"
+		"link add w0 address " MAC_W0 " type veth peer name w1 address " MAC_PEER_W " netns %d\nEND\n"
+		"for i in v0 w0; do sysctl -qw net.ipv6.conf.$i.accept_dad=0 net.ipv4.neigh.$i.mcast_solicit=2"
+		" net.ipv4.neigh.$i.retrans_time_ms=100 net.ipv4.neigh.$i.delay_first_probe_time=1"
+		" net.ipv4.neigh.$i.ucast_solicit=1; done;"
+		"ip -batch - <<-END\nlink set v0 up\nlink set w0 up\n"
+		"addr add 10.1.0.1/24 dev v0\naddr add 2001:db8:1::1/64 dev v0 nodad\naddr add 10.2.0.1/24 dev w0\nEND",
+		(int)peer, (int)peer);
+	namespace_run_in(peer, "sysctl -qw net.ipv6.conf.v1.accept_dad=0 net.ipv6.conf.w1.accept_dad=0;"
+			       "ip -batch - <<-END\nlink set v1 up\nlink set w1 up\n"
+			       "addr add 10.1.0.2/24 dev v1\naddr add 10.1.0.3/24 dev v1\n"
+			       "addr add 2001:db8:1::2/64 dev v1 nodad\naddr add fe80::99/64 dev v1 nodad\n"
+			       "addr add 10.2.0.2/24 dev w1\nEND\n");
 	memory_port_init(v0, 0, "v0");
 	memory_port_init(w0, 1, "w0");
 	memory_port_init(lo, 2, "lo");

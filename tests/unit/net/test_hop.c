@@ -233,7 +233,8 @@ a_changed_mac_address_changes_the_hop_not_its_number(void **state)
 	uint16_t hops[200], generation;
 	char text[32];
 
-	namespace_run("for i in $(seq 20 219); do ip neigh replace 10.1.0.$i lladdr " MAC_PEER " dev v0; done");
+	namespace_run("for i in $(seq 20 219); do echo neigh replace 10.1.0.$i lladdr " MAC_PEER
+		      " dev v0; done | ip -batch -");
 	usleep(50000);
 	for (int i = 0; i < 200; i++) {
 		snprintf(text, sizeof(text), "10.1.0.%d", 20 + i);
@@ -241,9 +242,9 @@ a_changed_mac_address_changes_the_hop_not_its_number(void **state)
 	}
 	settle();
 	generation = net_hop_generation(output);
-	namespace_run(
-		"for i in $(seq 20 219); do ip neigh replace 10.1.0.$i lladdr 02:00:00:00:02:$(printf %%02x $i) dev "
-		"v0; done");
+	namespace_run("for i in $(seq 20 219); do printf \"neigh replace 10.1.0.$i lladdr 02:00:00:00:02:%%02x dev "
+		      "v0\\n\" $i; done |"
+		      "ip -batch -");
 	settle();
 	for (int i = 0; i < 200; i++) {
 		char mac[18];

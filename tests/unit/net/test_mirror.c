@@ -88,10 +88,11 @@ setup(void **state)
 	struct port *ports[3];
 	char error[256];
 
-	namespace_run("ip link add v0 type veth peer name v1; ip link add w0 type veth peer name w1;"
-		      "for i in v0 v1 w0 w1; do ip link set $i up; done;"
-		      "ip addr add 10.1.0.1/24 dev v0; ip addr add 10.2.0.1/24 dev w0;"
-		      "ip -6 addr add 2001:db8:1::1/64 dev v0 nodad; ip -6 addr add 2001:db8:2::1/64 dev w0 nodad");
+	namespace_run("ip -batch - <<-END\n"
+		      "link add v0 type veth peer name v1\nlink add w0 type veth peer name w1\n"
+		      "link set v0 up\nlink set v1 up\nlink set w0 up\nlink set w1 up\n"
+		      "addr add 10.1.0.1/24 dev v0\naddr add 10.2.0.1/24 dev w0\n"
+		      "addr add 2001:db8:1::1/64 dev v0 nodad\naddr add 2001:db8:2::1/64 dev w0 nodad\nEND");
 	memory_port_init(v0, 0, "v0");
 	memory_port_init(w0, 1, "w0");
 	memory_port_init(lo, 2, "lo");
@@ -376,13 +377,15 @@ lookups_are_safe_while_tables_change(void **state)
 	for (int i = 0; i < 2; i++)
 		assert_int_equal(pthread_create(&lookers[i].thread, NULL, look, &lookers[i]), 0);
 	for (int round = 0; round < 15; round++) {
-		namespace_run(
-			"for i in 1 2 3 4; do ip route replace 192.0.2.0/24 via 10.1.0.$((i + 1));"
-			"ip route replace 172.16.$i.0/24 via 10.2.0.$i; done;"
-			"ip -6 route replace 2001:db8:99::/48 via 2001:db8:1::2; ip addr add 10.1.0.50/24 dev v0;"
-			"ip neigh replace 10.1.0.2 lladdr 02:00:00:00:00:%02x dev v0;"
-			"ip route del 192.0.2.0/24; ip -6 route del 2001:db8:99::/48; ip addr del 10.1.0.50/24 dev v0",
-			round);
+		namespace_run("for i in 1 2 3 4; do ip -batch - <<-END\n"
+			      "route replace 192.0.2.0/24 via 10.1.0.$((i + 1))\nroute replace 172.16.$i.0/24 via "
+			      "10.2.0.$i\nEND\n"
+			      "done; ip -batch - <<-END\n"
+			      "route replace 2001:db8:99::/48 via 2001:db8:1::2\naddr add 10.1.0.50/24 dev v0\n"
+			      "neigh replace 10.1.0.2 lladdr 02:00:00:00:00:%02x dev v0\nEND\n"
+			      "ip -batch - <<-END\nroute del 192.0.2.0/24\nroute del 2001:db8:99::/48\naddr del "
+			      "10.1.0.50/24 dev v0\nEND",
+			      round);
 		net_mirror_ports(mirror, ports, 1 + round % 2);
 	}
 	__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
