@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import select
 import socket
 
@@ -43,6 +44,8 @@ stream {{
     server {{ listen 10.0.1.1:1015; return $long$long$long$long; }}
     server {{ listen 10.0.1.1:1016; return $long$long$long$long$long; }}
     server {{ listen 10.0.1.1:1009; proxy_pass 10.0.2.11:8080; proxy_timeout 300ms; }}
+    server {{ listen 10.0.1.1:1017 ssl; {a} ssl_reject_handshake on; return "nothing"; }}
+    server {{ listen 10.0.1.1:1018 ssl; {a} ssl_buffer_size 2k; return $long$long$long$long; }}
 }}
 """
 
@@ -226,6 +229,21 @@ def test_client_certificates(net):
 def test_the_header_before_tls_goes_on_behind_it(net):
     answer = secure(net, "https://a.test:1012/proxied", "--haproxy-protocol")
     assert answer == "10.0.1.2 1012\n"
+
+
+def s_client(net, port, *words):
+    return net.client.run("openssl", "s_client", "-connect", f"10.0.1.1:{port}", *words, input="", check=False)
+
+
+def test_a_handshake_is_rejected(net):
+    assert "tlsv1 unrecognized name" in s_client(net, 1017).stdout
+    assert net.weir.logged("handshake rejected while SSL handshaking, client: 10.0.1.2, server: 10.0.1.1:1017")
+
+
+def test_records_are_no_longer_than_their_buffer(net):
+    said = s_client(net, 1018, "-tls1_2", "-quiet", "-msg").stdout
+    sizes = [int(size.replace(" ", ""), 16) - 24 for size in re.findall(r"<<< TLS 1.2, RecordHeader .*\n +17 03 03 (\w\w \w\w)", said)]
+    assert sizes[0] == 1360 and max(sizes) == 2048 and sum(sizes) == 4 * len(LONG)
 
 
 def test_what_does_not_speak_tls(net):
