@@ -138,12 +138,8 @@ bool
 steering_lands(const struct steering *s, const struct port_rss *rss, unsigned int self, const struct endpoint *remote,
 	       const struct endpoint *local)
 {
-	int queue;
-
-	if (!rss || rss->table_size == 1 || s->roles.stack_first)
-		return true;
-	queue = port_rss_queue(rss, remote, local, IPPROTO_TCP);
-	return queue < 0 || (unsigned int)queue == self;
+	return !rss || rss->table_size == 1 || s->roles.stack_first ||
+	       port_rss_lands(rss, self, remote, local, IPPROTO_TCP);
 }
 
 static bool

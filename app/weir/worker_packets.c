@@ -73,10 +73,8 @@ worker_rss_renew(struct worker *worker)
 static __rte_noinline void
 rss_check(struct worker *worker, const struct endpoint *remote, const struct endpoint *local)
 {
-	int queue = port_rss_queue(worker->rss, remote, local, IPPROTO_TCP);
-
 	worker->rss_checks--;
-	if (queue < 0 || (unsigned int)queue == worker->index)
+	if (port_rss_lands(worker->rss, worker->index, remote, local, IPPROTO_TCP))
 		return;
 	worker->counters[WORKER_RSS_DISPROVED]++;
 	worker_rss_renew(worker);

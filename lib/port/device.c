@@ -34,8 +34,8 @@ request_for(const char *name)
 	return ifr;
 }
 
-static int
-ethtool_ioctl(const char *name, void *command)
+int
+port_device_ethtool(const char *name, void *command)
 {
 	struct ifreq ifr = request_for(name);
 
@@ -49,7 +49,7 @@ port_device_driver_read(const char *name, char *out, size_t size)
 	struct ethtool_drvinfo information = { .cmd = ETHTOOL_GDRVINFO };
 
 	out[0] = '\0';
-	if (ethtool_ioctl(name, &information) == 0)
+	if (port_device_ethtool(name, &information) == 0)
 		snprintf(out, size, "%.31s", information.driver);
 }
 
@@ -57,7 +57,7 @@ int
 port_device_setting_read(const char *name, uint32_t get_command)
 {
 	struct ethtool_value value = { .cmd = get_command };
-	int rc = ethtool_ioctl(name, &value);
+	int rc = port_device_ethtool(name, &value);
 
 	return rc < 0 ? rc : value.data != 0;
 }
@@ -67,7 +67,7 @@ port_device_setting_write(const char *name, uint32_t set_command, uint32_t value
 {
 	struct ethtool_value command = { .cmd = set_command, .data = value };
 
-	return ethtool_ioctl(name, &command);
+	return port_device_ethtool(name, &command);
 }
 
 static void
@@ -120,7 +120,7 @@ read_queues(const char *name, struct port_device *out)
 
 	if (rc < 0)
 		return rc;
-	if (ethtool_ioctl(name, &channels) < 0) {
+	if (port_device_ethtool(name, &channels) < 0) {
 		out->queues_exact = out->rx_queues == 1;
 		return 0;
 	}
@@ -160,8 +160,8 @@ port_device_read(const char *name, struct port_device *out)
 	out->hardware_type = ifr.ifr_hwaddr.sa_family;
 	memcpy(&out->mac, ifr.ifr_hwaddr.sa_data, sizeof(out->mac));
 	/* Size 0 asks for the size. */
-	out->spreads_by_flow = ethtool_ioctl(name, &table) == 0 && table.size > 0;
-	out->has_bus = ethtool_ioctl(name, &driver) == 0 && driver.bus_info[0];
+	out->spreads_by_flow = port_device_ethtool(name, &table) == 0 && table.size > 0;
+	out->has_bus = port_device_ethtool(name, &driver) == 0 && driver.bus_info[0];
 	return read_queues(name, out);
 }
 

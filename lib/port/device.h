@@ -31,6 +31,9 @@ bool port_device_is_running(int ifindex);
 /* Name of its driver, empty where it has none to tell. */
 void port_device_driver_read(const char *name, char *out, size_t size);
 
+/* One of ethtool's commands, which begins with its number. 0 or -errno. */
+int port_device_ethtool(const char *name, void *command);
+
 /* An on/off setting by its ethtool commands, such as ETHTOOL_GTSO and ETHTOOL_STSO. The value or -errno; 0 or -errno. */
 int port_device_setting_read(const char *name, uint32_t get_command);
 int port_device_setting_write(const char *name, uint32_t set_command, uint32_t value);

@@ -6,8 +6,6 @@
 #include <rte_thash.h>
 #include <string.h>
 
-/* Both addresses and ports of IPv6, and the word that the last bit of them reaches into. */
-#define KEY_LEN_MIN 40
 #define GROUPS_MAX (PORT_RSS_TABLE_MAX / RTE_ETH_RETA_GROUP_SIZE)
 
 const struct port_rss port_rss_one_queue = { .table_size = 1 };
@@ -42,13 +40,13 @@ port_rss_read(struct port_rss *rss, uint16_t device)
 	if (rc < 0)
 		return rc;
 	/* What drivers do not say the length of is as long as the usual key. */
-	if (info.hash_key_size > sizeof(rss->key) || (info.hash_key_size && info.hash_key_size < KEY_LEN_MIN))
+	if (info.hash_key_size > sizeof(rss->key) || (info.hash_key_size && info.hash_key_size < PORT_RSS_KEY_MIN))
 		return -ENOTSUP;
 	rc = rte_eth_dev_rss_hash_conf_get(device, &conf);
 	if (rc < 0)
 		return rc;
 	/* A key of zeros puts everything on one queue: no device is set up like that, but some say so. */
-	if (!conf.rss_hf || !memcmp(rss->key, &(const uint8_t[KEY_LEN_MIN]){ 0 }, KEY_LEN_MIN))
+	if (!conf.rss_hf || !memcmp(rss->key, &(const uint8_t[PORT_RSS_KEY_MIN]){ 0 }, PORT_RSS_KEY_MIN))
 		return -ENOTSUP;
 	rss->types = conf.rss_hf;
 	return table_read(rss, device, info.reta_size);

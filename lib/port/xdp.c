@@ -12,7 +12,6 @@
 
 #include "base/log.h"
 #include "port/large.h"
-#include "port/rss.h"
 #include "port/xdp_port.h"
 #include "port/xdp_send.h"
 
@@ -310,6 +309,25 @@ prefers_generic(const struct xdp_port *xdp, const struct port_config *config,
 	return config->xdp_mode == PORT_XDP_AUTO && environment->long_packets && xdp->multi_buffer && !device->has_bus;
 }
 
+/* Where the driver does not say, answers of servers come in anywhere and are handed over. */
+static void
+rss_find(struct xdp_port *xdp, const struct port_device *device)
+{
+	struct port *port = &xdp->base;
+	int rc;
+
+	if (port->queues == 1) {
+		port->rss = &port_rss_one_queue;
+		return;
+	}
+	rc = device->spreads_by_flow ? port_rss_read_interface(&xdp->rss, port->name, port->queues) : -EOPNOTSUPP;
+	if (rc == 0)
+		port->rss = &xdp->rss;
+	else
+		log_error(LOG_INFO, "interface %s: how it spreads packets over its queues is not known: %s", port->name,
+			  strerror(-rc));
+}
+
 /* Attaches before anything of the host is changed: the interface may be another Weir's. */
 static int
 bring_up(struct xdp_port *xdp, const struct port_config *config, const struct port_environment *environment,
@@ -333,8 +351,7 @@ bring_up(struct xdp_port *xdp, const struct port_config *config, const struct po
 	describe_lengths(xdp, config, device);
 	if (port->queues == 1 || device->spreads_by_flow)
 		port->features |= PORT_FLOW_STABLE;
-	if (port->queues == 1)
-		port->rss = &port_rss_one_queue;
+	rss_find(xdp, device);
 	follow_sending(xdp, true);
 	port_device_driver_read(port->name, driver, sizeof(driver));
 	if (xdp->mode == XDP_MODE_GENERIC || (driver[0] && strcmp(driver, "veth") != 0))

@@ -14,6 +14,7 @@
 #include "port/device.h"
 #include "port/driver.h"
 #include "port/loopback.h"
+#include "port/rss.h"
 #include "port/xsk.h"
 #include "xdp/xdp.h"
 
@@ -39,6 +40,7 @@ struct xdp_port {
 	bool attached, zero_copy, running_known, running, loopback_prepared;
 	bool multi_buffer; /* packets may have several frames */
 	struct port_loopback loopback;
+	struct port_rss rss;
 	struct xdp_port_queue queues[PORT_QUEUES_MAX];
 };
 

@@ -1,6 +1,8 @@
 /* Against the vectors that devices are verified with (Microsoft, "Verifying the RSS hash calculation"), and DPDK's null device. */
 #include "port/rss.h"
 
+#include <errno.h>
+#include <linux/ethtool.h>
 #include <netinet/in.h>
 #include <rte_dev.h>
 #include <rte_ethdev.h>
@@ -98,12 +100,132 @@ a_device_says_its_key_and_table(void **state)
 	assert_int_equal(rte_eal_hotplug_remove("vdev", "net_null_rss"), 0);
 }
 
+/* ---- what the kernel says of an interface ---- */
+
+#define TWO (RXH_IP_SRC | RXH_IP_DST)
+#define FOUR (TWO | RXH_L4_B_0_1 | RXH_L4_B_2_3)
+
+static const uint64_t fields_tcp[PORT_RSS_FLOWS] = { FOUR, TWO, FOUR, TWO };
+
+/* As a little-endian kernel answers ETHTOOL_GRSSH for a device of four queues: 128 entries, the key above. */
+struct answer {
+	_Alignas(8) uint8_t bytes[24 + 4 * TABLE + sizeof(key)];
+};
+
+static const uint8_t answer_head[24] = {
+	0x46, 0, 0, 0, /* ETHTOOL_GRSSH */
+	0,    0, 0, 0, /* rss_context: the default one */
+	0x80, 0, 0, 0, /* indir_size */
+	0x28, 0, 0, 0, /* key_size */
+	0x01, 0, 0, 0, /* hfunc: Toeplitz; input_xfrm; reserved */
+	0,    0, 0, 0, /* reserved */
+};
+
+static struct answer
+answer_of(uint8_t queues)
+{
+	struct answer a = { { 0 } };
+
+	memcpy(a.bytes, answer_head, sizeof(answer_head));
+	for (unsigned int i = 0; i < TABLE; i++)
+		a.bytes[24 + 4 * i] = (uint8_t)(i % queues);
+	memcpy(a.bytes + 24 + 4 * TABLE, key, sizeof(key));
+	return a;
+}
+
+static int
+decode(struct port_rss *rss, const struct answer *a, size_t len, const uint64_t fields[PORT_RSS_FLOWS], uint16_t queues)
+{
+	return port_rss_decode(rss, (const struct ethtool_rxfh *)(const void *)a->bytes, len, fields, queues);
+}
+
+static void
+an_interface_says_its_key_and_table(void **state)
+{
+	struct answer a = answer_of(4);
+	struct port_rss rss;
+
+	for (uint16_t queues = 1; queues <= 4; queues++) {
+		assert_int_equal(decode(&rss, &a, sizeof(a), fields_tcp, queues), 0);
+		for (unsigned int i = 0; i < RTE_DIM(vectors); i++) {
+			struct endpoint source = endpoint(vectors[i].source);
+			struct endpoint destination = endpoint(vectors[i].destination);
+
+			assert_int_equal(port_rss_queue(&rss, &source, &destination, IPPROTO_TCP),
+					 vectors[i].with_ports % TABLE % 4 % queues);
+			assert_int_equal(port_rss_queue(&rss, &source, &destination, IPPROTO_UDP),
+					 vectors[i].addresses % TABLE % 4 % queues);
+		}
+	}
+}
+
+static void
+what_is_not_understood_of_an_interface_is_not_believed(void **state)
+{
+	static const struct {
+		uint8_t at, value;
+		int rc;
+	} changes[] = {
+		{ 16, 2, -ENOTSUP },   /* XOR instead of Toeplitz */
+		{ 16, 3, -ENOTSUP },   /* more than one function */
+		{ 17, 1, -ENOTSUP },   /* source and destination are made one */
+		{ 8, 0, -ENOTSUP },    /* no table */
+		{ 8, 96, -ENOTSUP },   /* a table that no mask goes with */
+		{ 9, 0x10, -ENOTSUP }, /* 4,224 entries */
+		{ 12, 16, -ENOTSUP },  /* a key too short for IPv6 */
+		{ 12, 65, -ENOTSUP },  /* a key longer than we have room for */
+		{ 12, 52, -EINVAL },   /* a key longer than the answer */
+	};
+	static const uint64_t odd_fields[][PORT_RSS_FLOWS] = {
+		{ 0, 0, 0, 0 },                      /* nothing is hashed */
+		{ FOUR, FOUR, RXH_IP_SRC, TWO },     /* by half of the addresses */
+		{ FOUR | RXH_VLAN, TWO, FOUR, TWO }, /* by more than we know of */
+		{ TWO, 0, FOUR, FOUR },              /* UDP would be taken for hashed as TCP is */
+	};
+	struct port_rss rss;
+
+	for (unsigned int i = 0; i < RTE_DIM(changes); i++) {
+		struct answer a = answer_of(4);
+
+		a.bytes[changes[i].at] = changes[i].value;
+		assert_int_equal(decode(&rss, &a, sizeof(a), fields_tcp, 4), changes[i].rc);
+	}
+	for (unsigned int i = 0; i < RTE_DIM(odd_fields); i++) {
+		struct answer a = answer_of(4);
+
+		assert_int_equal(decode(&rss, &a, sizeof(a), odd_fields[i], 4), -ENOTSUP);
+	}
+	for (size_t len = 0; len < sizeof(struct answer); len++) {
+		struct answer a = answer_of(4);
+
+		assert_int_equal(decode(&rss, &a, len, fields_tcp, 4), -EINVAL);
+	}
+	{
+		struct answer a = answer_of(4);
+
+		memset(a.bytes + 24 + 4 * TABLE, 0, sizeof(key));
+		assert_int_equal(decode(&rss, &a, sizeof(a), fields_tcp, 4), -ENOTSUP);
+	}
+}
+
+static void
+lo_does_not_say_how_it_spreads(void **state)
+{
+	struct port_rss rss;
+
+	assert_int_equal(port_rss_read_interface(&rss, "lo", 2), -EOPNOTSUPP);
+	assert_int_equal(port_rss_read_interface(&rss, "no-such", 2), -ENODEV);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(packets_go_where_devices_put_them),
 		cmocka_unit_test(a_device_says_its_key_and_table),
+		cmocka_unit_test(an_interface_says_its_key_and_table),
+		cmocka_unit_test(what_is_not_understood_of_an_interface_is_not_believed),
+		cmocka_unit_test(lo_does_not_say_how_it_spreads),
 	};
 
 	support_dpdk_init();
